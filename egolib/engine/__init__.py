@@ -1,0 +1,9 @@
+"""Training, the same for all tasks: ``fit`` and what it needs.
+
+Only the settings are imported here, so that configurations stay free of torch;
+``from egolib.engine.fit import fit`` brings the loop.
+"""
+
+from egolib.engine.settings import FitSettings, total_updates, updates_per_epoch
+
+__all__ = ["FitSettings", "total_updates", "updates_per_epoch"]

@@ -1,0 +1,237 @@
+"""Strict readers and atomic writers for records: JSON, JSON lines, tables, XML.
+
+Every reader names the file and the record that it could not read. Every writer
+writes beside the target and renames, so that a reader never sees half a file.
+Files whose name ends in ``.gz`` are compressed.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+from egolib.errors import EgolibError, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+# ----------------------------------------------------------------------- writing
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that replaces it when the block succeeds.
+
+    The temporary name keeps the suffix, so that libraries which choose a format
+    by name work. On failure (a full disk, an interrupt) nothing is left behind
+    and an existing file stays as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    suffix = "".join(path.suffixes[-2:])
+    handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Writes UTF-8 text atomically; returns the path."""
+    data = text.encode()
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(gzip.compress(data, mtime=0) if _is_gzip(path) else data)
+    return Path(path)
+
+
+def write_json(path: str | Path, value: Any, indent: int | None = None) -> Path:
+    """Writes one JSON value; NaN and infinity are refused (they are not JSON)."""
+    try:
+        text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise EgolibError(f"the value is not JSON: {error}", file=path) from error
+    return write_text(path, text)
+
+
+def write_jsonl(path: str | Path, records: Iterable[Any]) -> Path:
+    """Writes one JSON value a line, without a line break after the last one."""
+    lines = [json.dumps(record, ensure_ascii=False, allow_nan=False) for record in records]
+    return write_text(path, "\n".join(lines))
+
+
+# ----------------------------------------------------------------------- reading
+
+
+def read_text(path: str | Path) -> str:
+    """UTF-8 text of a file.
+
+    Raises:
+        EgolibError: the file is missing, is a folder, is truncated or not UTF-8.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+        return (gzip.decompress(data) if _is_gzip(path) else data).decode()
+    except FileNotFoundError as error:
+        raise EgolibError("the file does not exist", file=path, remedy=_siblings(path)) from error
+    except IsADirectoryError as error:
+        raise EgolibError("a file was expected, this is a folder", file=path) from error
+    except UnicodeDecodeError as error:
+        raise EgolibError(f"not UTF-8 text ({error.reason})", file=path) from error
+    except (gzip.BadGzipFile, EOFError, OSError) as error:
+        raise EgolibError(f"cannot be read: {error}", file=path) from error
+
+
+def read_json(path: str | Path, expect: type | None = None) -> Any:
+    """One JSON value.
+
+    Args:
+        expect: ``dict`` or ``list``, where the caller needs that.
+
+    Raises:
+        EgolibError: malformed JSON (line and column named) or another type.
+    """
+    try:
+        value = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise EgolibError(
+            f"malformed JSON at line {error.lineno}, column {error.colno}: {error.msg}",
+            file=path,
+            remedy="the file may be truncated: copy it again and compare its size",
+        ) from error
+    if expect is not None and not isinstance(value, expect):
+        raise EgolibError(f"expected a {expect.__name__}, found {type(value).__name__}", file=path)
+    return value
+
+
+def read_jsonl(path: str | Path) -> list[Any]:
+    """One JSON value a line; blank lines are skipped. Errors name the line (from 1)."""
+    records = []
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise EgolibError(
+                f"malformed JSON at column {error.colno}: {error.msg}",
+                file=path,
+                record=f"line {number}",
+                remedy="mend or remove that line",
+            ) from error
+    return records
+
+
+def read_table(
+    path: str | Path,
+    columns: Sequence[str] | None = None,
+    *,
+    separator: str = ",",
+    skip_malformed: bool = False,
+    **options: Any,
+) -> pd.DataFrame:
+    """A CSV or TSV table.
+
+    Args:
+        columns: the columns that must be there; only these are returned, in this order.
+        separator: one character.
+        skip_malformed: drop lines with too many fields, as the official EgoClip
+            reader does; how many is left in ``table.attrs["malformed"]``.
+        options: passed on to ``pandas.read_csv``.
+
+    Raises:
+        EgolibError: the file is missing or malformed, or lacks a column.
+    """
+    import pandas as pd
+
+    path = Path(path)
+    if not path.is_file():
+        raise EgolibError("the file does not exist", file=path, remedy=_siblings(path))
+    malformed: list[list[str]] = []
+    if skip_malformed:
+        options |= {"on_bad_lines": malformed.append, "engine": "python"}
+    try:
+        table = pd.read_csv(path, sep=separator, **options)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+        raise EgolibError(f"malformed table: {error}", file=path) from error
+    for column in columns or ():
+        if column not in table.columns:
+            raise EgolibError(
+                f"column {column!r} is missing", file=path, remedy=nearest(column, table.columns)
+            )
+    table = table[list(columns)] if columns else table
+    table.attrs["malformed"] = len(malformed)
+    return table
+
+
+def read_xml(path: str | Path) -> ElementTree.Element:
+    """The root element of an XML file."""
+    try:
+        return ElementTree.fromstring(read_text(path))
+    except ElementTree.ParseError as error:
+        raise EgolibError(f"malformed XML: {error}", file=path) from error
+
+
+def require(record: Mapping[str, Any], keys: Iterable[str], *, file: str | Path, name: object):
+    """Checks that a record has the keys; the error names file, record and nearest key."""
+    for key in keys:
+        if key not in record:
+            raise EgolibError(
+                f"field {key!r} is missing", file=file, record=name, remedy=nearest(key, record)
+            )
+
+
+# ----------------------------------------------------------------------- skipping
+
+
+@dataclass
+class Skipped:
+    """Records that a step passed over, with reasons: counted, listed, never silent."""
+
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def add(self, record: object, reason: object) -> None:
+        """Notes one record; a later reason for the same record is ignored."""
+        self.reasons.setdefault(str(record), str(reason).split("\n")[0])
+
+    def __len__(self) -> int:
+        return len(self.reasons)
+
+    def summary(self, limit: int = 10) -> str:
+        """A count, then at most ``limit`` lines."""
+        if not self.reasons:
+            return "nothing was skipped"
+        lines = [f"{len(self)} skipped"]
+        lines += [f"  {record}: {why}" for record, why in list(self.reasons.items())[:limit]]
+        if len(self) > limit:
+            lines.append(f"  and {len(self) - limit} more")
+        return "\n".join(lines)
+
+
+# ----------------------------------------------------------------------- details
+
+
+def _is_gzip(path: str | Path) -> bool:
+    return str(path).endswith(".gz")
+
+
+def _siblings(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f"the folder {path.parent} does not exist either"
+    names = [entry.name for entry in path.parent.iterdir()]
+    return f"in that folder: {nearest(path.name, names)}" if names else "that folder is empty"

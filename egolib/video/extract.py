@@ -1,0 +1,293 @@
+"""Cutting many clips and images out of videos, each video in one pass.
+
+Targets appear whole or not at all; those that a former run finished under the
+same plan are kept; what cannot be made is listed with the reason. Videos are
+worked on side by side by single-threaded processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from fractions import Fraction
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+import numpy as np
+from av.video.frame import VideoFrame
+
+from egolib.errors import EgolibError
+from egolib.progress import track
+from egolib.records import Skipped
+from egolib.video.encode import VideoWriter
+from egolib.video.images import save_image
+from egolib.video.plans import ClipPlan, ImagePlan, VideoPlan, check_plans, is_made, note_for
+from egolib.video.pyav import PyAVFrames
+from egolib.video.resize import PictureMaker
+from egolib.video.sound import Sound
+
+
+@dataclass
+class Extraction:
+    """What became of the plans.
+
+    Attributes:
+        written: targets made now.
+        kept: targets that were there already.
+        skipped: targets that could not be made, and sources with a problem.
+    """
+
+    written: list[Path] = field(default_factory=list)
+    kept: list[Path] = field(default_factory=list)
+    skipped: Skipped = field(default_factory=Skipped)
+
+    def add(self, other: Extraction) -> None:
+        """Takes in the outcome of another video."""
+        self.written += other.written
+        self.kept += other.kept
+        for record, reason in other.skipped.reasons.items():
+            self.skipped.add(record, reason)
+
+    def summary(self) -> str:
+        """Counts, then the first failures."""
+        return f"{len(self.written)} written, {len(self.kept)} kept, {self.skipped.summary()}"
+
+
+def extract(
+    plans: Sequence[VideoPlan],
+    *,
+    workers: int = 1,
+    recheck: Literal["quick", "decode"] = "quick",
+) -> Extraction:
+    """Makes all clips and images of the plans that are not there yet.
+
+    Args:
+        plans: one per source video.
+        workers: processes; each works on one video at a time, with one thread.
+        recheck: how clips of former runs are checked: ``quick`` compares their note
+            with the plan, counts the frames and decodes the last one, ``decode``
+            decodes every frame.
+
+    Returns:
+        What was written, kept, and skipped with a reason: sources that are missing,
+        damaged or end early, and each target that could not be made from them. From
+        a source that ends early the targets that lie before its end are made.
+
+    Raises:
+        EgolibError: a plan contradicts itself, or two plans share a target.
+    """
+    check_plans(plans)
+    total = Extraction()
+    done = _in_processes(plans, workers, recheck) if workers > 1 else _here(plans, recheck)
+    for part in track(done, "videos", total=len(plans), unit="video"):
+        total.add(part)
+    return total
+
+
+def _here(plans: Sequence[VideoPlan], recheck: str) -> Iterator[Extraction]:
+    for plan in plans:
+        yield extract_video(plan, recheck)
+
+
+def _in_processes(plans: Sequence[VideoPlan], workers: int, recheck: str) -> Iterator[Extraction]:
+    """Outcomes in the order of completion; a process that dies costs its own video only."""
+    unfinished = []
+    with _pool(min(workers, len(plans) or 1)) as pool:
+        futures: dict[Future, VideoPlan] = {
+            pool.submit(extract_video, plan, recheck): plan for plan in plans
+        }
+        for future in as_completed(futures):
+            try:
+                yield future.result()
+            except BrokenProcessPool:
+                unfinished.append(futures[future])
+    for plan in unfinished:  # one of these ended the pool: each gets a process of its own
+        with _pool(1) as pool:
+            try:
+                yield pool.submit(extract_video, plan, recheck).result()
+            except BrokenProcessPool:
+                outcome = Extraction()
+                reason = "the process that worked on this video died"
+                _skip_all(outcome, plan.source, plan.targets, reason)
+                yield outcome
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+
+
+def _skip_all(
+    outcome: Extraction, source: Path, targets: Sequence[ClipPlan | ImagePlan], reason: str
+) -> None:
+    outcome.skipped.add(source, reason)
+    for target in targets:
+        outcome.skipped.add(target.path, f"its source {source.name}: {reason}")
+
+
+def extract_video(plan: VideoPlan, recheck: str = "quick") -> Extraction:
+    """Makes the clips and images of one video in one pass; see ``extract``."""
+    made = [target.path for target in plan.targets if is_made(target, plan.source, recheck)]
+    left = [target for target in plan.targets if target.path not in set(made)]
+    outcome = Extraction(kept=made)
+    if not left:
+        return outcome
+    try:
+        frames = PyAVFrames(plan.source, damaged="whole")
+    except EgolibError as error:
+        _skip_all(outcome, plan.source, left, error.what)
+        return outcome
+    if frames.trouble:
+        outcome.skipped.add(plan.source, frames.trouble)
+    _walk(frames, [_making(target, frames) for target in left], outcome)
+    frames.close()
+    return outcome
+
+
+# ------------------------------------------------------------------ one pass over a video
+
+
+def _walk(frames: PyAVFrames, targets: list[_Making], outcome: Extraction) -> None:
+    """Decodes every frame that some target needs once, in order, and hands it around."""
+    waiting: dict[int, list[_Making]] = {}
+    for target in targets:
+        if problem := target.impossible():
+            outcome.skipped.add(target.plan.path, problem)
+        else:
+            waiting.setdefault(target.numbers[0], []).append(target)
+    wanted = [list(t.numbers) for group in waiting.values() for t in group]
+    active: list[_Making] = []
+    for number in np.unique(np.concatenate(wanted)).tolist() if wanted else []:
+        active += waiting.pop(number, [])
+        takers = [target for target in active if target.following == number]
+        if takers:  # none is left where all have failed
+            _hand_out(frames, number, takers, outcome)
+        active = [target for target in active if target.following is not None]
+
+
+def _hand_out(frames: PyAVFrames, number: int, takers: list[_Making], outcome: Extraction) -> None:
+    try:
+        frame = frames.raw(number)
+    except EgolibError as error:
+        for target in takers:
+            target.fail(f"source frame {number}: {error.what}", outcome)
+        return
+    for target in takers:
+        try:
+            target.take(frame)
+            if target.following is None:
+                target.finish()
+                outcome.written.append(target.plan.path)
+        except (EgolibError, av.error.FFmpegError, OSError) as error:
+            target.fail(str(error), outcome)
+
+
+class _Making:
+    """A target in the making: takes frames in ascending order until it has all of its own."""
+
+    plan: ClipPlan | ImagePlan
+
+    def __init__(self, numbers: Sequence[int], frames: PyAVFrames):
+        self.numbers, self.frames, self.position = numbers, frames, 0
+
+    @property
+    def following(self) -> int | None:
+        """The next frame number it needs; None when it has them all or has failed."""
+        return self.numbers[self.position] if self.position < len(self.numbers) else None
+
+    def impossible(self) -> str | None:
+        """Why it cannot be made from this source, or None."""
+        if not len(self.numbers):
+            return "the plan names no frames"
+        count, lowest, highest = len(self.frames), self.numbers[0], self.numbers[-1]
+        if lowest < 0 or highest >= count:
+            missing = lowest if lowest < 0 else max(lowest, count)
+            cut = " (it is truncated)" if self.frames.trouble else ""
+            return f"source frame {missing} does not exist: the source has {count} frames{cut}"
+        return None
+
+    def fail(self, reason: str, outcome: Extraction) -> None:
+        """Gives up, removes what was written, and is listed."""
+        self.position = len(self.numbers)
+        outcome.skipped.add(self.plan.path, reason)
+
+    def note(self) -> dict[str, Any]:
+        """What is stored in the file about its making."""
+        facts = {"count": len(self.numbers), "source_fps": str(self.frames.rate)}
+        return note_for(self.plan, self.frames.path) | facts
+
+    def take(self, frame: VideoFrame) -> None:
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """Called after the last frame."""
+
+
+class _MakingImage(_Making):
+    plan: ImagePlan
+
+    def __init__(self, plan: ImagePlan, frames: PyAVFrames):
+        super().__init__([plan.frame], frames)
+        self.plan = plan
+        size = plan.resize.size(frames.size)
+        self._maker = PictureMaker(frames.size, size, frames.turn, plan.resize.interpolation)
+
+    def take(self, frame: VideoFrame) -> None:
+        self.position = 1
+        save_image(self.plan.path, self._maker.image(frame), self.plan.quality, self.note())
+
+
+class _MakingClip(_Making):
+    plan: ClipPlan
+
+    def __init__(self, plan: ClipPlan, frames: PyAVFrames):
+        super().__init__(range(len(frames)) if plan.frames is None else plan.frames, frames)
+        self.plan = plan
+        size = plan.resize.even_size(frames.size)
+        self._maker = PictureMaker(frames.size, size, frames.turn, plan.resize.interpolation)
+        self._writer: VideoWriter | None = None
+
+    def impossible(self) -> str | None:
+        if self.plan.frames is None and self.frames.trouble:
+            return f"the whole source is wanted, but {self.frames.trouble}"
+        return super().impossible()
+
+    def take(self, frame: VideoFrame) -> None:
+        self._writer = self._writer or self._start()
+        picture, number = self._maker.frame(frame), self.following
+        while self.following == number:  # more than once for a repeated number
+            time = self._time(number) - self._time(self.numbers[0])  # type: ignore[arg-type]
+            self._writer.write(picture, time if self.plan.fps is None else None)
+            self.position += 1
+
+    def finish(self) -> None:
+        assert self._writer is not None
+        self._writer.finish()
+
+    def fail(self, reason: str, outcome: Extraction) -> None:
+        super().fail(reason, outcome)
+        if self._writer:
+            self._writer.abandon()
+
+    def _start(self) -> VideoWriter:
+        plan, rate = self.plan, self.frames.rate
+        sound = None
+        if plan.audio == "copy":
+            start, end = self._time(self.numbers[0]), self._time(self.numbers[-1] + 1)
+            sound = Sound(self.frames.path, start, end)
+        return VideoWriter(plan.path, plan.fps or rate, plan.encoding, self.note(), sound)
+
+    def _time(self, number: int) -> Fraction:
+        """Presentation time of a source frame in seconds, exactly; the end after the last one."""
+        index = self.frames.index
+        time = index.times[number] if number < len(index) else index.end
+        return int(time) * index.time_base
+
+
+def _making(plan: ClipPlan | ImagePlan, frames: PyAVFrames) -> _Making:
+    if isinstance(plan, ClipPlan):
+        return _MakingClip(plan, frames)
+    return _MakingImage(plan, frames)

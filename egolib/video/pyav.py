@@ -1,0 +1,270 @@
+"""Exact random access to video frames with FFmpeg through PyAV.
+
+A frame is identified by its presentation time, never by counting, so what comes
+back is either the frame asked for or an error.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import av
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from egolib.errors import EgolibError
+from egolib.video.index import FrameIndex, frame_index, open_container, video_stream
+from egolib.video.picture import Converter, as_array
+
+#: Decoding on over this many frames costs less than a seek.
+_ROLL = 8
+#: How many earlier key frames are tried before the file is decoded from its start.
+_EARLIER_KEYS = 2
+
+Damaged = Literal["refuse", "whole", "keep"]
+Rotation = Literal["apply", "ignore"]
+
+
+class PyAVFrames:
+    """The frames of one file, each found by its presentation time.
+
+    Args:
+        path: the video file.
+        damaged: ``refuse`` raises for files that end early, for frames that the
+            decoder had to repair, and for all frames shown after them up to the next
+            key frame (they are predicted from them). ``whole`` offers the whole
+            frames of a file that ends early; ``keep`` the repaired frames as well.
+        rotation: ``apply`` turns pictures as the file asks (as FFmpeg's tools and
+            OpenCV do); ``ignore`` gives them as stored.
+        threads: of the decoder.
+
+    Raises:
+        EgolibError: the file is missing, not a video, or truncated.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        damaged: Damaged = "refuse",
+        rotation: Rotation = "apply",
+        threads: int = 1,
+    ):
+        self.path, self.damaged, self.threads = Path(path), damaged, threads
+        self.index: FrameIndex = frame_index(self.path)
+        if damaged == "refuse" and self.index.trouble:
+            raise EgolibError(
+                self.trouble,
+                file=self.path,
+                record=f"frame {len(self.index)}",
+                remedy="copy or download it again, or read its whole part with damaged='whole'",
+            )
+        self.turn = self.index.rotation if rotation == "apply" else 0
+        self._rgb = Converter("rgb24", self.turn)
+        self._decoder: _Decoder | None = None
+        self._current: tuple[int, VideoFrame] | None = None
+        self._seek_by = ["pts", "dts"]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def trouble(self) -> str:
+        """Empty, or a sentence that says where a file that ends early stops."""
+        return f"the video is truncated: {self.index.trouble}" if self.index.trouble else ""
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames per second."""
+        return self.index.rate
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the pictures as they are given out."""
+        width, height = self.index.width, self.index.height
+        return (height, width) if self.turn in (90, 270) else (width, height)
+
+    def time_sec(self, frame: int) -> float:
+        """Presentation time as the file states it."""
+        return self.index.seconds(self.index.times[frame])
+
+    @property
+    def end_sec(self) -> float:
+        """Presentation time at which the last frame ends."""
+        return self.index.seconds(self.index.end)
+
+    def image(self, frame: int) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB."""
+        return as_array(self._rgb(self.raw(frame)))
+
+    def images(self, frames: list[int]) -> Iterator[NDArray[np.uint8]]:
+        """(H, W, 3) RGB of each of the ascending frame numbers."""
+        return map(self.image, frames)
+
+    def raw(self, frame: int) -> VideoFrame:
+        """The frame as decoded (usually yuv420p, not rotated).
+
+        Raises:
+            EgolibError: the frame cannot be decoded whole.
+        """
+        if self._current is None or self._current[0] != frame:
+            time = int(self.index.times[frame])
+            found = self._decode_on(frame, time) or self._decode_from_key(frame, time)
+            self._current = (frame, found) if found else None
+        if self._current is None or (self._repaired() and self.damaged != "keep"):
+            raise EgolibError(
+                "the frame is damaged in the file"
+                if self._current
+                else "the frame cannot be decoded",
+                file=self.path,
+                record=f"frame {frame}",
+                remedy="copy or download the file again; damaged='keep' accepts repaired frames",
+            )
+        return self._current[1]
+
+    def close(self) -> None:
+        """Gives back the file and the decoder's memory; reading opens them again."""
+        if self._decoder:
+            self._decoder.close()
+        self._decoder = self._current = None
+
+    # ------------------------------------------------------------------ details
+
+    def _repaired(self) -> bool:
+        return self._decoder is not None and self._decoder.repaired
+
+    def _decode_on(self, frame: int, time: int) -> VideoFrame | None:
+        """Decodes on from where we are, unless a key frame further on is the better start."""
+        if self._decoder is None or self._current is None or frame < self._current[0]:
+            return None
+        key = self.index.last_key(frame)
+        if key >= 0 and int(self.index.keys[key]) - self._current[0] > _ROLL:
+            return None
+        return self._decoder.until(time)
+
+    def _decode_from_key(self, frame: int, time: int) -> VideoFrame | None:
+        """Seeks to the last key frame before it, to earlier ones, at last to the file's start."""
+        decoder = self._decoder = self._decoder or _Decoder(self.path, self.threads)
+        last = self.index.last_key(frame)
+        for key in range(last, max(last - 1 - _EARLIER_KEYS, -1), -1):
+            for clock in tuple(self._seek_by):
+                decoder.seek(self._key_time(key, clock))
+                if (found := decoder.until(time)) is not None:
+                    self._seek_by.sort(key=lambda name: name != clock)  # works here: try it first
+                    return found
+        decoder.close()
+        self._decoder = _Decoder(self.path, self.threads)
+        return self._decoder.until(time)
+
+    def _key_time(self, key: int, clock: str) -> int:
+        index = self.index
+        return int(index.times[index.keys[key]] if clock == "pts" else index.key_dts[key])
+
+
+class _Decoder:
+    """A decoder that stands somewhere in the file and moves forward or seeks.
+
+    ``repaired`` tells whether the frame given out last is damaged, or predicted
+    (since the last key frame) from one that is.
+    """
+
+    def __init__(self, path: Path, threads: int):
+        self._container = open_container(path)
+        self._stream = video_stream(self._container, path)
+        self._stream.codec_context.thread_count = threads
+        if threads != 1:
+            self._stream.thread_type = "AUTO"
+        self._length_bytes = _unit_length_bytes(self._stream)
+        self._restart(await_key=False)
+
+    def _restart(self, await_key: bool) -> None:
+        self._packets = self._container.demux(self._stream)
+        self._decoded: deque[VideoFrame] = deque()
+        self._await_key = await_key
+        self._damaged_from: int | None = None
+        self.repaired = False
+
+    def seek(self, time: int) -> None:
+        """Goes to the last key frame at or before a time, as far as the container can."""
+        try:
+            self._container.seek(time, stream=self._stream)
+        except av.error.FFmpegError:  # no such place: `until` will find nothing
+            self._packets = iter(())
+            self._decoded.clear()
+            return
+        self._restart(await_key=True)
+
+    def until(self, time: int) -> VideoFrame | None:
+        """The frame shown at exactly that time; None if decoding passes it or ends."""
+        while True:
+            while not self._decoded:
+                if not self._decode_packet(time):
+                    return None
+            frame = self._decoded.popleft()
+            if frame.pts is None:
+                continue
+            self._note_damage(frame)
+            if frame.pts >= time:
+                return frame if frame.pts == time else None
+
+    def close(self) -> None:
+        self._container.close()
+
+    def _decode_packet(self, time: int) -> bool:
+        """Decodes the next packet, or drops it where it is shown before ``time`` and not needed.
+
+        Returns False at the end of the file.
+        """
+        packet = next(self._packets, None)
+        if packet is None:
+            return False
+        if self._await_key and packet.size and not packet.is_keyframe:
+            return True
+        self._await_key = False
+        if packet.pts is not None and packet.pts < time and self._dispensable(packet):
+            return True
+        intact = not packet.is_corrupt
+        try:
+            self._decoded.extend(packet.decode())
+        except av.error.InvalidDataError:
+            intact = False
+        if not intact and self._damaged_from is None:  # frames shown before its dts came before it
+            self._damaged_from = packet.dts if packet.dts is not None else packet.pts
+        return True
+
+    def _dispensable(self, packet: av.Packet) -> bool:
+        """Whether an H.264 packet holds a picture that no other one refers to.
+
+        Each unit's head byte states its kind (5 bits; 1 to 5 are parts of a picture,
+        7 and 8 settings) and whether it is referred to (2 bits): ITU-T H.264, 7.3.1.
+        """
+        width = self._length_bytes
+        units, position = memoryview(packet), 0  # type: ignore[arg-type]
+        while width and position + width < len(units):
+            head = units[position + width]
+            if 1 <= head & 31 <= 5:
+                return not head & 0x60
+            if head & 31 in (7, 8):
+                break
+            position += width + int.from_bytes(units[position : position + width], "big")
+        return False
+
+    def _note_damage(self, frame: VideoFrame) -> None:
+        assert frame.pts is not None
+        start = self._damaged_from
+        if frame.is_corrupt:
+            self._damaged_from = frame.pts if start is None else min(start, frame.pts)
+        elif start is not None and frame.key_frame and frame.pts > start:
+            self._damaged_from = None
+        self.repaired = self._damaged_from is not None and frame.pts >= self._damaged_from
+
+
+def _unit_length_bytes(stream: VideoStream) -> int:
+    """Bytes of the length before each unit of an H.264 packet; 0 where start codes mark them."""
+    head = stream.codec_context.extradata or b""
+    return (head[4] & 3) + 1 if stream.codec_context.name == "h264" and head[:1] == b"\1" else 0

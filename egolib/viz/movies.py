@@ -1,0 +1,150 @@
+"""Videos with boxes drawn into them, and a time line that shows where one is.
+
+Small videos are enlarged so that labels can be read. Only the frames that matter
+are written: those around a response track, or those with detections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from egolib.errors import EgolibError
+from egolib.results import Detections, ResponseTrack
+from egolib.video import Encoding, VideoReader, VideoWriter
+from egolib.viz.detections import caption, strongest, tint
+from egolib.viz.pictures import Video, as_reader, seconds_of
+from egolib.viz.style import PREDICTED
+
+MARGIN_SEC = 2.0  # shown before and after a response track
+LONGEST_SEC = 20.0  # shown where nothing was found
+_LEAST_HEIGHT = 360
+_LINE_HEIGHT = 48
+_QUALITY = Encoding(crf=20)
+
+
+def track_movie(video: Video, track: ResponseTrack, out: str | Path) -> Path:
+    """The track's stretch of the video with its boxes, over the score curve with a cursor.
+
+    Where nothing was found, the last seconds that were searched are shown.
+    """
+    reader = as_reader(video)
+    boxes = dict(zip(track.frames.tolist(), track.boxes_xyxy))
+    canvas = _Canvas(reader, _LINE_HEIGHT if len(track.curve) else 0)
+    with VideoWriter(out, reader.rate, _QUALITY) as writer:
+        for number in _around(track, reader):
+            page = canvas.page(reader[number], seconds_of(reader, number))
+            if number in boxes:
+                canvas.box(page, boxes[number], PREDICTED)
+            canvas.time_line(page, track, number)
+            writer.write(np.asarray(page))
+    return Path(out)
+
+
+def detection_movie(
+    video: Video, detections: Detections, out: str | Path, threshold: float = 0.3
+) -> Path:
+    """The frames that were looked at, with boxes, class names and scores."""
+    if not detections.frames:
+        raise EgolibError("there are no frames with detections to draw", file=out)
+    reader, names = as_reader(video), detections.class_names
+    canvas = _Canvas(reader)
+    with VideoWriter(out, _rate(detections, reader), _QUALITY) as writer:
+        for found in detections.frames:
+            page = canvas.page(reader[found.frame], seconds_of(reader, found.frame))
+            for box, label, score in strongest(found, threshold):
+                canvas.box(page, box, tint(label), caption(names, label, score))
+            writer.write(np.asarray(page))
+    return Path(out)
+
+
+def _around(track: ResponseTrack, reader: VideoReader) -> range:
+    if len(track.frames):
+        margin = round(MARGIN_SEC * reader.fps)
+        first, last = int(track.frames[0]) - margin, int(track.frames[-1]) + margin
+    else:
+        last = int(track.curve_frames[-1]) if len(track.curve_frames) else len(reader) - 1
+        first = last - round(LONGEST_SEC * reader.fps)
+    return range(max(first, 0), min(last + 1, len(reader)))
+
+
+def _rate(detections: Detections, reader: VideoReader) -> Fraction:
+    """Frames per second at which the detections' frames take as long as in the video."""
+    numbers = [found.frame for found in detections.frames]
+    steps = np.diff(numbers)
+    return reader.rate / max(int(np.median(steps)) if len(steps) else 1, 1)
+
+
+class _Canvas:
+    """Draws on enlarged copies of a video's frames, with room for a time line below."""
+
+    def __init__(self, reader: VideoReader, line_height: int = 0):
+        width, height = reader.size
+        self.scale = max(1, -(-_LEAST_HEIGHT // height))
+        self.width, self.height = width * self.scale, height * self.scale
+        self.line_height = line_height
+        self.size = tuple(side + side % 2 for side in (self.width, self.height + line_height))
+        text_height = max(11, self.height // 30)
+        self.font = ImageFont.load_default(text_height)
+        self.thickness = max(3, self.height // 130)
+
+    def page(self, image: NDArray[np.uint8], caption: str) -> Image.Image:
+        """The enlarged picture with a caption in its corner."""
+        page = Image.new("RGB", self.size, "white")  # type: ignore[arg-type]
+        enlarged = Image.fromarray(image).resize(
+            (self.width, self.height), Image.Resampling.BICUBIC
+        )
+        page.paste(enlarged)
+        self._label(page, (0, 0), caption, "#222222")
+        return page
+
+    def box(
+        self, page: Image.Image, box_xyxy: Sequence[float] | NDArray, colour: str, text: str = ""
+    ) -> None:
+        """A box in the video's pixels, and a label above it (below its upper edge at the top)."""
+        left, top, right, bottom = (float(value) * self.scale for value in box_xyxy)
+        if right <= left or bottom <= top:
+            return
+        ImageDraw.Draw(page).rectangle(
+            (left, top, right, bottom), outline=colour, width=self.thickness
+        )
+        if text:
+            height = self.font.getbbox(text)[3] + 4  # type: ignore[union-attr]
+            self._label(page, (left, top - height if top >= height else top), text, colour)
+
+    def time_line(self, page: Image.Image, track: ResponseTrack, number: int) -> None:
+        """The score curve, the track's span, and a cursor at a frame."""
+        if not self.line_height:
+            return
+        draw, frames = ImageDraw.Draw(page), np.asarray(track.curve_frames, float)
+        start = min(frames[0], number)
+        span = max(frames[-1], number) - start or 1.0
+
+        def across(values: NDArray | float) -> NDArray:
+            return 4 + (np.asarray(values) - start) / span * (self.width - 8)
+
+        low, high = float(np.min(track.curve)), float(np.max(track.curve))
+        bottom, room = self.height + self.line_height - 5, self.line_height - 10
+        if len(track.frames):
+            ends = across(np.array([track.frames[0] - 0.5, track.frames[-1] + 0.5]))
+            draw.rectangle((ends[0], self.height + 2, ends[1], bottom + 3), fill="#F6D2B8")
+        heights = bottom - (np.asarray(track.curve) - low) / (high - low or 1.0) * room
+        draw.line(list(zip(across(frames).tolist(), heights.tolist())), fill="#333333", width=1)
+        cursor = float(across(float(number)))
+        draw.line(
+            (cursor, self.height, cursor, self.height + self.line_height), fill=PREDICTED, width=2
+        )
+
+    def _label(
+        self, page: Image.Image, corner: tuple[float, float], text: str, colour: str
+    ) -> None:
+        draw = ImageDraw.Draw(page)
+        _, _, right, bottom = draw.textbbox((0, 0), text, font=self.font)
+        left = min(corner[0], max(self.width - right - 6, 0))
+        draw.rectangle((left, corner[1], left + right + 6, corner[1] + bottom + 4), fill=colour)
+        draw.text((left + 3, corner[1] + 1), text, fill="white", font=self.font)
