@@ -1,0 +1,1 @@
+"""Official file formats, one module a data set; each has ``export(world)``."""
