@@ -1,0 +1,157 @@
+"""The training loop: exact resume, finite losses, logs, best weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from egolib import checkpoint
+from egolib.engine import FitSettings, total_updates, updates_per_epoch
+from egolib.engine.loading import UpdateSampler
+from egolib.errors import EgolibError
+from tests.engine import toy
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A training that nobody interrupted."""
+    out = tmp_path_factory.mktemp("whole")
+    return out, toy.run(out)
+
+
+def assert_same_training(out, whole):
+    for name in ("model.safetensors", "best.safetensors", "ema.safetensors"):
+        assert (out / name).read_bytes() == (whole / name).read_bytes(), name
+        assert (out / name).with_suffix(".json").read_text() == (
+            (whole / name).with_suffix(".json").read_text()
+        )
+    assert toy.log_without_times(out) == toy.log_without_times(whole)
+
+
+def test_trains_logs_and_keeps_the_best(whole):
+    out, result = whole
+    assert result.updates == 20
+    losses = [r["loss"] for r in result.losses()]
+    assert losses[-1] < losses[0] / 2
+    scores = [r["score"] for r in result.evaluations()]
+    assert checkpoint.load(result.best)[1]["metrics"]["score"] == max(scores)
+    assert (out / "tensorboard").is_dir()
+
+
+@pytest.mark.parametrize("stop_at", [1, 5, 7, 13, 19])
+def test_resumes_exactly_after_a_failure(tmp_path, whole, monkeypatch, stop_at):
+    build = toy.build
+
+    def failing():
+        job = build()
+        schedule = job.schedule
+
+        def stop(update):
+            if update == stop_at:
+                raise RuntimeError("the machine went away")
+            return schedule(update)
+
+        job.schedule = stop
+        return job
+
+    monkeypatch.setattr(toy, "build", failing)
+    with pytest.raises(RuntimeError):
+        toy.run(tmp_path)
+    monkeypatch.setattr(toy, "build", build)
+    toy.run(tmp_path)
+    assert_same_training(tmp_path, whole[0])
+
+
+def test_resumes_exactly_after_kill(tmp_path, whole):
+    command = [sys.executable, "-m", "tests.engine.toy", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while not (tmp_path / "snapshot.pt").exists():
+        time.sleep(0.01)
+        assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ)
+    assert_same_training(tmp_path, whole[0])
+
+
+def test_a_finished_training_is_not_repeated(whole):
+    out, result = whole
+    before = (out / "model.safetensors").stat().st_mtime_ns
+    assert toy.run(out).records == result.records
+    assert (out / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_loader_processes_change_nothing(tmp_path, whole):
+    toy.run(tmp_path, dataclasses.replace(toy.SETTINGS, workers=2))
+    assert_same_training(tmp_path, whole[0])
+
+
+def test_another_configuration_starts_anew(tmp_path, capsys):
+    settings = dataclasses.replace(toy.SETTINGS, epochs=1)
+    toy.run(tmp_path, settings)
+    result = toy.fit(toy.build, settings, tmp_path, seed=4, fingerprint="other")
+    assert "starts anew" in capsys.readouterr().out
+    assert len(result.losses()) == 2
+
+
+def test_nan_stops_and_keeps_the_last_good_snapshot(tmp_path):
+    with pytest.raises(EgolibError, match="loss became nan") as caught:
+        toy.run(tmp_path, nan_at=16)
+    assert "snapshot is kept" in str(caught.value)
+    state = torch.load(tmp_path / "snapshot.pt", weights_only=True)
+    assert state["update"] == 5
+    assert all(v.isfinite().all() for v in state["model"].values())
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_unknown_monitor_names_the_known(tmp_path):
+    settings = dataclasses.replace(toy.SETTINGS, monitor="scores:max")
+    with pytest.raises(EgolibError, match="known: \\['score'\\]"):
+        toy.run(tmp_path, settings)
+
+
+@pytest.mark.parametrize(
+    ("samples", "settings", "processes", "expected"),
+    [
+        (0, FitSettings(), 1, 1),
+        (10, FitSettings(batch_size=4), 1, 2),
+        (10, FitSettings(batch_size=4, drop_last=False), 1, 3),
+        (100, FitSettings(batch_size=4, accumulate=2), 3, 4),
+    ],
+)
+def test_updates_per_epoch(samples, settings, processes, expected):
+    assert updates_per_epoch(samples, settings, processes) == expected
+
+
+def test_total_updates_may_be_cut():
+    settings = FitSettings(epochs=3, max_updates=4)
+    assert total_updates(2, settings) == 4
+    assert total_updates(1, settings) == 3
+
+
+def test_processes_share_an_update_without_overlap():
+    settings = FitSettings(batch_size=2, accumulate=2)
+    options = {"epoch": 1, "first_update": 0, "seed": 0}
+    one = list(UpdateSampler(toy.Lines(), dataclasses.replace(settings, batch_size=4), **options))
+    two = [
+        list(UpdateSampler(toy.Lines(), settings, **options, rank=rank, world=2))
+        for rank in range(2)
+    ]
+    assert len(one) == len(two[0]) == len(two[1])
+    for whole, first, second in zip(one, *two):
+        assert whole == first + second
+
+
+def test_a_sampler_can_start_in_the_middle():
+    settings = FitSettings(batch_size=4)
+    options = {"epoch": 0, "seed": 0}
+    whole = list(UpdateSampler(toy.Lines(), settings, **options, first_update=0))
+    rest = list(UpdateSampler(toy.Lines(), settings, **options, first_update=3))
+    assert rest == whole[3:]

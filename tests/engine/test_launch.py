@@ -1,0 +1,93 @@
+"""Several processes: started from here, equal to one process on the same global batch."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from egolib import checkpoint, distributed
+from egolib.engine import FitSettings
+from egolib.engine.job import Job
+from egolib.engine.launch import train
+from egolib.step import Step
+from tests.engine.toy import Lines
+
+SETTINGS = FitSettings(epochs=1, batch_size=4, clip_norm=1.0, log_every=2, device="cpu")
+
+
+@dataclass(frozen=True)
+class Config:
+    seed: int = 1
+    fit: FitSettings = field(default_factory=lambda: SETTINGS)
+
+
+def build(step) -> Job:
+    model = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1))
+    return Job(
+        model=model,
+        loss=lambda model, batch: {"loss": (model(batch[0])[:, 0] - batch[1]).square().mean()},
+        data=Lines(),
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
+        schedule=lambda update: 1.0,
+    )
+
+
+def step(out: Path, settings: FitSettings) -> Step:
+    config = Config(fit=settings)
+    return Step("nlq", "2_train", "toy", "tiny", config, ("seed", "fit"), out, out, {})
+
+
+def fail(rank_to_fail: int) -> int:
+    import os
+
+    if int(os.environ["RANK"]) == rank_to_fail:
+        raise ValueError("one process failed")
+    return int(os.environ["RANK"])
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(tmp_path):
+    one = train(step(tmp_path / "one", SETTINGS), "tests.engine.test_launch:build")
+    halves = replace(SETTINGS, batch_size=2, processes=2)
+    before = signal.getsignal(signal.SIGTERM)
+    two = train(step(tmp_path / "two", halves), "tests.engine.test_launch:build")
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert one.updates == two.updates == 10
+    first, second = (checkpoint.load(r.weights)[0] for r in (one, two))
+    for name, value in first.items():
+        torch.testing.assert_close(value, second[name], rtol=1e-6, atol=1e-7)
+    losses = [[r["loss"] for r in x.losses()] for x in (one, two)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
+@pytest.mark.slow
+def test_an_error_in_a_process_surfaces():
+    with pytest.raises(Exception, match="one process failed"):
+        distributed.launch("tests.engine.test_launch:fail", 1, processes=2)
+
+
+@pytest.mark.slow
+def test_a_second_node_joins(tmp_path):
+    """Two 'nodes' of one process each, on this machine."""
+    import threading
+
+    other = threading.Thread(target=_join, args=(tmp_path,))
+    other.start()
+    value = distributed.launch(
+        "tests.engine.test_launch:fail", -1, processes=1, nodes=2, folder=tmp_path
+    )
+    other.join(timeout=60)
+    assert value in (0, 1)
+
+
+def _join(folder: Path) -> None:
+    import subprocess
+    import sys
+
+    code = f"from egolib.distributed import join; join({str(folder)!r}, poll_sec=0.1)"
+    subprocess.run([sys.executable, "-c", code], check=True)

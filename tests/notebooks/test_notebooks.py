@@ -1,0 +1,100 @@
+"""Notebooks: thin, uniform, stored without outputs, and every one runs on the tiny preset."""
+
+from __future__ import annotations
+
+import ast
+import json
+
+import pytest
+
+from egolib import config
+from egolib.records import read_json
+from tests.tiny import CHECKOUT, tiny  # noqa: F401  (a fixture)
+
+NOTEBOOKS = sorted((CHECKOUT / "notebooks").rglob("*.ipynb"))
+STEPS = [n for n in NOTEBOOKS if n.parent.name in config.TASKS]
+HEADINGS = ["Question", "Parameters", "Inputs", "Do", "Look", "Check", "Outputs"]
+WITHOUT_TORCH = {"0_world", "1_data", "4_evaluate", "9_scoreboard"}
+
+
+def name(path):
+    return str(path.relative_to(CHECKOUT / "notebooks"))
+
+
+def cells(path, kind):
+    return [c for c in read_json(path)["cells"] if c["cell_type"] == kind]
+
+
+def source(cell):
+    return "".join(cell["source"])
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name)
+def test_stored_without_outputs(path):
+    for cell in cells(path, "code"):
+        assert cell["outputs"] == []
+        assert cell["execution_count"] is None
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name)
+def test_thin(path):
+    code = cells(path, "code")
+    assert len(code) <= 12
+    lengths = sorted(len(source(c).splitlines()) for c in code)
+    assert lengths[-1] <= 20
+    assert lengths[len(lengths) // 2] <= 6
+    for cell in code:
+        defined = [type(node).__name__ for node in ast.parse(source(cell)).body]
+        assert not {"FunctionDef", "ClassDef"} & set(defined)
+
+
+@pytest.mark.parametrize("path", STEPS, ids=name)
+def test_same_headings_everywhere(path):
+    text = "\n".join(source(c) for c in cells(path, "markdown"))
+    found = [line[3:].strip() for line in text.splitlines() if line.startswith("## ")]
+    assert [h for h in found if h in HEADINGS] == HEADINGS
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name)
+def test_one_parameters_cell_of_commented_literals(path):
+    tagged = [c for c in cells(path, "code") if "parameters" in c["metadata"].get("tags", [])]
+    assert len(tagged) == 1
+    for statement in ast.parse(source(tagged[0])).body:
+        assert isinstance(statement, ast.Assign)
+        ast.literal_eval(statement.value)
+    lines = [line for line in source(tagged[0]).splitlines() if line.strip()]
+    assert all("#" in line for line in lines)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name)
+def test_public_names_only(path):
+    text = "\n".join(source(c) for c in cells(path, "code"))
+    tree = ast.parse(text)
+    private = [
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_")
+    ]
+    assert not private
+    if path.stem in WITHOUT_TORCH:
+        assert "import torch" not in text
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("tiny")
+def test_all_run_on_tiny(tiny):  # noqa: F811
+    root, done = tiny
+    assert done.returncode == 0, done.stdout + done.stderr
+    executed = {p.name for p in (root / "runs" / "tiny").rglob("[0-9]*.ipynb")}
+    assert executed >= {n.name for n in NOTEBOOKS if n.stem != "your_video"}
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("tiny")
+def test_light_notebooks_load_no_torch(tiny):  # noqa: F811
+    """``hardware`` names threads only where torch was loaded."""
+    root, _ = tiny
+    results = {p.parent.name: p for p in (root / "runs" / "tiny").rglob("result.json")}
+    for step, file in results.items():
+        if step in WITHOUT_TORCH:
+            assert "threads" not in json.loads(file.read_text())["hardware"], file

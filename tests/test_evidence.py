@@ -1,0 +1,70 @@
+"""Verdicts are computed, and evidence belongs to the present configurations."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from egolib import config, evidence
+from egolib.cli import schema
+from egolib.evidence import Claim, Pair
+
+
+def cells(**values):
+    return [
+        {"cell": name, "seed": seed, "metrics": {"r1": value}}
+        for name, column in values.items()
+        for seed, value in enumerate(column)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "verdict"),
+    [
+        ([], [], "open"),
+        ([0.5], [0.1], "open"),
+        ([0.5, 0.6, 0.7], [0.1, 0.2, 0.3], "held"),
+        ([0.5, 0.1, 0.7], [0.4, 0.3, 0.1], "not held"),
+        ([0.1, 0.2, 0.3], [0.5, 0.6, 0.7], "not held"),
+    ],
+)
+def test_verdicts(better, worse, verdict):
+    claim = Claim("x", "r1", "a", "b")
+    assert evidence.judge(claim, claim, cells(a=better, b=worse))["verdict"] == verdict
+
+
+def test_differences_are_paired_by_seed():
+    claim = Claim("x", "r1", "a", "b")
+    found = evidence.judge(claim, claim, cells(a=[0.1, 0.3, 0.9], b=[0.0, 0.1, 0.6]))
+    assert found["differences"] == pytest.approx([0.1, 0.2, 0.3])
+    assert found["standard_error"] == pytest.approx(0.1 / math.sqrt(3))
+    assert found["verdict"] == "held"
+
+
+def test_numbers_equality_and_further_tries():
+    near = Claim("x", "r1", "a", 0.5, near=0.05)
+    assert evidence.judge(near, near, cells(a=[0.52, 0.49, 0.5]))["verdict"] == "held"
+    assert evidence.judge(near, near, cells(a=[0.62, 0.59, 0.6]))["verdict"] == "not held"
+    claim = Claim("x", "r1", "a", "b", tried=(Pair("c", "b", "longer"),))
+    claims = evidence.Claims(claims=(claim,))
+    found = evidence.judge_all(claims, cells(a=[0, 0], b=[0.5, 0.4], c=[0.6, 0.5]))[0]
+    assert (found["verdict"], found["tried"][0]["verdict"]) == ("not held", "held")
+
+
+TASKS_WITH_CLAIMS = [
+    t for t in config.TASKS if (config.project_root() / "params" / t / "claims.yaml").is_file()
+]
+
+
+@pytest.mark.parametrize("task", TASKS_WITH_CLAIMS)
+def test_recorded_evidence_is_current(task):
+    """Every cell was run with what is configured now, and the verdicts follow from the cells."""
+    claims = evidence.read_claims(task)
+    found = evidence.read_evidence(task)
+    recorded = {(c["cell"], c["seed"]): c["config_hash"] for c in found["cells"]}
+    for seed in claims.seeds:
+        for name, cell in claims.cells.items():
+            nodes = evidence.cell_nodes(task, claims, cell, seed, schema)
+            assert recorded.get((name, seed)) == evidence.cell_hash(nodes), f"{name}, seed {seed}"
+    assert found["claims"] == evidence.judge_all(claims, found["cells"])

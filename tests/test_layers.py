@@ -1,0 +1,68 @@
+"""Who may import whom: tasks use shared code and never each other; shared code uses no task."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import egolib
+from egolib.config import TASKS
+
+ROOT = Path(egolib.__file__).parent
+ABOVE = {"cli", "interop", "__main__"}
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def imports(file: Path) -> set[str]:
+    """The first part below ``egolib`` of everything that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        found |= {n.split(".")[1] for n in names if n.startswith("egolib.")}
+    return found
+
+
+@pytest.mark.parametrize("file", FILES, ids=[str(f.relative_to(ROOT)) for f in FILES])
+def test_layers(file):
+    part = file.relative_to(ROOT).parts[0].removesuffix(".py")
+    tasks = imports(file) & set(TASKS)
+    if part in TASKS:
+        assert tasks <= {part}, f"{part} imports {tasks - {part}}"
+    elif part not in ABOVE:
+        assert not tasks, f"shared code imports {tasks}"
+
+
+def test_no_relative_imports():
+    relative = [
+        file
+        for file in FILES
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.level
+    ]
+    assert not relative
+
+
+LIGHT = ["egolib", "egolib.cli", "egolib.config", "egolib.step", "egolib.features", "egolib.viz"]
+LIGHT += ["egolib.world", *[f"egolib.{task}.config" for task in TASKS]]
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_no_torch_behind(module):
+    code = f"import {module}, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_import_is_quick():
+    """0.3 s is the promise; the best of three runs is judged, so that load does not decide."""
+    code = "import time; t = time.perf_counter(); import egolib; print(time.perf_counter() - t)"
+    seconds = [float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(3)]
+    assert min(seconds) < 0.3
