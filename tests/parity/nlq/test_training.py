@@ -1,0 +1,334 @@
+"""Targets, losses, gradients, schedules, parameter groups and a short training, as recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from egolib.engine.job import MovingAverage
+from egolib.nlq.blocks import StochasticDepth
+from egolib.nlq.config import LossConfig, TrainConfig, groundnlq
+from egolib.nlq.convert import KEYS
+from egolib.nlq.losses import GroundingLoss, focal_loss, overlap_loss
+from egolib.nlq.network import GroundNLQ, Predictions
+from egolib.nlq.points import assign, assign_batch, make_points, pyramid_lengths
+from egolib.nlq.train import make_optimizer, parameter_groups, schedule
+from tests.parity.nlq.networks import inputs, meta, network, published, small_config, to
+from tests.parity.recordings import auxiliary, read, recipe, stream
+
+LENGTHS = pyramid_lengths(2560, 7)
+LOSS_OPTIONS = {
+    "train_label_smoothing": "label_smoothing",
+    "train_loss_weight": "regression_weight",
+}
+SCHEDULES = {
+    # base rate, warm-up and further epochs of each recorded schedule
+    "scratch": (TrainConfig(learning_rate=1e-4, warmup_epochs=5), 8),
+    "finetune": (TrainConfig(learning_rate=2.5e-5, warmup_epochs=4), 6),
+    "multistep": (
+        TrainConfig(learning_rate=1e-3, warmup_epochs=2, schedule="steps", gamma=0.1),
+        6,
+    ),
+    "constant": (TrainConfig(learning_rate=1e-3, warmup_epochs=2, schedule="constant"), 3),
+    "nowarm": (TrainConfig(learning_rate=1e-3, warmup_epochs=0), 4),
+}
+
+
+# ------------------------------------------------------------------------- targets
+
+
+@pytest.mark.recordings("labels")
+def test_points(recording: Path) -> None:
+    recorded = read(recording)
+    points = make_points(LENGTHS)
+    assert list(points.lengths) == recorded["points_level_lengths"].tolist()
+    ranges = torch.tensor(LossConfig().regression_ranges)[points.levels]
+    table = torch.cat([points.positions[:, None], ranges, points.strides[:, None]], 1)
+    for level, rows in enumerate(table.split(LENGTHS)):
+        np.testing.assert_array_equal(rows[:3], recorded["points_first_rows"][level])
+        np.testing.assert_array_equal(rows[-1], recorded["points_last_row"][level])
+
+
+@pytest.mark.recordings("labels")
+def test_targets(recording: Path) -> None:
+    recorded = read(recording)
+    cases = {name.rsplit("/", 1)[0] for name in recorded if name.endswith("/segments")}
+    assert cases
+    for case in cases:
+        kind, name = case.split("/")
+        config = LossConfig(center_sampling="none" if kind == "none" else "radius")
+        if kind == "multi":
+            config = LossConfig(center_radius=float(name.removeprefix("radius")))
+        windows = torch.from_numpy(recorded[f"{case}/segments"])
+        labels = torch.from_numpy(recorded.get(f"{case}/classes", np.zeros(len(windows), int)))
+        classes = recorded[f"{case}/pos_cls"].shape[1] if kind == "multi" else 1
+        found, offsets = assign(make_points(LENGTHS), windows, labels, config, classes)
+        positive = torch.nonzero(found.sum(1) > 0)[:, 0]
+        np.testing.assert_array_equal(positive, recorded[f"{case}/pos_index"])
+        expected = recorded[f"{case}/pos_cls"].reshape(len(positive), classes)
+        np.testing.assert_allclose(found[positive], expected, atol=1e-9)
+        np.testing.assert_allclose(
+            offsets[positive], recorded[f"{case}/pos_offsets"], rtol=0, atol=1e-9
+        )
+        if f"{case}/all_offsets_stat" in recorded and len(windows):
+            found = [offsets.sum(), offsets.abs().sum(), offsets.min(), offsets.max()]
+            np.testing.assert_allclose(found, recorded[f"{case}/all_offsets_stat"], rtol=1e-9)
+
+
+# -------------------------------------------------------------------------- losses
+
+
+@pytest.mark.recordings("loss_functions")
+def test_loss_functions(recording: Path) -> None:
+    recorded = read(recording)
+    logits, targets, found, truth = (
+        torch.from_numpy(recorded[name]) for name in ("logits", "targets", "pred", "gt")
+    )
+    values = {
+        "focal": focal_loss(logits, targets),
+        "focal_noalpha": focal_loss(logits, targets, alpha=-1),
+        "focal_gamma0": focal_loss(logits, targets, gamma=0),
+        "diou": overlap_loss(found, truth),
+        "giou": overlap_loss(found, truth, "giou"),
+    }
+    for name, value in values.items():
+        np.testing.assert_allclose(value, recorded[name], rtol=0, atol=1e-6)
+
+
+@pytest.mark.recordings("losses")
+def test_losses(recording: Path) -> None:
+    recorded = read(recording)
+    name_of_stream = recipe(recording)["loss_stream"]
+    for case, about in meta(recorded)["cases"].items():
+        options = {LOSS_OPTIONS[name]: value for name, value in about["attrs"].items()}
+        config = LossConfig(**options)
+        loss = GroundingLoss(config)
+        windows = [torch.tensor(w, dtype=torch.float64) for w in about["segments"]]
+        labels = [torch.zeros(len(w), dtype=torch.long) for w in windows]
+        targets = assign_batch(make_points(LENGTHS), windows, labels, about["valid"], config)
+        for call in range(about["calls"]):
+            predictions = drawn_predictions(f"{name_of_stream}/{case}/{call}", about["valid"])
+            values = loss(predictions, targets)
+            found = [values[k].item() for k in ("classification", "regression", "loss")]
+            found.append(loss.normalizer)
+            np.testing.assert_allclose(found, recorded[f"{case}/losses"][call], rtol=1e-5)
+            if call == 0:
+                check_gradients(predictions, values["loss"], recorded, case)
+
+
+def drawn_predictions(name: str, valid: list[int]) -> Predictions:
+    """Random logits and offsets of a named stream, with gradients."""
+    rng, batch = stream(name), len(valid)
+    logits = rng.standard_normal((batch, sum(LENGTHS), 1)).astype(np.float32) * 1.5 - 2
+    offsets = np.abs(rng.standard_normal((batch, sum(LENGTHS), 2))).astype(np.float32) * 2
+    masks = [pyramid_mask(n) for n in valid]
+    return Predictions(
+        torch.from_numpy(logits).requires_grad_(),
+        torch.from_numpy(offsets).requires_grad_(),
+        torch.stack(masks),
+        LENGTHS,
+    )
+
+
+def pyramid_mask(valid: int) -> torch.Tensor:
+    return torch.cat(
+        [torch.arange(n) < count for n, count in zip(LENGTHS, pyramid_lengths(valid, 7))]
+    )
+
+
+def check_gradients(
+    predictions: Predictions, loss: torch.Tensor, recorded: dict, case: str
+) -> None:
+    loss.backward()
+    logits, offsets = predictions.logits.grad, predictions.offsets.grad
+    assert logits is not None and offsets is not None
+    index = recorded[f"{case}/grad_off_index"]
+    touched = torch.nonzero(offsets.abs().sum(-1))
+    np.testing.assert_array_equal(touched, index)
+    np.testing.assert_allclose(
+        offsets[index[:, 0], index[:, 1]], recorded[f"{case}/grad_off"], rtol=1e-5, atol=1e-9
+    )
+    step = -(-logits.shape[1] // recorded[f"{case}/grad_logits_sub"].shape[1])
+    np.testing.assert_allclose(
+        logits[:, ::step, 0], recorded[f"{case}/grad_logits_sub"], rtol=1e-5, atol=1e-9
+    )
+    found = [logits.double().sum(), logits.double().abs().sum()]
+    np.testing.assert_allclose(found, recorded[f"{case}/grad_logits_stat"], rtol=1e-5)
+
+
+@pytest.mark.xdist_group("nlq_network")
+@pytest.mark.recordings("net_grads")
+def test_gradients(recording: Path, device: str) -> None:
+    recorded = read(recording)
+    about = meta(recorded)
+    model = published(recording, about).to(device).train()
+    depths = switch_off_depth(model)
+    loss = GroundingLoss(LossConfig())
+    values = loss(*forward(model, about["items"], about["segments"], device))
+    values["loss"].backward()
+    found = [values[k].item() for k in ("classification", "regression", "loss")]
+    norms = {KEYS.official_name(n): p.grad.norm().item() for n, p in model.named_parameters()}
+    model.zero_grad(set_to_none=True)
+    for depth, probability in depths.items():  # the network is shared with other tests
+        depth.probability = probability
+    model.eval()
+    np.testing.assert_allclose(found, recorded["losses"], rtol=1e-3)
+    assert loss.normalizer == pytest.approx(float(recorded["loss_normalizer_after"]))
+    total = np.linalg.norm(list(norms.values()))
+    np.testing.assert_allclose(total, recorded["total_grad_norm"], rtol=1e-3)
+    assert norms.keys() == about["grad_norms"].keys()
+    check_norms(norms, about["grad_norms"], total)
+
+
+def check_norms(norms: dict, expected: dict, total: float) -> None:
+    """1e-3 relative; gradients that are zero but for rounding are compared with the total."""
+    for name, value in expected.items():
+        assert norms[name] == pytest.approx(value, rel=1e-3, abs=1e-7 * total), name
+
+
+def switch_off_depth(model: GroundNLQ) -> dict[StochasticDepth, float]:
+    """No sample is left out; returns the former probabilities."""
+    depths = {m: m.probability for m in model.modules() if isinstance(m, StochasticDepth)}
+    for depth in depths:
+        depth.probability = 0.0
+    return depths
+
+
+def forward(model: GroundNLQ, items: list[dict], windows: list, device: str) -> tuple:
+    """Predictions and targets of named items with windows in features."""
+    predictions = model(*to(device, inputs(items, model.config, model.config.max_length)))
+    points = make_points(predictions.lengths, device)
+    segments = [torch.tensor(w, dtype=torch.float64, device=device) for w in windows]
+    labels = [torch.zeros(len(w), dtype=torch.long, device=device) for w in segments]
+    targets = assign_batch(points, segments, labels, [i["T"] for i in items], LossConfig())
+    return predictions, targets
+
+
+# -------------------------------------------------------------------- optimisation
+
+
+@pytest.mark.recordings("schedules")
+def test_schedules(recording: Path) -> None:
+    recorded = read(recording)
+    steps = meta(recorded)["steps_per_epoch"]
+    names = [name.removeprefix("lr/") for name in recorded if name.startswith("lr/")]
+    assert names
+    for name in names:
+        config, epochs = SCHEDULES[name]
+        if config.schedule == "steps":
+            milestones = (2 * steps, 4 * steps)
+            config = TrainConfig(**{**vars(config), "milestones": milestones})
+        factor = schedule(config, config.warmup_epochs + epochs, steps)
+        expected = recorded[f"lr/{name}"]
+        found = [config.learning_rate * factor(t) for t in range(len(expected))]
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-15)
+
+
+@pytest.mark.recordings("groups")
+def test_parameter_groups(recording: Path) -> None:
+    recorded = read(recording)
+    model = GroundNLQ(groundnlq())
+    single, split = (recorded[name] for name in recorded)
+    check_groups(model, TrainConfig(), single)
+    rates = {group["lr"] for group in split}
+    config = TrainConfig(learning_rate=max(rates), backbone_rate=min(rates) / max(rates))
+    check_groups(model, config, split)
+
+
+def check_groups(model: GroundNLQ, config: TrainConfig, recorded: list[dict]) -> None:
+    found = parameter_groups(model, config)
+    assert len(found) == len(recorded)
+    for expected in recorded:
+        match = [g for g in found if official_names(g) == sorted(expected["names"])]
+        assert len(match) == 1
+        assert match[0]["weight_decay"] == expected["weight_decay"]
+        if "lr" in expected:
+            assert match[0]["lr"] == pytest.approx(expected["lr"])
+
+
+def official_names(group: dict) -> list[str]:
+    return sorted(str(KEYS.official_name(name)) for name in group["names"])
+
+
+@pytest.mark.slow
+@pytest.mark.recordings("trace")
+def test_training_trace(recording: Path, device: str) -> None:
+    recorded = read(recording)
+    about = meta(recorded)
+    options = about["opt"]
+    variants = meta(read(auxiliary(recording, "net_small_variants.npz")))
+    model = network(
+        small_config(variants["net_small"]["model"]), about["keys"], about["weight_seed"], True
+    )
+    model.to(device).train()
+    switch_off_depth(model)
+    config = TrainConfig(
+        learning_rate=options["learning_rate"],
+        weight_decay=options["weight_decay"],
+        warmup_epochs=options["warmup_epochs"],
+    )
+    epochs, steps = options["warmup_epochs"] + options["epochs"], options["steps_per_epoch"]
+    factor, optimizer = schedule(config, epochs, steps), make_optimizer(model, config)
+    average = MovingAverage(model, options["ema_decay"])
+    loss, rows = GroundingLoss(LossConfig()), []
+    for update in range(epochs * steps):
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * factor(update)
+        optimizer.zero_grad()
+        values = loss(*forward(model, *drawn_items(recording, update), device))
+        values["loss"].backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), options["clip"])
+        optimizer.step()
+        average.update(model)
+        losses = [values[k].item() for k in ("classification", "regression", "loss")]
+        rows.append([*losses, norm.item(), optimizer.param_groups[0]["lr"], loss.normalizer])
+    np.testing.assert_allclose(rows[:8], recorded["trace"][:8], rtol=1e-3)
+    np.testing.assert_allclose(rows[8:], recorded["trace"][8:], rtol=1e-2)
+    for state, expected in (
+        (model.state_dict(), about["final_param_norms"]),
+        (average.state, about["final_ema_norms"]),
+    ):
+        norms = {KEYS.official_name(n): v.norm().item() for n, v in state.items()}
+        assert norms == pytest.approx(expected, rel=1e-2, abs=1e-6)
+
+
+def drawn_items(recording: Path, update: int) -> tuple[list[dict], list]:
+    """The two items of an update of the recorded training, and their windows."""
+    names = recipe(recording)
+    rng = stream(f"{names['trace_stream']}/{update}")
+    length = int(rng.integers(80, 512))
+    start, duration = rng.uniform(0, length - 30), rng.uniform(4, 30)
+    items = [
+        {"name": f"{names['trace_item']}-{update}-{b}", "T": length - 10 * b, "L": 4 + b}
+        for b in (0, 1)
+    ]
+    return items, [[[start / (b + 1), start / (b + 1) + duration]] for b in (0, 1)]
+
+
+# --------------------------------------------------------------------------- names
+
+
+@pytest.mark.recordings("keys")
+def test_keys_both_ways(recording: Path) -> None:
+    from egolib.nlq.convert import recognise, to_official
+    from tests.parity.nlq.networks import official_state
+
+    official = official_state(read(recording), 0, False)
+    model = GroundNLQ(recognise(official))
+    assert KEYS.load(model, official).complete
+    back = to_official(model)
+    assert back.keys() == official.keys()
+    assert all(torch.equal(back[name], value) for name, value in official.items())
+
+
+@pytest.mark.recordings("inputs")
+def test_named_inputs(recording: Path) -> None:
+    from tests.parity.recordings import normal
+
+    for name, expected in read(recording).items():
+        values = normal(name, tuple(expected["shape"]))
+        np.testing.assert_allclose(values.ravel()[:3], expected["first"], rtol=0, atol=1e-7)
+        assert values.sum(dtype=np.float64) == pytest.approx(expected["sum"], rel=1e-6, abs=1e-3)

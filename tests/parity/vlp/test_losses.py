@@ -1,0 +1,72 @@
+"""Loss functions and their gradients with respect to similarities or embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from egolib.vlp.losses.contrastive import egonce, norm_softmax
+from egolib.vlp.losses.margin import max_margin, sms
+from egolib.vlp.losses.similarity import cosine_similarity
+from tests.parity.recordings import read
+from tests.parity.vlp.networks import assert_close
+from tests.parity.vlp.test_metrics import cases
+
+TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
+
+
+def tensors(case: dict) -> dict[str, Tensor]:
+    return {k: torch.from_numpy(v) for k, v in case.items() if v.ndim}
+
+
+@pytest.mark.recordings("losses")
+def test_losses(recording: Path) -> None:
+    for case in cases(read(recording)).values():
+        t = tensors(case)
+        pairs = torch.eye(len(t["x"])) > 0
+        weight = t["weight"]
+
+        def nce(shared: Tensor, pairs: Tensor = pairs) -> Callable[[Tensor], Tensor]:
+            return lambda s: egonce(s, shared + pairs.float() > 0)
+
+        losses: dict[str, Callable[[Tensor], Tensor]] = {
+            "egonce": nce(t["mask_v"] * t["mask_n"]),
+            "egonce_noun": nce(t["mask_n"]),
+            "egonce_verb": nce(t["mask_v"]),
+            "egonce_plain": nce(torch.zeros_like(t["x"])),
+            "normsoftmax": norm_softmax,
+            "maxmargin": max_margin,
+            "maxmargin_nofix": lambda s: max_margin(s, include_diagonal=True),
+            "adaptive": lambda s, w=weight: max_margin(s, 0.2, w),
+            "adaptive_default": lambda s, w=weight: max_margin(s, 0.4, w),
+            "adaptive_nofix": lambda s, w=weight: max_margin(s, 0.2, w, include_diagonal=True),
+        }
+        assert {f"{name}.grad" for name in losses} == {k for k in case if k.endswith(".grad")}
+        for name, loss in losses.items():
+            similarity = t["x"].clone().requires_grad_()
+            value = loss(similarity)
+            value.backward()
+            assert_close(value, case[name], what=name, **TOLERANCE)
+            assert_close(similarity.grad, case[f"{name}.grad"], what=name, **TOLERANCE)
+        similarity = cosine_similarity(t["sim_in"], t["sim_in_b"])
+        assert_close(similarity, case["sim_matrix"], what="similarity", **TOLERANCE)
+
+
+@pytest.mark.recordings("losses_sms")
+def test_sms(recording: Path) -> None:
+    for case in cases(read(recording)).values():
+        t = tensors(case)
+        video, text = (t[k].clone().requires_grad_() for k in ("video", "text"))
+        relevancy = t["relevancy"][t["clip_rows"]][:, t["caption_cols"]]
+        own = np.diagonal(relevancy.numpy())
+        np.testing.assert_allclose(own, case["weight"], rtol=1e-6)
+        loss = sms(cosine_similarity(text, video), relevancy, t["weight"])
+        loss.backward()
+        assert_close(loss, case["loss"], what="loss", **TOLERANCE)
+        assert_close(video.grad, case["grad_video"], what="video", **TOLERANCE)
+        assert_close(text.grad, case["grad_text"], what="text", **TOLERANCE)
