@@ -1,0 +1,30 @@
+"""Natural-language queries: GroundNLQ. Given a clip and a question, ranked time windows.
+
+model = nlq.load("checkpoint.safetensors")
+moments = model.ground(features, "Where did I put the keys?", text_encoder=encoder)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from egolib.nlq.config import Config
+    from egolib.nlq.infer import Grounder
+    from egolib.step import Step
+
+
+def load(name: str | Path | None = None, **options: Any) -> Grounder:
+    """A grounder from a path, a run of ours or the Hub; see ``egolib.nlq.infer.load``."""
+    from egolib.nlq.infer import load as load_grounder
+
+    return load_grounder(name, **options)
+
+
+def start(name: str, **parameters: Any) -> Step[Config]:
+    """The step that a notebook's parameters describe; see ``egolib.step.start``."""
+    from egolib.nlq.config import Config
+    from egolib.step import start as start_step
+
+    return start_step(Config, "nlq", name, **parameters)

@@ -1,0 +1,131 @@
+"""Training by configuration: what the engine is given, and what it leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from egolib import checkpoint
+from egolib.errors import EgolibError
+from egolib.nlq import prepare, train
+from egolib.nlq.config import groundnlq
+from egolib.nlq.convert import KEYS
+from egolib.nlq.infer import load
+from egolib.nlq.network import GroundNLQ
+from tests.nlq.project import changed, make_root, step
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A data root with the lists of ``1_data`` in ``runs``."""
+    folder = tmp_path_factory.mktemp("root")
+    made = make_root(folder / "data")
+    prepare.convert(step("1_data", made, folder / "runs"))
+    (folder / "runs" / "1_data" / "result.json").write_text("{}")
+    return made
+
+
+def training(root, out, changes=None, **inputs):
+    made = step("2_train", root, root.parent / "runs", changes)
+    return changed(made, out=out, inputs={**made.inputs, **inputs})
+
+
+def test_weights_load_without_knowing_more(root, tmp_path):
+    result = train.train(training(root, tmp_path))
+    assert result.updates == 4
+    grounder = load(result.weights)
+    assert grounder.model.config.width == 8 and grounder.data.counts == "any"
+    assert result.ema is not None and load(result.ema)
+    assert train.last_evaluation(result) == {}
+
+
+def test_evaluation_between_epochs(root, tmp_path):
+    changes = {"fit": {"evaluate_every": 1}, "train": {"evaluation": ["loss", "recall"]}}
+    result = train.train(training(root, tmp_path, changes))
+    assert len(result.evaluations()) == 2
+    found = train.last_evaluation(result)["validation"]
+    assert {"loss", "classification", "regression", "r1_at_0.3", "miou"} <= set(found)
+
+
+@pytest.mark.parametrize(("behaviour", "equal"), [("official", False), ("clean", True)])
+def test_a_clean_evaluation_changes_nothing(root, tmp_path, behaviour, equal):
+    """The official one moves the loss normaliser, and with it the rest of the training."""
+    without = train.train(training(root, tmp_path / "without"))
+    changes = {"fit": {"evaluate_every": 1}, "train": {"validation_loss": behaviour}}
+    evaluated = train.train(training(root, tmp_path / "with", changes))
+    same = without.weights.read_bytes() == evaluated.weights.read_bytes()
+    assert same == equal
+
+
+@pytest.mark.parametrize("heads", ["official", "kept"])
+def test_starting_from_an_earlier_training(root, tmp_path, heads):
+    first = train.train(training(root, tmp_path / "first"))
+    changes = {"train": {"initial_heads": heads}}
+    later = training(root, tmp_path / "later", changes, initial=tmp_path / "first")
+    (tmp_path / "first" / "train").mkdir(exist_ok=True)
+    torch.manual_seed(0)
+    state = train.build_job(later).model.state_dict()
+    trained, _ = checkpoint.load(first.weights)
+    for name, value in state.items():
+        taken = heads == "kept" or not name.startswith(train.HEADS)
+        assert not taken or torch.equal(value, trained[name]), name
+    head = "classification.body.convs.0.weight"
+    assert torch.equal(state[head], trained[head]) == (heads == "kept")
+
+
+def test_starting_from_an_official_file(root, tmp_path):
+    made = training(root, tmp_path, {"train": {"initial_weights": "nlq/pretrained.pth.tar"}})
+    with pytest.raises(EgolibError, match="not found"):
+        train.build_job(made)
+    torch.manual_seed(3)
+    official = KEYS.to_official(GroundNLQ(made.config.model).state_dict())
+    torch.save({"state_dict": official}, root / "nlq" / "pretrained.pth.tar")
+    state = train.build_job(made).model.state_dict()
+    name = "stem.0.attention.query.linear.weight"
+    assert torch.equal(state[name], KEYS.to_ours(official)[name])
+
+
+def test_where_the_average_of_a_fine_tuning_starts(root, tmp_path):
+    train.train(training(root, tmp_path / "first"))
+    found = {}
+    for behaviour in ("official", "loaded"):
+        changes = {"train": {"average_start": behaviour}}
+        job = train.build_job(training(root, tmp_path, changes, initial=tmp_path / "first"))
+        assert job.ema_initial is not None
+        name = "stem.0.attention.query.linear.weight"
+        found[behaviour] = torch.equal(job.ema_initial[name], job.model.state_dict()[name])
+    assert found == {"official": False, "loaded": True}
+
+
+def test_the_schedule_spans_the_training(root, tmp_path):
+    made = training(root, tmp_path)
+    factor = train.make_schedule(made.config, samples=9)  # two updates an epoch
+    assert [factor(t) for t in range(3)] == [0, 1, 1]
+    assert factor(4) == pytest.approx(0, abs=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("behaviour", "equal"), [("exact", True), ("official", False)])
+def test_two_processes(root, tmp_path, behaviour, equal):
+    """``exact`` equals one process with the whole batch; officially each counts by itself."""
+    changes = {
+        "seed": 2,  # positives are unevenly spread over the processes
+        "model": {"drop_path": 0.0, "text_padding": "per_query"},
+        "train": {"distributed": behaviour, "optimizer": "sgd", "learning_rate": 0.1},
+        "fit": {"device": "cpu"},
+        "loss": {"normalizer_momentum": 0.0},
+    }
+    one = train.train(training(root, tmp_path / "one", changes))
+    halves = {**changes, "fit": {"device": "cpu", "batch_size": 2, "processes": 2}}
+    two = train.train(training(root, tmp_path / "two", halves))
+    states = [checkpoint.load(result.weights)[0] for result in (one, two)]
+    worst = max((states[0][k] - states[1][k]).abs().max().item() for k in states[0])
+    assert (worst < 1e-5) == equal, worst
+
+
+def test_parameters_by_part():
+    table = train.parameter_table(groundnlq())
+    assert table.loc["all", "parameters"] == 32_527_498
+    assert train.parameter_table(replace(groundnlq(), width=64)).loc["all", "parameters"] < 4e6
