@@ -1,0 +1,19 @@
+"""Video-language pre-training on egocentric video: EgoVLPv2, its data, losses and metrics.
+
+model = vlp.load("checkpoint.safetensors", tokenizer="roberta-base")
+model.similarity("kitchen.mp4", ["#C C washes the pan", "#C C opens the door"]).scores
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from egolib.vlp.infer import VideoLanguage
+
+
+def load(name: str | None = None, **options: Any) -> VideoLanguage:
+    """A model with ``embed_video``, ``embed_text`` and ``similarity``; see ``vlp.infer.load``."""
+    from egolib.vlp.infer import load as load_model
+
+    return load_model(name, **options)

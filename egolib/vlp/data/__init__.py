@@ -1,0 +1,1 @@
+"""Readers of clips, texts and annotations in the official formats."""

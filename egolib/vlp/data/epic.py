@@ -1,0 +1,302 @@
+"""EPIC-KITCHENS-100 multi-instance retrieval: clips, sentences, relevancy.
+
+Legend: C clips, S sentences, V verb classes, W noun classes.
+
+Damen et al. (arXiv 2006.13256). The relevancy of a sentence for a clip is the mean of
+two intersections over union: of their verb classes and of their sets of noun classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from egolib.errors import EgolibError
+from egolib.pickles import read_pickle
+from egolib.records import read_table
+
+Entry = TypeVar("Entry")
+_ROWS = 256  # rows of a matrix that are worked on at once
+
+ANNOTATIONS = Path("EK100/epic-kitchens-100-annotations/retrieval_annotations")
+VIDEOS = Path("EK100/video_ht256px")
+
+CLIP_COLUMNS = (
+    "narration_id",
+    "participant_id",
+    "video_id",
+    "start_timestamp",
+    "stop_timestamp",
+    "narration",
+    "verb_class",
+    "noun_class",
+    "all_noun_classes",
+)
+
+
+@dataclass(frozen=True)
+class EpicClips:
+    """The clips of one split, in the order of their file.
+
+    Args:
+        narration_ids, video_ids, participant_ids, narrations: C texts each.
+        start_sec, stop_sec: (C,) float.
+        verbs, nouns: (C,) int, verb class and first noun class.
+        noun_sets: C sorted tuples of all noun classes.
+    """
+
+    narration_ids: list[str]
+    video_ids: list[str]
+    participant_ids: list[str]
+    narrations: list[str]
+    start_sec: np.ndarray
+    stop_sec: np.ndarray
+    verbs: np.ndarray
+    nouns: np.ndarray
+    noun_sets: list[tuple[int, ...]]
+
+    def __len__(self) -> int:
+        return len(self.narration_ids)
+
+    def video(self, row: int) -> Path:
+        """A clip's video below the folder of videos."""
+        return Path(self.participant_ids[row]) / f"{self.video_ids[row]}.MP4"
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """The sentences that clips are compared with.
+
+    Args:
+        narration_ids: of the clip that each sentence was written for.
+        narrations: the texts.
+        clip_rows: (S,) the row of that clip.
+        unique: the first ``unique`` sentences are different texts; those behind them
+            stand for classes of actions that no text before covers.
+    """
+
+    narration_ids: list[str]
+    narrations: list[str]
+    clip_rows: np.ndarray
+    unique: int
+
+
+def read_epic_clips(path: str | Path) -> EpicClips:
+    """``EPIC_100_retrieval_{train,test}.csv``.
+
+    Raises:
+        EgolibError: a missing file or column, or a malformed list or time.
+    """
+    table = read_table(path, CLIP_COLUMNS, dtype={"narration_id": str}, keep_default_na=False)
+    rows = table.to_dict("list")
+    try:
+        return EpicClips(
+            rows["narration_id"],
+            rows["video_id"],
+            rows["participant_id"],
+            rows["narration"],
+            np.array([timestamp_sec(t) for t in rows["start_timestamp"]]),
+            np.array([timestamp_sec(t) for t in rows["stop_timestamp"]]),
+            np.array(rows["verb_class"], np.int64),
+            np.array(rows["noun_class"], np.int64),
+            [class_set(text) for text in rows["all_noun_classes"]],
+        )
+    except ValueError as error:
+        raise EgolibError(f"malformed: {error}", file=path) from error
+
+
+def timestamp_sec(text: str) -> float:
+    """Seconds of ``HH:MM:SS.ff``.
+
+    >>> timestamp_sec("00:01:10.25")
+    70.25
+    """
+    hours, minutes, seconds = text.split(":")
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+
+
+def class_set(text: str) -> tuple[int, ...]:
+    """The sorted classes of a list literal such as ``[3, 1, 3]``; nothing is evaluated.
+
+    >>> class_set("[3, 1, 3]")
+    (1, 3)
+    """
+    if not re.fullmatch(r"\s*\[[\d,\s]*\]\s*", text):
+        raise ValueError(f"{text!r} is no list of classes")
+    return tuple(sorted({int(number) for number in re.findall(r"\d+", text)}))
+
+
+# --------------------------------------------------------------------- sentences
+
+
+def read_sentences(path: str | Path, clips: EpicClips) -> Sentences:
+    """The shipped ``..._sentence.csv``, with every sentence's clip looked up.
+
+    Raises:
+        EgolibError: a narration id that is no clip's.
+    """
+    table = read_table(path, ("narration_id", "narration"), dtype=str, keep_default_na=False)
+    ids, texts = table["narration_id"].tolist(), table["narration"].tolist()
+    row_of = {name: row for row, name in reversed(list(enumerate(clips.narration_ids)))}
+    for name in ids:
+        if name not in row_of:
+            raise EgolibError("no clip has this narration_id", file=path, record=name)
+    rows = np.array([row_of[name] for name in ids], np.int64)
+    return Sentences(ids, texts, rows, len(dict.fromkeys(texts)))
+
+
+def make_sentences(clips: EpicClips) -> Sentences:
+    """Sentences from the clips alone, where no sentence file is shipped.
+
+    Unique narrations in order of first appearance, then one sentence for every class
+    of actions that none of these carries, by its first clip. (The official script
+    orders the last ones at random.)
+    """
+    first: dict[str, int] = {}
+    for row, text in enumerate(clips.narrations):
+        first.setdefault(text, row)
+    rows = list(first.values())
+    actions = list(zip(clips.verbs.tolist(), clips.nouns.tolist()))
+    covered = {actions[row] for row in rows}
+    for row, action in enumerate(actions):
+        if action not in covered:
+            covered.add(action)
+            rows.append(row)
+    names = [clips.narration_ids[row] for row in rows]
+    texts = [clips.narrations[row] for row in rows]
+    return Sentences(names, texts, np.array(rows, np.int64), len(first))
+
+
+# --------------------------------------------------------------------- relevancy
+
+
+@dataclass(frozen=True)
+class Relevancy:
+    """Relevancies of all sentences for all clips, and the two parts that they are the mean of."""
+
+    caption: np.ndarray
+    verb: np.ndarray
+    noun: np.ndarray
+
+
+def relevancy_parts(clips: EpicClips, sentences: Sentences) -> Relevancy:
+    """Verb, noun and caption relevancies, each (C, S) float64."""
+    verb = (clips.verbs[:, None] == clips.verbs[sentences.clip_rows]).astype(np.float64)
+    noun = noun_iou(clips.noun_sets, [clips.noun_sets[row] for row in sentences.clip_rows])
+    return Relevancy((verb + noun) / 2, verb, noun)
+
+
+def relevancy_matrix(clips: EpicClips, sentences: Sentences) -> np.ndarray:
+    """Caption relevancies (C, S) float64: (verb IoU + noun IoU) / 2.
+
+    Clips of equal classes have equal rows, which are computed once.
+    """
+    rows, row_of = _different(list(zip(clips.verbs.tolist(), clips.noun_sets)))
+    said = [clips.noun_sets[row] for row in sentences.clip_rows]
+    matrix = noun_iou([nouns for _, nouns in rows], said)
+    verbs = np.array([verb for verb, _ in rows])
+    matrix += verbs[:, None] == clips.verbs[sentences.clip_rows]
+    matrix /= 2
+    return matrix[row_of]
+
+
+def noun_iou(left: list[tuple[int, ...]], right: list[tuple[int, ...]]) -> np.ndarray:
+    """(C, S) float64: shared classes over all classes of each pair of sets.
+
+    An indicator product gives all intersections; equal sets on the right are compared
+    once.
+    """
+    sets, column_of = _different(right)
+    classes = 1 + max((max(s, default=0) for s in (*left, *sets)), default=0)
+    a, b = _indicators(left, classes), _indicators(sets, classes)
+    result = np.zeros((len(left), len(column_of)))
+    for start in range(0, len(left), _ROWS):
+        part = a[start : start + _ROWS]
+        shared = part @ b.T
+        union = np.maximum(part.sum(1)[:, None] + b.sum(1) - shared, 1)
+        iou = np.divide(shared, union, dtype=np.float64)
+        np.take(iou, column_of, 1, result[start : start + _ROWS])
+    return result
+
+
+def _different(entries: list[Entry]) -> tuple[list[Entry], np.ndarray]:
+    """The different entries, and which of them each one is."""
+    place: dict[Entry, int] = {}
+    index = np.array([place.setdefault(e, len(place)) for e in entries], np.int64)
+    return list(place), index
+
+
+def _indicators(sets: list[tuple[int, ...]], classes: int) -> np.ndarray:
+    matrix = np.zeros((len(sets), classes), np.float32)
+    for row, members in enumerate(sets):
+        matrix[row, list(members)] = 1
+    return matrix
+
+
+def read_relevancy(path: str | Path) -> np.ndarray:
+    """A shipped relevancy pickle as (C, S) float64; nothing in it is executed.
+
+    Raises:
+        EgolibError: missing or damaged file, or content that is no matrix.
+    """
+    matrix = read_pickle(path)
+    if not isinstance(matrix, np.ndarray) or matrix.ndim != 2:
+        raise EgolibError("a relevancy matrix was expected", file=path)
+    return matrix.astype(np.float64, copy=False)
+
+
+def describe_relevancy(matrix: np.ndarray) -> dict[str, object]:
+    """What results record of a matrix: metrics depend strongly on which one was used."""
+    return {
+        "shape": list(matrix.shape),
+        "sum": float(matrix.sum()),
+        "ones": int((matrix == 1).sum()),
+        "sha256": hashlib.sha256(matrix.astype(np.float64).tobytes()).hexdigest(),
+    }
+
+
+# ------------------------------------------------------------------------ a split
+
+
+@dataclass(frozen=True)
+class EpicSplit:
+    """Clips, sentences and relevancy of one split; the relevancy's source is named."""
+
+    clips: EpicClips
+    sentences: Sentences
+    relevancy: np.ndarray
+    source: str
+
+
+def read_epic_split(data_root: str | Path, split: str) -> EpicSplit:
+    """One split below a data root (or its ``retrieval_annotations`` folder itself).
+
+    A shipped sentence file and a shipped relevancy pickle are preferred; what is
+    absent is computed.
+
+    Raises:
+        EgolibError: no clips, or a pickle of another shape.
+    """
+    folder = Path(data_root) / ANNOTATIONS
+    folder = folder if folder.is_dir() else Path(data_root)
+    stem = f"EPIC_100_retrieval_{split}"
+    clips = read_epic_clips(folder / f"{stem}.csv")
+    shipped = folder / f"{stem}_sentence.csv"
+    sentences = read_sentences(shipped, clips) if shipped.is_file() else make_sentences(clips)
+    pickled = folder / "relevancy" / f"caption_relevancy_{stem}.pkl"
+    if not pickled.is_file():
+        return EpicSplit(clips, sentences, relevancy_matrix(clips, sentences), "computed")
+    matrix = read_relevancy(pickled)
+    if matrix.shape != (len(clips), len(sentences.narrations)):
+        raise EgolibError(
+            f"a matrix {matrix.shape} for {len(clips)} clips and "
+            f"{len(sentences.narrations)} sentences",
+            file=pickled,
+            remedy="use the pickle of the same release as the CSV files, or remove it",
+        )
+    return EpicSplit(clips, sentences, matrix, pickled.name)

@@ -1,0 +1,182 @@
+"""Training data of the pre-training: EgoClip clips with scene-aware negatives.
+
+Legend: B pairs of a batch, F frames, L tokens, S side of the input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from egolib.tokens import Tokenizer, encode
+from egolib.vlp.config import DataConfig, LossConfig, ModelConfig
+from egolib.vlp.data.clips import UnreadableClip, View, load_clip
+from egolib.vlp.data.egoclip import CHUNKS, EgoClip, SegmentIndex
+from egolib.vlp.data.readers import OpenVideos, chunk_numbers, egoclip_images
+from egolib.vlp.data.sampling import Draw, drawer
+from egolib.vlp.losses.masked_language import corrupt
+from egolib.vlp.losses.pretraining import PretrainingBatch
+
+#: Further clips that are tried in place of one that is to be skipped.
+TRIES = 20
+
+
+class EgoClipVideos:
+    """Reads clips of Ego4D videos that were cut into chunks.
+
+    Args:
+        data_root: folder with ``ego4d/Ego4D_Chunked``, or the chunks themselves.
+        config: frame rate, chunk length and how frames are sampled.
+    """
+
+    def __init__(self, data_root: str | Path, config: DataConfig):
+        folder = Path(data_root) / CHUNKS
+        self.folder = folder if folder.is_dir() else Path(data_root)
+        self.config, self.videos = config, OpenVideos()
+
+    def images(
+        self, uid: str, start_sec: float, end_sec: float, frames: int, draw: Draw | None = None
+    ) -> np.ndarray:
+        """Pictures (frames, H, W, 3) uint8 of a stretch; ``draw`` takes random ones.
+
+        Raises:
+            EgolibError: a chunk is missing or damaged, or the stretch is too short.
+        """
+        config = self.config
+        numbers = chunk_numbers(start_sec, end_sec, config.chunk_sec)
+        first, second = (self.videos.get(self.folder / uid / f"{n}.mp4") for n in numbers)
+        return egoclip_images(
+            (first, second),
+            start_sec,
+            end_sec,
+            frames,
+            draw=draw,
+            jitter=config.frame_jitter,
+            seek=config.frame_seek,
+            chunk_sec=config.chunk_sec,
+            assumed_fps=config.assumed_fps,
+        )
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A clip with its narration, as a row of a batch."""
+
+    video: Tensor
+    ids: np.ndarray
+    mask: np.ndarray
+    corrupted: np.ndarray
+    labels: np.ndarray
+    nouns: np.ndarray
+    verbs: np.ndarray
+    trouble: str | None
+
+
+class PretrainingData:
+    """EgoClip for training: each sample is a clip and, if asked for, another of its minute.
+
+    Args:
+        clips: the table.
+        videos: the clips' frames.
+        tokenizer: texts to ids; it must have a mask token.
+        model, data, loss: sizes, sampling, and the share of masked tokens.
+        rows: the clips that are used; all if None.
+    """
+
+    def __init__(
+        self,
+        clips: EgoClip,
+        videos: EgoClipVideos,
+        tokenizer: Tokenizer,
+        model: ModelConfig,
+        data: DataConfig,
+        loss: LossConfig,
+        rows: np.ndarray | None = None,
+    ):
+        self.clips, self.videos, self.tokenizer = clips, videos, tokenizer
+        self.data, self.masking = data, loss.masking_probability
+        self.view = View(model.frames, model.image_size, scale=data.crop_scale)
+        self.rows = np.arange(len(clips)) if rows is None else rows
+        self.segments = SegmentIndex(
+            clips.video_uids[self.rows], clips.narration_time[self.rows], data.segment_sec
+        )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def sample(self, index: int, rng: np.random.Generator) -> list[Pair]:
+        """The clip and, with scene-aware negatives, a further clip of the same minute."""
+        places = [index]
+        if self.data.scene_negatives:
+            places.append(self.segments.partner(index, rng, self.data.scene_partner))
+        return [self._readable(place, rng) for place in places]
+
+    def collate(self, items: list[list[Pair]]) -> PretrainingBatch:
+        """All clips, then all further clips."""
+        pairs = [pair for column in zip(*items) for pair in column]
+        arrays = ("ids", "mask", "corrupted", "labels", "nouns", "verbs")
+        stacked = {
+            name: torch.from_numpy(np.stack([getattr(p, name) for p in pairs])) for name in arrays
+        }
+        black = torch.tensor([pair.trouble is not None for pair in pairs])
+        return PretrainingBatch(video=torch.stack([p.video for p in pairs]), black=black, **stacked)
+
+    def pair(self, index: int, rng: np.random.Generator) -> Pair:
+        """One clip with its narration.
+
+        Raises:
+            UnreadableClip: the video cannot be read, unless black clips are wanted.
+        """
+        row, clips = int(self.rows[index]), self.clips
+        clip = load_clip(
+            lambda: self.videos.images(
+                clips.video(row),
+                clips.start_sec[row],
+                clips.end_sec[row],
+                self.view.frames,
+                drawer(rng),
+            ),
+            self.view,
+            rng=rng,
+            unreadable=self.data.unreadable,
+            record=f"clip {row}",
+        )
+        ids, mask = encode(self.tokenizer, [clips.texts[row]], self.data.text_length, pad=True)
+        corrupted, labels = self._corrupt(ids[0], rng)
+        return Pair(
+            clip.video,
+            ids[0],
+            mask[0],
+            corrupted,
+            labels,
+            clips.nouns(row),
+            clips.verbs(row),
+            clip.trouble,
+        )
+
+    def _readable(self, index: int, rng: np.random.Generator) -> Pair:
+        """The pair, or with ``unreadable: skip`` the next one that can be read."""
+        for step in range(TRIES):
+            try:
+                return self.pair((index + step) % len(self), rng)
+            except UnreadableClip as error:
+                if self.data.unreadable == "error":
+                    raise
+                last = error
+        raise last
+
+    def _corrupt(self, ids: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        special = self.tokenizer.special
+        assert special.mask is not None, "this vocabulary has no mask"
+        return corrupt(
+            ids,
+            rng,
+            special_ids=special.unmaskable,
+            mask_id=special.mask,
+            vocabulary_size=self.tokenizer.size,
+            probability=self.masking,
+        )

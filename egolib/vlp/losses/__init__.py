@@ -1,0 +1,1 @@
+"""Objectives: contrastive, masked language, matching, and the retrieval losses."""

@@ -1,0 +1,69 @@
+"""Masked language modelling on fused texts.
+
+Legend: B texts, L tokens, D width, V vocabulary, K tokens that are to be predicted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+from torch.nn import functional as F
+
+from egolib.distributed import Backward, sum_over_processes
+from egolib.vlp.models.model import VideoLanguageModel
+
+#: The label of a token that is not to be predicted.
+IGNORED = -100
+
+
+def corrupt(
+    ids: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    special_ids: Sequence[int],
+    mask_id: int,
+    vocabulary_size: int,
+    probability: float = 0.15,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Token ids with some replaced, and what stood there.
+
+    Of the chosen tokens 80 % become the mask, 10 % a random token (of the whole
+    vocabulary), 10 % stay (Devlin et al., arXiv 1810.04805).
+
+    Args:
+        ids: int64, any shape.
+        special_ids: ids that are never chosen (start, end, padding).
+        mask_id: the id of the mask.
+        vocabulary_size: V.
+        probability: that a token is chosen.
+
+    Returns:
+        Two int64 arrays of the same shape: ids, and labels (``IGNORED`` elsewhere).
+    """
+    chosen = (rng.random(ids.shape) < probability) & ~np.isin(ids, special_ids)
+    fate = rng.random(ids.shape)
+    random_ids = rng.integers(0, vocabulary_size, ids.shape)
+    replaced = np.where(fate < 0.8, mask_id, np.where(fate < 0.9, random_ids, ids))
+    return np.where(chosen, replaced, ids), np.where(chosen, ids, IGNORED)
+
+
+def masked_language(
+    model: VideoLanguageModel, text: Tensor, labels: Tensor, backward: Backward = "exact"
+) -> Tensor:
+    """Mean cross-entropy over the tokens to be predicted, of all processes.
+
+    Words are decoded at those tokens only, and sums are exchanged instead of logits:
+    the same loss as over all gathered logits. Without any such token it is 0.
+
+    Args:
+        text: (B, L, D) fused text states.
+        labels: (B, L) word ids, ``IGNORED`` where nothing is to be predicted.
+        backward: see ``egolib.distributed.gather_rows``.
+    """
+    wanted = labels != IGNORED
+    logits = model.mlm_logits(text[wanted])  # K V
+    total = F.cross_entropy(logits.float(), labels[wanted], reduction="sum")
+    count = sum_over_processes(wanted.sum(), "local")
+    return sum_over_processes(total, backward) / count.clamp_min(1)

@@ -1,0 +1,161 @@
+"""One training step of the three pre-training objectives together.
+
+Legend: B pairs of this process (positives, then scene-aware negatives), F frames,
+L tokens, N = W B pairs of all W processes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from egolib.distributed import Backward, gather_rows, is_parallel, rank
+from egolib.vlp.config import LossConfig
+from egolib.vlp.losses.contrastive import egonce, positive_pairs
+from egolib.vlp.losses.masked_language import masked_language
+from egolib.vlp.losses.matching import MatchingPlan, matching, plan_matching
+from egolib.vlp.losses.similarity import cosine_similarity
+from egolib.vlp.models.model import VideoLanguageModel
+
+
+@dataclass
+class PretrainingBatch:
+    """Clips and their narrations.
+
+    Args:
+        video: (B, F, 3, height, width) float, normalised.
+        ids, mask: (B, L) int64.
+        corrupted, labels: (B, L) int64, see ``losses.masked_language.corrupt``.
+        nouns, verbs: (B, classes) float, multi-hot.
+        black: (B,) bool, clips that could not be read.
+    """
+
+    video: Tensor
+    ids: Tensor
+    mask: Tensor
+    corrupted: Tensor
+    labels: Tensor
+    nouns: Tensor
+    verbs: Tensor
+    black: Tensor
+
+    def to(self, device: torch.device | str) -> PretrainingBatch:
+        """The batch on another device."""
+        return PretrainingBatch(**{k: v.to(device) for k, v in vars(self).items()})
+
+    def pin_memory(self) -> PretrainingBatch:
+        """The batch in page-locked memory."""
+        return PretrainingBatch(**{k: v.pin_memory() for k, v in vars(self).items()})
+
+
+class PretrainingLoss:
+    """EgoNCE + MLM + 2 ITM (arXiv 2307.05463, section 3.3).
+
+    Called with the model and a batch, it gives the total under ``loss``, each objective
+    under its name, and the share of clips that could not be read under ``black``.
+
+    Args:
+        config: objectives and their settings.
+        generator: draws matching negatives, on the CPU; the default one if None. With
+            ``distributed="exact"`` it must have the same state on all processes.
+    """
+
+    def __init__(self, config: LossConfig, generator: torch.Generator | None = None):
+        self.config, self.generator = config, generator
+        self.backward: Backward = "exact" if config.distributed == "exact" else "local"
+
+    def __call__(self, model: nn.Module, batch: PretrainingBatch) -> dict[str, Tensor]:
+        """Named scalar tensors; the total is ``loss``."""
+        assert isinstance(model, VideoLanguageModel)
+        objectives = self.config.objectives
+        losses: dict[str, Tensor] = {}
+        similarity, positives = self.similarity(model, batch)
+        if "egonce" in objectives:
+            losses["egonce"] = egonce(similarity, positives, self.config.temperature)
+        fusion = _FusedPasses(model, batch, self.config.share_prefix)
+        if "mlm" in objectives:
+            text = fusion.masked_language()
+            losses["mlm"] = masked_language(model, text, batch.labels, self.backward)
+        if "itm" in objectives:
+            plan = self.plan(similarity.detach().float(), positives, len(batch.ids))
+            losses["itm"] = matching(fusion.matching(plan), plan.labels, self.backward)
+        weights = {"itm": self.config.matching_weight}
+        total = torch.stack([weights.get(k, 1.0) * v for k, v in losses.items()]).sum()
+        return {"loss": total, **losses, "black": batch.black.float().mean()}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What a resumed training continues with: the state of an own generator."""
+        return {} if self.generator is None else {"generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """The inverse of ``state_dict``."""
+        if self.generator is not None:
+            self.generator.set_state(state["generator"])
+
+    def similarity(
+        self, model: VideoLanguageModel, batch: PretrainingBatch
+    ) -> tuple[Tensor, Tensor]:
+        """(N, N) cosines of texts (rows) with videos, and which pairs are positives."""
+        text = gather_rows(model.encode_text(batch.ids, batch.mask), self.backward)
+        video = gather_rows(model.encode_video(batch.video), self.backward)
+        nouns = gather_rows(batch.nouns) if self.config.egonce_noun else None
+        verbs = gather_rows(batch.verbs) if self.config.egonce_verb else None
+        positives = positive_pairs(nouns, verbs, len(text)).to(text.device)
+        return cosine_similarity(text, video), positives
+
+    def plan(self, similarity: Tensor, positives: Tensor, own: int) -> MatchingPlan:
+        """The matching pairs of this process.
+
+        ``official`` draws for each process alone; ``exact`` draws for the whole batch
+        and takes this process's share.
+        """
+        first = rank() * own if is_parallel() else 0
+        exact = self.config.distributed == "exact"
+        plan = plan_matching(
+            similarity,
+            positives,
+            temperature=self.config.temperature,
+            negatives=self.config.itm_negatives,
+            first=0 if exact else first,
+            count=None if exact else own,
+            generator=self.generator,
+        )
+        return plan.rows(first, first + own) if exact else plan
+
+
+class _FusedPasses:
+    """The fused passes of one batch, on one run of the unfused part where that is asked for."""
+
+    def __init__(self, model: VideoLanguageModel, batch: PretrainingBatch, share: bool):
+        self.model, self.batch, self.share = model, batch, share
+        self._video: Tensor | None = None
+
+    def masked_language(self) -> Tensor:
+        """(B, L, D) fused states of the corrupted texts, under the uncorrupted texts' mask."""
+        model, batch = self.model, self.batch
+        text = model.text_prefix(batch.corrupted, batch.mask)
+        return model.fuse(self._video_prefix(), text, batch.mask).text
+
+    def matching(self, plan: MatchingPlan) -> Tensor:
+        """(B, 2) match logits of the planned pairs.
+
+        Replaced items come from the batch of all processes. With a shared prefix their
+        unfused states are taken from there, which is the same: gradients return to
+        where the states were computed. Without it they are computed from pixels.
+        """
+        model, batch = self.model, self.batch
+        mask = gather_rows(batch.mask)[plan.text_source]
+        if self.share:
+            video = gather_rows(self._video_prefix())[plan.video_source]
+            text = gather_rows(model.text_prefix(batch.ids, batch.mask))[plan.text_source]
+        else:
+            video = model.video_prefix(gather_rows(batch.video)[plan.video_source])
+            text = model.text_prefix(gather_rows(batch.ids)[plan.text_source], mask)
+        return model.itm_logits(model.fuse(video, text, mask))
+
+    def _video_prefix(self) -> Tensor:
+        if self._video is None or not self.share:
+            self._video = self.model.video_prefix(self.batch.video)
+        return self._video

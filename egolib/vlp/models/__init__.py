@@ -1,0 +1,1 @@
+"""The network: encoders, fusion, heads, and how models are made."""

@@ -1,0 +1,150 @@
+"""Making models: without values (to be loaded into), or with initial weights.
+
+Memory for the weights is only reserved at first, so that nothing is drawn which a
+checkpoint would replace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from egolib.checkpoint import LoadReport
+from egolib.vlp import convert
+from egolib.vlp.config import ModelConfig
+from egolib.vlp.models.model import VideoLanguageModel
+from egolib.vlp.models.video import VideoBlock, VideoEncoder
+
+STD = 0.02
+
+
+@dataclass(frozen=True)
+class InitialWeights:
+    """Which files a new model started from, and what they held (None: random)."""
+
+    vit: LoadReport | None = None
+    roberta: LoadReport | None = None
+
+    def __str__(self) -> str:
+        def line(name: str, report: LoadReport | None) -> str:
+            return f"{name}: {report or 'no file, random'}"
+
+        return f"{line('video', self.vit)}\n{line('text', self.roberta)}"
+
+
+class _WithoutValues(TorchFunctionMode):
+    """Layers made inside keep whatever lay in memory."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+def build_empty(config: ModelConfig) -> VideoLanguageModel:
+    """A model whose weights hold whatever lay in memory: load a state dict into it."""
+    with _WithoutValues():
+        return VideoLanguageModel(config)
+
+
+def build(
+    config: ModelConfig,
+    *,
+    vit: str | Path | None = None,
+    roberta: str | Path | None = None,
+    generator: torch.Generator | None = None,
+) -> tuple[VideoLanguageModel, InitialWeights]:
+    """A model with initial weights, and a report of where they are from.
+
+    Args:
+        vit: a vision transformer's file (``jx_vit_base_p16_224-80ecf9dd.pth``).
+        roberta: a RoBERTa-base file.
+        generator: for random weights; the default one if None.
+    """
+    model = build_empty(config)
+    initialise(model, generator)
+    return model, InitialWeights(
+        convert.load_vit(model.video, vit) if vit else None,
+        convert.load_roberta(model.text, roberta) if roberta else None,
+    )
+
+
+@torch.no_grad()
+def initialise(model: VideoLanguageModel, generator: torch.Generator | None = None) -> None:
+    """Draws all weights as the official code does before it reads any file.
+
+    Projectors, patches and the video side's cross-attention keep PyTorch's uniform
+    start; everything else is Gaussian with zero biases; gates, the fusion class token
+    and the time embedding are zero.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.LayerNorm):
+            module.reset_parameters()
+    _initialise_video(model.video, model.config.time_init, generator)
+    _normal(model.text, generator)
+    for layer in (*model.video.blocks, *model.text.layers):
+        if layer.cross is not None:
+            nn.init.zeros_(layer.cross_gate)
+    nn.init.zeros_(model.fusion_class_token)
+    _uniform(model.video_projector, generator)
+    _uniform(model.text_projector, generator)
+    for head in (model.text_transform, model.video_transform):
+        _normal(head, generator)
+    _normal(model.matching, generator)
+    _normal(model.masked_language, generator)
+
+
+def _initialise_video(
+    video: VideoEncoder, time_init: str, generator: torch.Generator | None
+) -> None:
+    nn.init.trunc_normal_(video.class_token, std=STD, generator=generator)
+    nn.init.trunc_normal_(video.positions, std=STD, generator=generator)
+    nn.init.zeros_(video.times)
+    _uniform(video.patches, generator)
+    for block in video.blocks:
+        assert isinstance(block, VideoBlock)
+        _normal(block.space_attention, generator)
+        _normal(block.time_attention, generator)
+        _normal(block.mlp, generator)
+        if block.cross is not None:
+            _uniform(block.cross, generator)
+        time = block.time_attention
+        if time_init == "official":
+            nn.init.zeros_(time.qkv.weight)
+            nn.init.ones_(time.out.weight)
+        else:
+            nn.init.zeros_(time.out.weight)
+
+
+def _uniform(root: nn.Module, generator: torch.Generator | None) -> None:
+    """PyTorch's own start of all linear layers and convolutions below."""
+    for module in root.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            bound = module.weight[0].numel() ** -0.5
+            nn.init.uniform_(module.weight, -bound, bound, generator)
+            if module.bias is not None:
+                nn.init.uniform_(module.bias, -bound, bound, generator)
+
+
+def _normal(root: nn.Module, generator: torch.Generator | None) -> None:
+    """Gaussian weights of all linear and embedding layers below; biases and padding zero."""
+    for module in root.modules():
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=STD, generator=generator)
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+        if isinstance(module, nn.Embedding) and module.padding_idx is not None:
+            nn.init.zeros_(module.weight[module.padding_idx])

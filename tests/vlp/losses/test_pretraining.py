@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from egolib.vlp.config import LossConfig
+from egolib.vlp.losses.pretraining import PretrainingLoss
+from tests.vlp.small import batch, small_model
+
+
+def losses(config: LossConfig, seed: int = 0) -> tuple[dict[str, torch.Tensor], dict]:
+    model = small_model().train()  # without dropout
+    step = PretrainingLoss(config, torch.Generator().manual_seed(seed))
+    found = step(model, batch(6))
+    found["loss"].backward()
+    return found, {k: p.grad for k, p in model.named_parameters() if p.grad is not None}
+
+
+def test_a_shared_prefix_gives_equal_losses_and_gradients() -> None:
+    shared, separate = (losses(LossConfig(share_prefix=share)) for share in (True, False))
+    torch.testing.assert_close(shared[0], separate[0])
+    assert shared[1].keys() == separate[1].keys()
+    for name, grad in shared[1].items():
+        torch.testing.assert_close(grad, separate[1][name], rtol=1e-4, atol=1e-6)
+
+
+def test_the_total_is_weighted() -> None:
+    found, _ = losses(LossConfig())
+    expected = found["egonce"] + found["mlm"] + 2 * found["itm"]
+    torch.testing.assert_close(found["loss"], expected)
+
+
+@pytest.mark.parametrize("name", ["egonce", "mlm", "itm"])
+def test_objectives_alone(name: str) -> None:
+    found, _ = losses(LossConfig(objectives=(name,)))  # type: ignore[arg-type]
+    assert found.keys() == {"loss", name, "black"}
+
+
+def test_tags_make_positives() -> None:
+    with_tags, _ = losses(LossConfig(objectives=("egonce",)))
+    plain = LossConfig(objectives=("egonce",), egonce_noun=False, egonce_verb=False)
+    without, _ = losses(plain)
+    assert with_tags["loss"] < without["loss"]
+
+
+def test_unreadable_clips_are_counted() -> None:
+    clips = batch(4)
+    clips = replace(clips, black=torch.tensor([True, False, False, False]))
+    found = PretrainingLoss(LossConfig(objectives=("egonce",)))(small_model(), clips)
+    assert found["black"].item() == 0.25
+
+
+def test_the_generators_state_is_kept() -> None:
+    step = PretrainingLoss(LossConfig(), torch.Generator().manual_seed(3))
+    state = step.state_dict()
+    first = torch.rand(3, generator=step.generator)
+    step.load_state_dict(state)
+    torch.testing.assert_close(torch.rand(3, generator=step.generator), first)
+    assert PretrainingLoss(LossConfig()).state_dict() == {}
+
+
+def test_batches_move() -> None:
+    moved = batch(2).to("cpu")
+    assert moved.video.device.type == "cpu" and moved.ids.shape == (2, 7)
+
+
+def test_sixteen_bits_stay_close_and_finite() -> None:
+    model, clips = small_model(), batch(6)
+    plain = PretrainingLoss(LossConfig(), torch.Generator().manual_seed(0))(model, clips)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = PretrainingLoss(LossConfig(), torch.Generator().manual_seed(0))(model, clips)
+    mixed["loss"].backward()
+    assert mixed["egonce"].item() == pytest.approx(plain["egonce"].item(), rel=0.1)
+    assert mixed["mlm"].item() == pytest.approx(plain["mlm"].item(), rel=0.05)
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
