@@ -1,0 +1,21 @@
+"""Video object detection on ImageNet VID: nine detectors, their data and their metric.
+
+detector = vod.load("checkpoint.safetensors")
+for frame in detector.detect("kitchen.mp4", fps=5):
+    print(frame.frame, frame.labels, frame.scores)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from egolib.vod.infer import Detector
+
+
+def load(name: str | Path | None = None, **options: Any) -> Detector:
+    """A detector from a checkpoint of ours or an official file; see ``egolib.vod.infer.load``."""
+    from egolib.vod.infer import load as load_detector
+
+    return load_detector(name, **options)

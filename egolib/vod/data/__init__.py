@@ -1,0 +1,1 @@
+"""Lists, annotations, reference sampling and image pipelines of ImageNet VID (no torch)."""

@@ -1,0 +1,221 @@
+"""From decoded images to network inputs, for testing and with augmentation for training.
+
+H, W rows and columns of pixels. Images are (H, W, 3) uint8, BGR as OpenCV decodes them.
+Random draws come from ``numpy.random.RandomState``, in the order of the published code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from egolib.vod.data_config import PipelineConfig
+
+Size = tuple[int, int]  # height, width
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image on its way, with its objects.
+
+    Args:
+        image: (H, W, 3) uint8 BGR.
+        boxes: (G, 4) float32 in pixels of ``image``. labels: (G,) int64.
+        scale: (4,) float32 pixels of ``image`` per pixel before the last resize.
+    """
+
+    image: np.ndarray
+    boxes: np.ndarray
+    labels: np.ndarray
+    scale: np.ndarray
+
+    @property
+    def size(self) -> Size:
+        """(height, width)."""
+        return self.image.shape[0], self.image.shape[1]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A network input: pixels (3, H, W) float32 with padding, the size without, and what
+    ``Sample`` says."""
+
+    pixels: np.ndarray
+    size: Size
+    boxes: np.ndarray
+    labels: np.ndarray
+    scale: np.ndarray
+
+
+def make_sample(
+    image: np.ndarray, boxes: np.ndarray | None = None, labels: np.ndarray | None = None
+) -> Sample:
+    """A sample at its original size."""
+    boxes = np.zeros((0, 4)) if boxes is None else boxes
+    labels = np.zeros(len(boxes)) if labels is None else labels
+    one = np.ones(4, np.float32)
+    return Sample(image, np.asarray(boxes, np.float32), np.asarray(labels, np.int64), one)
+
+
+# ------------------------------------------------------------------- whole pipelines
+
+
+def prepare(image: np.ndarray, config: PipelineConfig) -> Prepared:
+    """A test image (H, W, 3) uint8 BGR as network input."""
+    return finish(resize_to_fit(make_sample(image), config), config)
+
+
+def prepare_clip(
+    samples: list[Sample], config: PipelineConfig, rng: np.random.RandomState
+) -> list[Prepared]:
+    """The frames of a training clip, key frame first, with one augmentation."""
+    if config.augmentation == "crops":
+        samples = _flip_some(samples, config, rng)
+        samples = _scale_and_crop(samples, config, rng)
+    else:
+        samples = [resize_to_fit(s, config) for s in samples]
+        samples = _flip_some(samples, config, rng)
+    return [finish(s, config) for s in samples]
+
+
+def finish(sample: Sample, config: PipelineConfig) -> Prepared:
+    """Normalises and pads."""
+    image = sample.image if config.channels == "bgr" else sample.image[..., ::-1]
+    pixels = image.astype(np.float32)
+    pixels -= np.asarray(config.mean, np.float32)
+    pixels *= 1 / np.asarray(config.std, np.float32)
+    height, width = sample.size
+    padded = np.zeros((3, _up(height, config.divisor), _up(width, config.divisor)), np.float32)
+    padded[:, :height, :width] = pixels.transpose(2, 0, 1)
+    return Prepared(padded, sample.size, sample.boxes, sample.labels, sample.scale)
+
+
+# ----------------------------------------------------------------------------- steps
+
+
+def fitted_size(size: Size, long: int, short: int) -> Size:
+    """(height, width) after scaling to fit, each side rounded up from a half.
+
+    >>> fitted_size((720, 1280), 1000, 600)
+    (563, 1000)
+    """
+    factor = min(long / max(size), short / min(size))
+    return int(size[0] * factor + 0.5), int(size[1] * factor + 0.5)
+
+
+def fitted_size_pillow(size: Size, long: int, short: int) -> Size:
+    """The same in maskrcnn-benchmark: the short side is rounded, the long one truncated.
+
+    >>> fitted_size_pillow((720, 1280), 1000, 600)
+    (562, 999)
+    """
+    small, large = min(size), max(size)
+    target = short
+    if target * large / small > long:
+        target = round(long * small / large)
+    if small == target:
+        return size
+    other = int(target * large / small)
+    return (target, other) if size[0] < size[1] else (other, target)
+
+
+def resize_to_fit(
+    sample: Sample, config: PipelineConfig, long: int | None = None, short: int | None = None
+) -> Sample:
+    """A sample scaled to fit, the boxes with it; the earlier scale is forgotten."""
+    long, short = long or config.long, short or config.short
+    if config.interpolation == "pillow":
+        size = fitted_size_pillow(sample.size, long, short)
+        turned = Image.fromarray(np.ascontiguousarray(sample.image))
+        resized = turned.resize(size[::-1], Image.Resampling.BILINEAR)
+        image = np.asarray(resized)
+    else:
+        size = fitted_size(sample.size, long, short)
+        image = cv2.resize(sample.image, size[::-1], interpolation=cv2.INTER_LINEAR)
+    factors = np.array([size[1] / sample.size[1], size[0] / sample.size[0]] * 2, np.float32)
+    boxes = _clip(sample.boxes * factors, size, config.extent)
+    return replace(sample, image=image, boxes=boxes, scale=factors)
+
+
+def flip(sample: Sample, extent: float = 0.0) -> Sample:
+    """A sample mirrored left to right."""
+    x1, y1, x2, y2 = sample.boxes.T
+    width = np.float32(sample.size[1] - extent)
+    boxes = np.stack([width - x2, y1, width - x1, y2], axis=1)
+    return replace(sample, image=sample.image[:, ::-1], boxes=boxes)
+
+
+def crop(sample: Sample, top: int, left: int, size: Size) -> Sample:
+    """A part of a sample; objects outside it are dropped."""
+    height, width = size
+    image = sample.image[top : top + height, left : left + width]
+    offset = np.array([left, top, left, top], np.float32)
+    boxes = _clip(sample.boxes - offset, (image.shape[0], image.shape[1]))
+    kept = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    return replace(sample, image=image, boxes=boxes[kept], labels=sample.labels[kept])
+
+
+def pad_image(sample: Sample, size: Size) -> Sample:
+    """A sample with black pixels added on the right and at the bottom."""
+    height, width = sample.size
+    padding = ((0, size[0] - height), (0, size[1] - width), (0, 0))
+    return replace(sample, image=np.pad(sample.image, padding))
+
+
+# --------------------------------------------------------------------- augmentation
+
+
+def _flip_some(
+    samples: list[Sample], config: PipelineConfig, rng: np.random.RandomState
+) -> list[Sample]:
+    """All frames mirrored, or none."""
+    mirrored = rng.choice(2, p=[config.flip, 1 - config.flip]) == 0
+    return [flip(s, config.extent) for s in samples] if mirrored else samples
+
+
+def _scale_and_crop(
+    samples: list[Sample], config: PipelineConfig, rng: np.random.RandomState
+) -> list[Sample]:
+    """A random short side; with a chance of one half on a random crop of a smaller image."""
+    if rng.choice(2) == 1:
+        short = config.crop_shorts[rng.randint(len(config.crop_shorts))]
+        samples = [resize_to_fit(s, config, config.augmented_long, short) for s in samples]
+        samples = _crop_all(samples, config, rng)
+    short = config.shorts[rng.randint(len(config.shorts))]
+    return [resize_to_fit(s, config, config.augmented_long, short) for s in samples]
+
+
+def _crop_all(
+    samples: list[Sample], config: PipelineConfig, rng: np.random.RandomState
+) -> list[Sample]:
+    """Every frame cropped, then padded to the largest of them."""
+    if config.crop_draws == "shared":
+        drawn = [_draw_crop(samples[0].size, config, rng)] * len(samples)
+    else:
+        drawn = [_draw_crop(s.size, config, rng) for s in samples]
+    cut = [crop(s, *place) for s, place in zip(samples, drawn)]
+    common = max(s.size[0] for s in cut), max(s.size[1] for s in cut)
+    return [pad_image(s, common) for s in cut]
+
+
+def _draw_crop(
+    size: Size, config: PipelineConfig, rng: np.random.RandomState
+) -> tuple[int, int, Size]:
+    """Top, left and size of a crop."""
+    low, high = config.crop
+    height, width = (int(rng.randint(min(s, low), min(s, high) + 1)) for s in size)
+    top = int(rng.randint(0, size[0] - height + 1))
+    left = int(rng.randint(0, size[1] - width + 1))
+    return top, left, (height, width)
+
+
+def _clip(boxes: np.ndarray, size: Size, extent: float = 0.0) -> np.ndarray:
+    limits = np.array([size[1] - extent, size[0] - extent] * 2, np.float32)
+    return np.clip(boxes, 0, limits).astype(np.float32)
+
+
+def _up(side: int, divisor: int) -> int:
+    return -(-side // divisor) * divisor

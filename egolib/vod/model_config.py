@@ -1,0 +1,313 @@
+"""Settings of the video object detectors: one dataclass a mechanism, no torch.
+
+A quirk of published code is a choice whose value ``official`` (the default) keeps it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from egolib.nn.config import (
+    AssignConfig,
+    BoxConfig,
+    DetectionConfig,
+    PyramidConfig,
+    ResNetConfig,
+    RoiAlignConfig,
+    RpnConfig,
+    SampleConfig,
+    SwinConfig,
+)
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """The head that classifies regions.
+
+    Args:
+        width, layers: of its fully connected layers.
+        roi: how region features are read.
+        boxes: coding of box offsets.
+        assign, sample: training examples.
+        add_truth: true boxes become regions ``first`` (mmdetection) or ``last``
+            (maskrcnn-benchmark).
+        background: place of the background class.
+        beta: of smooth L1.
+        reduced_channels: 1x1 convolution before reading regions; 0 for none (the R-50
+            networks of mega.pytorch have 256).
+    """
+
+    width: int = 1024
+    layers: int = 2
+    roi: RoiAlignConfig = field(default_factory=RoiAlignConfig)
+    boxes: BoxConfig = field(default_factory=lambda: BoxConfig(weights=(5.0, 5.0, 5.0, 5.0)))
+    assign: AssignConfig = field(
+        default_factory=lambda: AssignConfig(0.5, 0.5, "assign", low_quality_minimum=0.5)
+    )
+    sample: SampleConfig = field(default_factory=lambda: SampleConfig(256, 0.25))
+    add_truth: Literal["first", "last"] = "first"
+    background: Literal["last", "first"] = "last"
+    beta: float = 1.0
+    reduced_channels: int = 0
+
+
+@dataclass(frozen=True)
+class FcosConfig:
+    """The dense head of FCOS (Tian et al., ICCV 2019).
+
+    Args:
+        layers: convolutions of each tower.
+        groups: of its group norms.
+        strides: pixels a cell of every level.
+        ranges: largest distance in pixels that a level regresses, the last is unlimited.
+        before: (location, class) pairs kept per level.
+        prior: initial probability of a positive.
+        focal_alpha, focal_gamma: of the focal loss.
+        centerness_on: tower that centerness is read from.
+    """
+
+    layers: int = 4
+    groups: int = 32
+    strides: tuple[int, ...] = (8, 16, 32, 64, 128)
+    ranges: tuple[float, ...] = (64.0, 128.0, 256.0, 512.0)
+    before: int = 1000
+    prior: float = 0.01
+    focal_alpha: float = 0.25
+    focal_gamma: float = 2.0
+    centerness_on: Literal["classes", "boxes"] = "classes"
+
+
+@dataclass(frozen=True)
+class SupportConfig:
+    """SELSA: attention of a frame's regions to those of its references (ICCV 2019).
+
+    Args:
+        heads: attention heads.
+        window: ``adaptive``: references of the whole video, given with its first frame;
+            ``fixed``: a sliding window of maps.
+        left: maps before the current one in a sliding window.
+        stride: frames between its maps.
+        centre: ``official``: the current frame's map stays in the window for good;
+            ``restored``: it stands there only for its own step.
+    """
+
+    heads: int = 16
+    window: Literal["adaptive", "fixed"] = "adaptive"
+    left: int = 7
+    stride: int = 1
+    centre: Literal["official", "restored"] = "official"
+
+
+@dataclass(frozen=True)
+class MemoryConfig:
+    """MAMBA's memory banks (arXiv 2401.09923).
+
+    Args:
+        instance, pixel: the levels that have a bank.
+        size: rows that a bank holds.
+        keys: rows that a frame attends to.
+        top: proposals of a frame that are written.
+        bank: ``official`` may exceed ``size`` by one update and is emptied by an update
+            without rows; ``strict`` does neither.
+        pixels_per_frame, pixels_per_box: most cells that a frame, a box writes.
+        pixel_score: detections above it say which cells are written.
+        pixel_fallback: cells of largest norm that are written without a detection.
+        pixel_training_keys: random cells of every reference, and of all of them.
+    """
+
+    instance: bool = True
+    pixel: bool = False
+    size: int = 20000
+    keys: int = 2000
+    top: int = 75
+    bank: Literal["official", "strict"] = "official"
+    pixels_per_frame: int = 1000
+    pixels_per_box: int = 100
+    pixel_score: float = 0.3
+    pixel_fallback: int = 50
+    pixel_training_keys: int = 2000
+
+
+@dataclass(frozen=True)
+class MegaConfig:
+    """MEGA's windows and relations (Chen et al., CVPR 2020).
+
+    Args:
+        window: frames of the local window.
+        position: place of the current frame in it.
+        global_size: frames of the global memory.
+        proposals: of a reference frame.
+        advanced: of them that later stages use.
+        groups: relation heads.
+        embedding: values of the position embedding.
+        memory: most frames that the long-range memory keeps by ``memory_limit=size``;
+            the ``official`` code reads this setting nowhere and keeps ``window`` frames.
+        local_stages, global_stages: relation stages of both kinds.
+    """
+
+    window: int = 25
+    position: int = 12
+    global_size: int = 10
+    proposals: int = 75
+    advanced: int = 15
+    groups: int = 16
+    embedding: int = 64
+    memory: int = 20
+    memory_limit: Literal["official", "size"] = "official"
+    local_stages: int = 3
+    global_stages: int = 2
+
+
+@dataclass(frozen=True)
+class PromptConfig:
+    """STPN's video prompts (arXiv 2402.02574).
+
+    Args:
+        number: prompts of a video.
+        predictor: ``attention`` over all reference tokens, or ``average`` of the tokens
+            of largest norm.
+        heads: of the attention.
+        merge: in patch merging a prompt meets weights made for interleaved channels;
+            ``official`` gives it four whole copies all the same, ``interleaved`` repeats
+            every channel four times.
+        reference_drop_path: ``official`` drops paths in the reference pass of training
+            too, ``off`` does not.
+    """
+
+    number: int = 5
+    predictor: Literal["attention", "average"] = "attention"
+    heads: int = 16
+    merge: Literal["official", "interleaved"] = "official"
+    reference_drop_path: Literal["official", "off"] = "official"
+
+
+@dataclass(frozen=True)
+class TemporalConfig:
+    """TDViT's temporal blocks (the paper's and its author's later definition).
+
+    Args:
+        layout: a letter for every block of every stage: s spatial, t temporal.
+        attention: ``cross``: to the reference's window; ``joint``: to the own one too.
+        dilations: frames that a stage's queue holds and that a reference serves.
+        policy: which queued map becomes the reference: ``earliest``, the one of largest
+            norm (``norm``), or a random one with shuffled patches or channels.
+    """
+
+    layout: tuple[str, ...] = ("st", "st", "sssttt", "st")
+    attention: Literal["cross", "joint"] = "cross"
+    dilations: tuple[int, ...] = (4, 8, 16, 32)
+    policy: Literal["earliest", "norm", "patch_shuffle", "channel_shuffle"] = "earliest"
+
+
+@dataclass(frozen=True)
+class LocationConfig:
+    """EOVOD's location-based memory on backbone maps.
+
+    Args:
+        levels: backbone maps with a bank, counted from 0.
+        heads: attention heads.
+        size, keys: rows of a bank, and rows that a frame attends to.
+        score: detections above it are written.
+        cells_per_box, cells_per_frame: most cells that a box, a frame writes.
+        fallback: cells of largest norm that are written without a detection.
+        training_keys: random cells of every reference in training.
+        bank_reset: ``official``: only for videos whose number ends in 000, so that
+            snippets of one source share a bank; ``every_video``.
+        bank: as in ``MemoryConfig``.
+        queries: ``all`` cells of a frame attend (the released model), or those in the
+            previous frame's ``boxes`` (the paper).
+        query_score, query_scale: of those boxes.
+        size_prior: frames that reuse the levels on which boxes were last confirmed; 0
+            for none (the paper has 7).
+        enhanced: what the enhanced maps feed: ``both`` towers or ``classes`` only.
+        border: ``official`` lets a box that touches the right edge mean cells of the next
+            row; ``inside`` clips it to the map.
+    """
+
+    levels: tuple[int, ...] = (2, 3)
+    heads: int = 16
+    size: int = 20000
+    keys: int = 2000
+    score: float = 0.3
+    cells_per_box: int = 300
+    cells_per_frame: int = 1000
+    fallback: int = 50
+    training_keys: int = 2000
+    bank_reset: Literal["official", "every_video"] = "official"
+    bank: Literal["official", "strict"] = "official"
+    queries: Literal["all", "boxes"] = "all"
+    query_score: float = 0.5
+    query_scale: float = 0.8
+    size_prior: int = 0
+    enhanced: Literal["both", "classes"] = "both"
+    border: Literal["official", "inside"] = "official"
+
+
+@dataclass(frozen=True)
+class FlowConfig:
+    """Optical flow between frames, for DFF (CVPR 2017) and FGFA (ICCV 2017).
+
+    Args:
+        scale: images are resized by it before flow is estimated.
+        multiplier: of the network's output, on top of the change of resolution.
+        grid: ``official`` divides pixel positions by the map's width, ``aligned`` by
+            width - 1, as the sampling that follows expects.
+        key_interval: DFF computes features of every so manieth frame.
+        left: FGFA's maps before the current one.
+        stride: frames between its maps.
+        widths: channels of the six encoder stages.
+        means, stds: of the images that come in, RGB.
+        flow_means: subtracted from images in [0, 1] for the flow network.
+    """
+
+    scale: float = 0.5
+    multiplier: float = 5.0
+    grid: Literal["official", "aligned"] = "official"
+    key_interval: int = 10
+    left: int = 15
+    stride: int = 1
+    widths: tuple[int, ...] = (64, 128, 256, 512, 512, 1024)
+    means: tuple[float, float, float] = (123.675, 116.28, 103.53)
+    stds: tuple[float, float, float] = (58.395, 57.12, 57.375)
+    flow_means: tuple[float, float, float] = (0.411, 0.432, 0.450)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A video object detector: a frame detector and the method that joins frames.
+
+    Args:
+        method: what it does with other frames.
+        detector: ``rcnn`` (two stages on a neck), ``c4`` (two stages, the last backbone
+            stage in the head) or ``fcos``.
+        classes: number of classes without background.
+        backbone: which of ``resnet`` and ``swin`` is built.
+        neck: ``reduce`` the last map to ``neck_channels``, a ``pyramid``, or ``none``.
+    """
+
+    method: Literal["single", "selsa", "mamba", "mega", "stpn", "tdvit", "eovod", "dff", "fgfa"] = (
+        "single"
+    )
+    detector: Literal["rcnn", "c4", "fcos"] = "rcnn"
+    classes: int = 30
+    backbone: Literal["resnet", "swin"] = "resnet"
+    resnet: ResNetConfig = field(default_factory=ResNetConfig)
+    swin: SwinConfig = field(default_factory=SwinConfig)
+    neck: Literal["reduce", "pyramid", "none"] = "reduce"
+    neck_channels: int = 512
+    pyramid: PyramidConfig = field(default_factory=PyramidConfig)
+    rpn: RpnConfig = field(default_factory=RpnConfig)
+    head: HeadConfig = field(default_factory=HeadConfig)
+    fcos: FcosConfig = field(default_factory=FcosConfig)
+    detections: DetectionConfig = field(default_factory=DetectionConfig)
+    support: SupportConfig = field(default_factory=SupportConfig)
+    memory: MemoryConfig = field(default_factory=MemoryConfig)
+    mega: MegaConfig = field(default_factory=MegaConfig)
+    prompt: PromptConfig = field(default_factory=PromptConfig)
+    temporal: TemporalConfig = field(default_factory=TemporalConfig)
+    location: LocationConfig = field(default_factory=LocationConfig)
+    flow: FlowConfig = field(default_factory=FlowConfig)
+
+    builders: ClassVar[dict[str, Callable[[], ModelConfig]]] = {}

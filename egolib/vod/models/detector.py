@@ -1,0 +1,128 @@
+"""The frame detector that the methods share: backbone, neck, region proposals, region head.
+
+B images; P proposals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from egolib.nn.fpn import FeaturePyramid, MapReduction
+from egolib.nn.resnet import ResNet
+from egolib.nn.roi import Found, RoiExamples, roi_examples
+from egolib.nn.rpn import Proposals, RegionProposals
+from egolib.nn.swin import Swin
+from egolib.vod.model_config import ModelConfig
+from egolib.vod.models.frames import Frames, Losses, Size, Truth
+from egolib.vod.models.heads import RegionHead
+
+
+def make_backbone(config: ModelConfig) -> ResNet | Swin:
+    """The backbone that the settings name; it ends before the stage that a C4 head has."""
+    if config.backbone == "swin":
+        return Swin(config.swin)
+    if config.detector != "c4":
+        return ResNet(config.resnet)
+    blocks, strides, dilations = (
+        x[:-1] for x in (config.resnet.blocks, config.resnet.strides, config.resnet.dilations)
+    )
+    return ResNet(replace(config.resnet, blocks=blocks, strides=strides, dilations=dilations))
+
+
+class Neck(nn.Module):
+    """What lies between backbone maps and the detector: one reduced map, a pyramid, or
+    nothing (the last map as it is)."""
+
+    def __init__(self, channels: Sequence[int], config: ModelConfig) -> None:
+        super().__init__()
+        self.kind = config.neck
+        if config.neck == "reduce":
+            self.channels = config.neck_channels
+            self.reduce = MapReduction(channels[-1], config.neck_channels)
+        elif config.neck == "none":
+            self.channels = channels[-1]
+        else:
+            self.channels = config.pyramid.channels
+            self.pyramid = FeaturePyramid(channels, config.pyramid)
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        if self.kind == "reduce":
+            return [self.reduce(maps[-1])]
+        if self.kind == "none":
+            return [maps[-1]]
+        return self.pyramid(maps)
+
+
+class RegionDetector(nn.Module):
+    """Faster R-CNN (Ren et al., 2015) on one map or on a pyramid.
+
+    Args:
+        head: class of the region head.
+        backbone: replaces the one that the settings name.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        head: type[RegionHead] = RegionHead,
+        backbone: ResNet | Swin | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = backbone or make_backbone(config)
+        self.neck = Neck(self.backbone.channels, config)
+        self.rpn = RegionProposals(self.neck.channels, config.rpn)
+        self.head = head(self.neck.channels, config)
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """Neck maps of images (B, 3, H, W), finest first."""
+        return self.neck(self.backbone(images))
+
+    def propose(self, maps: Sequence[Tensor], sizes: Sequence[Size]) -> list[Proposals]:
+        """Proposals of every image with the limits of testing."""
+        return self.rpn.propose(self.rpn(maps), sizes)
+
+    def detect(self, maps: Sequence[Tensor], frames: Frames) -> list[Found]:
+        """Detections in every frame from their maps, each frame on its own."""
+        boxes = [p.boxes for p in self.propose(maps, frames.sizes)]
+        hidden = self.head.hidden(self.head.pool(maps, boxes)).split([len(b) for b in boxes])
+        return [
+            self.head.detect(x, regions, size, scale)
+            for x, regions, size, scale in zip(hidden, boxes, frames.sizes, frames.scales)
+        ]
+
+    def region_examples(
+        self, maps: Sequence[Tensor], size: Size, truth: Truth, generator: torch.Generator | None
+    ) -> tuple[RoiExamples, Losses]:
+        """Training regions of one image, and the losses of the region proposals."""
+        output = self.rpn(maps)
+        losses = self.rpn.losses(output, [size], [truth.boxes], generator)
+        proposals = self.rpn.propose(output, [size], self.config.rpn.train)[0].boxes
+        return self.sample_regions(proposals, truth, generator), losses
+
+    def sample_regions(
+        self, proposals: Tensor, truth: Truth, generator: torch.Generator | None
+    ) -> RoiExamples:
+        """Training regions from proposals (P, 4)."""
+        head = self.config.head
+        return roi_examples(
+            proposals,
+            truth.boxes,
+            head.assign,
+            head.sample,
+            extent=head.boxes.extent,
+            add_truth=head.add_truth,
+            generator=generator,
+        )
+
+    def losses(
+        self, maps: Sequence[Tensor], size: Size, truth: Truth, generator: torch.Generator | None
+    ) -> Losses:
+        """Losses of the region proposals and of the region head, without other frames."""
+        examples, losses = self.region_examples(maps, size, truth, generator)
+        x = self.head.hidden(self.head.pool(maps, [examples.boxes]))
+        return losses | self.head.losses(x, examples, truth)

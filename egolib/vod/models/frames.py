@@ -1,0 +1,128 @@
+"""What goes through a video object detector: frames, truths, clips, and the protocol.
+
+N frames; H, W rows and columns of pixels; G true boxes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from egolib.nn.roi import Found
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Prepared frames of one video.
+
+    Args:
+        images: (N, 3, H, W) float32, normalised, zero beyond each frame's size.
+        sizes: (height, width) of every frame without padding.
+        scales: (N, 4) input pixels per original pixel, for x, y, x, y.
+        numbers: place of every frame in its video, from 0.
+    """
+
+    images: Tensor
+    sizes: list[Size]
+    scales: Tensor
+    numbers: list[int] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to(self, device: torch.device | str) -> Frames:
+        """The same on another device."""
+        return Frames(self.images.to(device), self.sizes, self.scales.to(device), self.numbers)
+
+    def __getitem__(self, part: slice) -> Frames:
+        """Some of the frames."""
+        return Frames(self.images[part], self.sizes[part], self.scales[part], self.numbers[part])
+
+
+def join_frames(parts: Sequence[Frames]) -> Frames:
+    """Frames of equal padded size, one after the other."""
+    return Frames(
+        torch.cat([p.images for p in parts]),
+        [size for p in parts for size in p.sizes],
+        torch.cat([p.scales for p in parts]),
+        [number for p in parts for number in p.numbers],
+    )
+
+
+def single_frames(frames: Frames) -> list[Frames]:
+    """Every frame on its own."""
+    return [frames[i : i + 1] for i in range(len(frames))]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """True objects of a frame: boxes (G, 4) in input pixels, labels (G,) int64 from 0."""
+
+    boxes: Tensor
+    labels: Tensor
+
+    def to(self, device: torch.device | str) -> Truth:
+        """The same on another device."""
+        return Truth(self.boxes.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A training sample: a frame, its truth, and other frames of its video.
+
+    Args:
+        key: the frame that the losses are for (N = 1).
+        references: nearby frames, or frames of the whole video; by method.
+        memory, distant: MEGA's frames of the past and of the whole video.
+    """
+
+    key: Frames
+    truth: Truth
+    references: Frames | None = None
+    memory: Frames | None = None
+    distant: Frames | None = None
+
+    def to(self, device: torch.device | str) -> Clip:
+        """The same on another device."""
+        parts = [p and p.to(device) for p in (self.references, self.memory, self.distant)]
+        return Clip(self.key.to(device), self.truth.to(device), *parts)
+
+
+Losses = dict[str, Tensor]
+
+
+class VideoDetector(Protocol):
+    """What every method does. It keeps no state of its own: a video's state is passed in."""
+
+    def start_video(
+        self,
+        references: Frames | None = None,
+        *,
+        seed: int = 0,
+        number: int = 0,
+        previous: Any = None,
+    ) -> Any:
+        """The state before a video's first frame.
+
+        Args:
+            references: frames that the method wants to see first; None where it has none.
+            seed: of the video's own generator.
+            number: the number that ends the video's name.
+            previous: the state that the video before left; only EOVOD reads it.
+        """
+
+    def step(self, frame: Frames, state: Any, references: Frames | None = None) -> Found:
+        """Detections in one frame, in pixels of the original image; ``state`` moves on.
+
+        Args:
+            references: frames that a sliding window meets with this one.
+        """
+
+    def losses(self, clip: Clip, generator: torch.Generator | None = None) -> Losses:
+        """Named scalar losses of one clip; their sum is what is trained."""

@@ -1,0 +1,234 @@
+"""MAMBA: regions, and by option map cells, attend to memory banks (arXiv 2401.09923).
+
+D width of the head; C channels of the last backbone map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from egolib.nn.roi import Found
+from egolib.vod.model_config import MemoryConfig, ModelConfig
+from egolib.vod.models import pixels
+from egolib.vod.models.bank import MemoryBank
+from egolib.vod.models.detector import RegionDetector
+from egolib.vod.models.frames import Clip, Frames, Losses, single_frames
+from egolib.vod.models.heads import Aggregator, Projected, RegionHead, SupportHead
+
+
+@dataclass
+class MambaState:
+    """Memory of a video.
+
+    Args:
+        references: what the first frame still has to read.
+        banks: one for every layer of the head: rows, keys, values.
+        pixel_bank: cells of the backbone map, keys, values.
+        known: backbone maps of reference frames by number, until their own turn comes.
+    """
+
+    generator: torch.Generator
+    references: list[Frames]
+    banks: list[MemoryBank] = field(default_factory=list)
+    pixel_bank: MemoryBank | None = None
+    known: dict[int, Tensor] = field(default_factory=dict)
+    started: bool = False
+
+
+class Mamba(nn.Module):
+    """A detector with memory banks at the instance level, the pixel level, or both.
+
+    The banks keep keys and values beside the rows, so that a frame projects only the
+    rows that it writes, where the official code projects all that it reads.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        head = SupportHead if config.memory.instance else RegionHead
+        self.detector = RegionDetector(config, head)
+        if config.memory.pixel:
+            channels = self.detector.backbone.channels[-1]
+            self.pixel = Aggregator(channels, config.support.heads)
+
+    @property
+    def memory(self) -> MemoryConfig:
+        """Settings of the banks."""
+        return self.config.memory
+
+    @property
+    def head(self) -> SupportHead:
+        """The region head of the instance level."""
+        return self.detector.head  # type: ignore[return-value]
+
+    # ------------------------------------------------------------------ inference
+
+    def start_video(
+        self,
+        references: Frames | None = None,
+        *,
+        seed: int = 0,
+        number: int = 0,
+        previous: Any = None,
+    ) -> MambaState:
+        """Empty banks; they are filled by the first frame and its references."""
+        generator = torch.Generator().manual_seed(seed)
+        return MambaState(generator, [] if references is None else single_frames(references))
+
+    @torch.no_grad()
+    def step(self, frame: Frames, state: MambaState, references: Frames | None = None) -> Found:
+        """Detections in one frame; its best regions (and cells) are written to the banks."""
+        x = self._backbone_map(frame, state)
+        if not state.started:
+            self._fill(frame, x, state)
+        if state.pixel_bank is not None:
+            _, keys, values = state.pixel_bank.sample()
+            x = pixels.enhance(self.pixel, x, Projected(keys, values))
+        found = self._detect(x, frame, state)
+        if state.pixel_bank is not None:
+            self._write_pixels(x, found.boxes * frame.scales[0], found.scores, state)
+        state.started = True
+        return found
+
+    def _backbone_map(self, frame: Frames, state: MambaState) -> Tensor:
+        known = state.known.pop(frame.numbers[0], None) if frame.numbers else None
+        return self.detector.backbone(frame.images)[-1] if known is None else known
+
+    def _detect(self, x: Tensor, frame: Frames, state: MambaState) -> Found:
+        maps = self.detector.neck([x])
+        boxes = self.detector.propose(maps, frame.sizes)[0].boxes
+        pooled = self.detector.head.pool(maps, [boxes])
+        if not self.memory.instance:
+            hidden = self.detector.head.hidden(pooled)
+        elif not state.started:
+            hidden = self.head.attend(pooled, [_support(bank.all()) for bank in state.banks])
+        else:
+            hidden = self._attend_and_write(pooled, state.banks)
+        return self.detector.head.detect(hidden, boxes, frame.sizes[0], frame.scales[0])
+
+    def _attend_and_write(self, pooled: Tensor, banks: Sequence[MemoryBank]) -> Tensor:
+        """Hidden features (R, D); each layer's best rows enter its bank before the ReLU."""
+        x, head = pooled, self.head
+        for layer, aggregator, bank in zip(head.layers, head.aggregators, banks, strict=True):
+            x = layer(x)
+            x = x + aggregator(x, _support(bank.sample()))
+            written = x[: self.memory.top]
+            bank.update(written, *aggregator.project(written))  # type: ignore[operator]
+            x = F.relu(x)
+        return x
+
+    # ---------------------------------------------------------------- first frame
+
+    def _fill(self, frame: Frames, x: Tensor, state: MambaState) -> None:
+        """Fills the banks from the references and the first frame, which comes last."""
+        frames, maps = [*state.references, frame], []
+        for reference in state.references:
+            maps.append(self.detector.backbone(reference.images)[-1])
+            if reference.numbers and reference.numbers != frame.numbers:
+                state.known[reference.numbers[0]] = maps[-1]
+        maps.append(x)
+        if self.memory.pixel:
+            state.pixel_bank = self._bank(state.generator)
+            self._fill_pixels(frames, maps, state)
+        if self.memory.instance:
+            state.banks = self._region_banks(frames, maps, state.generator)
+        state.references = []
+
+    def _region_banks(
+        self, frames: list[Frames], maps: list[Tensor], generator: torch.Generator
+    ) -> list[MemoryBank]:
+        """Banks of the best regions of every frame, which attend to nothing."""
+        parts = [self._top_rows(frame, x) for frame, x in zip(frames, maps)]
+        banks = []
+        for aggregator, rows in zip(self.head.aggregators, map(torch.cat, zip(*parts))):
+            bank = self._bank(generator)
+            bank.update(rows, *aggregator.project(rows))  # type: ignore[operator]
+            banks.append(bank)
+        return banks
+
+    def _top_rows(self, frame: Frames, x: Tensor) -> list[Tensor]:
+        maps = self.detector.neck([x])
+        best = self.detector.propose(maps, frame.sizes)[0].top(self.memory.top)
+        return self.head.support_rows(self.head.pool(maps, [best.boxes]))
+
+    def _bank(self, generator: torch.Generator) -> MemoryBank:
+        return MemoryBank(self.memory.size, self.memory.keys, generator, self.memory.bank)
+
+    # ---------------------------------------------------------------- pixel level
+
+    def _fill_pixels(self, frames: list[Frames], maps: list[Tensor], state: MambaState) -> None:
+        """Detects in all frames with what they know of each other, and writes their cells."""
+        banks = self._region_banks(frames, maps, state.generator) if self.memory.instance else []
+        first = MambaState(state.generator, [], banks)
+        for frame, x in zip(frames, maps):
+            found = self._detect(x, frame, first)
+            self._write_pixels(x, found.boxes * frame.scales[0], found.scores, state)
+
+    def _write_pixels(self, x: Tensor, boxes: Tensor, scores: Tensor, state: MambaState) -> None:
+        """Writes cells of a map (1, C, H, W) inside boxes (input pixels), best first."""
+        assert state.pixel_bank is not None
+        good = scores > self.memory.pixel_score
+        cells = self._cells(x, boxes[good].tolist(), state.generator)
+        rows = pixels.as_cells(x)[cells.to(x.device)]
+        state.pixel_bank.update(rows, *self.pixel.project(rows))
+
+    def _cells(self, x: Tensor, boxes: list, generator: torch.Generator) -> Tensor:
+        if not boxes:
+            return pixels.largest_cells(x, self.memory.pixel_fallback)
+        size, stride = (x.shape[-2], x.shape[-1]), self.config.head.roi.strides[0]
+        chosen = [
+            pixels.random_rows(
+                pixels.cells_with_centre_inside(box, size, stride),
+                self.memory.pixels_per_box,
+                generator,
+            )
+            for box in boxes
+        ]
+        return torch.cat(chosen)[: self.memory.pixels_per_frame]
+
+    # ------------------------------------------------------------------- training
+
+    def losses(self, clip: Clip, generator: torch.Generator | None = None) -> Losses:
+        """SELSA's losses with every reference's proposals cut to the best; no state."""
+        assert clip.references is not None, "MAMBA trains on references"
+        detector = self.detector
+        x = detector.backbone(torch.cat([clip.key.images, clip.references.images]))[-1]
+        key, others = x[:1], x[1:]
+        if self.memory.pixel:
+            support = self.pixel.project(self._training_cells(others, generator))
+            key = pixels.enhance(self.pixel, key, support)
+        maps = detector.neck([key])
+        examples, losses = detector.region_examples(maps, clip.key.sizes[0], clip.truth, generator)
+        pooled = detector.head.pool(maps, [examples.boxes])
+        if self.memory.instance:
+            hidden = self.head.attend(pooled, self._reference_support(others, clip.references))
+        else:
+            hidden = detector.head.hidden(pooled)
+        return losses | detector.head.losses(hidden, examples, clip.truth)
+
+    def _reference_support(self, x: Tensor, references: Frames) -> list[Projected]:
+        maps = self.detector.neck([x])
+        proposals = self.detector.propose(maps, references.sizes)
+        best = [p.top(self.memory.top).boxes for p in proposals]
+        return self.head.support(self.head.pool(maps, best))
+
+    def _training_cells(self, maps: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Random cells of every reference map (N, C, H, W).
+
+        Cells inside true boxes would leak: with still images the references are copies
+        of the key frame (-4 AP50 at one epoch, by the author).
+        """
+        number = self.memory.pixel_training_keys
+        cells = [pixels.random_rows(pixels.as_cells(x), number, generator) for x in maps]
+        return pixels.random_rows(torch.cat(cells), number, generator)
+
+
+def _support(columns: list[Tensor]) -> Projected:
+    """Keys and values of a bank's columns (rows, keys, values)."""
+    return Projected(columns[1], columns[2])

@@ -1,0 +1,293 @@
+"""MEGA: local window, long-range memory and global memory (Chen et al., CVPR 2020).
+
+P proposals of a frame; A "advanced" ones, its best; R rows; D width.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from egolib.nn.roi import Found
+from egolib.vod.model_config import MegaConfig, ModelConfig
+from egolib.vod.models.c4 import C4Head
+from egolib.vod.models.detector import RegionDetector
+from egolib.vod.models.frames import Clip, Frames, Losses, single_frames
+from egolib.vod.models.relation import Relation
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Regions: boxes (R, 4) and features (R, D)."""
+
+    boxes: Tensor
+    features: Tensor
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def top(self, number: int) -> Rows:
+        """The first ``number``."""
+        return Rows(self.boxes[:number], self.features[:number])
+
+    def but(self, number: int) -> Rows:
+        """All but the first ``number``."""
+        return Rows(self.boxes[number:], self.features[number:])
+
+    def with_features(self, features: Tensor) -> Rows:
+        """The same regions with other features."""
+        return Rows(self.boxes, features)
+
+
+def join_rows(parts: Sequence[Rows]) -> Rows:
+    """Regions of several frames, one after the other."""
+    return Rows(torch.cat([p.boxes for p in parts]), torch.cat([p.features for p in parts]))
+
+
+@dataclass
+class MegaState:
+    """Memories of a video.
+
+    Args:
+        window: the local window, all proposals of every frame, oldest first.
+        memory: for every local stage, rows of frames that left the window's start.
+        distant: features of the global memory's frames.
+    """
+
+    window: deque[Rows]
+    memory: list[deque[Rows]]
+    distant: deque[Tensor] = field(default_factory=deque)
+
+
+class MegaHead(C4Head):
+    """The C4 head with local and global relations between regions."""
+
+    def __init__(self, channels: int, config: ModelConfig) -> None:
+        super().__init__(channels, config)
+        mega, width = config.mega, config.head.width
+        self.mega: MegaConfig = mega
+        while len(self.layers) < mega.local_stages:
+            self.layers.append(nn.Linear(width, width))
+        self.local = nn.ModuleList(
+            Relation(width, mega.groups, mega.embedding, geometry=True)
+            for _ in range(mega.local_stages)
+        )
+        self.whole = nn.ModuleList(
+            Relation(width, mega.groups, mega.embedding, geometry=False)
+            for _ in range(mega.global_stages)
+        )
+
+    def rows(self, pooled: Tensor, boxes: Tensor) -> Rows:
+        """Regions with features after the first layer, from pooled features."""
+        return Rows(boxes, F.relu(self.layers[0](pooled)))
+
+    def gather_global(self, features: Tensor, distant: Tensor | None, stage: int = 0) -> Tensor:
+        """Features (R, D) that have added what they gather from the global memory."""
+        if distant is None:
+            return features
+        return features + self.whole[stage](features, distant)
+
+    def local_stage(self, stage: int, queries: Rows, support: Rows) -> Rows:
+        """Queries that have gathered from the support, through the next layer."""
+        x = queries.features + self.local[stage](
+            queries.features, support.features, queries.boxes, support.boxes
+        )
+        last = stage == self.mega.local_stages - 1
+        return queries.with_features(x if last else F.relu(self.layers[stage + 1](x)))
+
+    def gather(
+        self,
+        key: Rows,
+        references: Rows,
+        advanced: Rows,
+        memory: Sequence[Rows | None],
+        distant: Tensor | None,
+    ) -> tuple[Tensor, list[Rows]]:
+        """Hidden features of the key frame's regions.
+
+        Args:
+            key, references, advanced: regions of the key frame, of all frames of the
+                window, and the best of those; after the global relation.
+            memory: support from earlier frames, for every stage.
+            distant: features of the global memory.
+
+        Returns:
+            (R, D), and the support of every stage without memory.
+        """
+        queries, support, supports = join_rows([key, advanced]), references, []
+        for stage in range(self.mega.local_stages):
+            if stage == self.mega.local_stages - 1:
+                queries = queries.top(len(key))
+            supports.append(support)
+            known = memory[stage]
+            everything = support if known is None else join_rows([support, known])
+            queries = self.local_stage(stage, queries, everything)
+            support = queries.but(len(key))
+        x = queries.features
+        for stage in range(1, self.mega.global_stages):
+            x = self.gather_global(x, distant, stage)
+        return x, supports
+
+
+class Mega(nn.Module):
+    """A detector whose regions gather from nearby, remembered and far frames.
+
+    A frame is computed once: its proposals and their first features serve it as a
+    member of the window, as the key frame and as memory. (The official code computes
+    the last backbone stage and the key frame's features a second time.)
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.detector = RegionDetector(config, MegaHead)
+
+    @property
+    def mega(self) -> MegaConfig:
+        """Settings of windows and memories."""
+        return self.config.mega
+
+    @property
+    def head(self) -> MegaHead:
+        """The region head."""
+        return self.detector.head  # type: ignore[return-value]
+
+    # ------------------------------------------------------------------ inference
+
+    def start_video(
+        self,
+        references: Frames | None = None,
+        *,
+        seed: int = 0,
+        number: int = 0,
+        previous: Any = None,
+    ) -> MegaState:
+        """Empty memories. MEGA has no references of this kind: see ``step``."""
+        length = self.mega.window
+        if self.mega.memory_limit == "size":
+            length = self.mega.memory
+        return MegaState(
+            window=deque(maxlen=self.mega.window),
+            memory=[deque(maxlen=length) for _ in range(self.mega.local_stages)],
+            distant=deque(maxlen=self.mega.global_size),
+        )
+
+    @torch.no_grad()
+    def step(
+        self,
+        frame: Frames,
+        state: MegaState,
+        references: Frames | None = None,
+        distant: Frames | None = None,
+    ) -> Found:
+        """Detections in one frame.
+
+        Args:
+            references: frames that enter the local window: those after the first frame
+                that fill it, then one a step (the last frame again near the end).
+            distant: frames that enter the global memory: ``global_size`` of them with the
+                first frame, then one a step.
+        """
+        if not state.window:
+            first = self._frame_rows(frame)
+            state.window.extend([first] * (self.mega.position + 1))
+        for new in [] if references is None else single_frames(references):
+            state.window.append(self._frame_rows(new))
+        for new in [] if distant is None else single_frames(distant):
+            state.distant.append(self._frame_rows(new).features[: self.mega.proposals])
+        position = min(self.mega.position, len(state.window) - 1)
+        key = state.window[position]
+        x = self._gather(key, state)
+        return self.head.detect(x, key.boxes, frame.sizes[0], frame.scales[0])
+
+    def _frame_rows(self, frame: Frames) -> Rows:
+        """All proposals of a frame, best first, with their first features."""
+        maps = self.detector.maps(frame.images)
+        boxes = self.detector.propose(maps, frame.sizes)[0].boxes
+        return self.head.rows(self.head.pool(maps, [boxes]), boxes)
+
+    def _gather(self, key: Rows, state: MegaState) -> Tensor:
+        """Hidden features (R, D) of the key frame; the memories move on."""
+        distant = torch.cat(list(state.distant)) if state.distant else None
+        references = join_rows([rows.top(self.mega.proposals) for rows in state.window])
+        features = self.head.gather_global(references.features, distant)
+        references = references.with_features(features)
+        advanced = self._advanced(
+            references, [len(r.top(self.mega.proposals)) for r in state.window]
+        )
+        key = key.with_features(self.head.gather_global(key.features, distant))
+        memory = [join_rows(list(kept)) if kept else None for kept in state.memory]
+        x, supports = self.head.gather(key, references, advanced, memory, distant)
+        for stage, (kept, support) in enumerate(zip(state.memory, supports)):
+            kept.append(support.top(self.mega.advanced if stage else self.mega.proposals))
+        return x
+
+    def _advanced(self, rows: Rows, counts: Sequence[int]) -> Rows:
+        """The best rows of every frame, where frame i has ``counts[i]`` rows."""
+        frames = zip(rows.boxes.split(list(counts)), rows.features.split(list(counts)))
+        return join_rows([Rows(b, f).top(self.mega.advanced) for b, f in frames])
+
+    # ------------------------------------------------------------------- training
+
+    def losses(self, clip: Clip, generator: torch.Generator | None = None) -> Losses:
+        """Losses of the key frame with local, remembered and global references.
+
+        The key frame is a member of the window too. The memory takes no gradient.
+        """
+        detector, head = self.detector, self.head
+        maps = detector.maps(clip.key.images)
+        examples, losses = detector.region_examples(maps, clip.key.sizes[0], clip.truth, generator)
+        distant = self._distant_features(clip.distant)
+        memory = self._training_memory(clip.memory, distant)
+        key = head.rows(head.pool(maps, [examples.boxes]), examples.boxes)
+        key = key.with_features(head.gather_global(key.features, distant))
+        window = [self._reference_rows(maps, clip.key)]
+        if clip.references is not None:
+            local = detector.maps(clip.references.images)
+            window += self._rows_of_all(local, clip.references)
+        references, advanced = self._with_global(window, distant)
+        x, _ = head.gather(key, references, advanced, memory, distant)
+        return losses | head.losses(x, examples, clip.truth)
+
+    def _reference_rows(self, maps: Sequence[Tensor], frame: Frames) -> Rows:
+        boxes = self.detector.propose(maps, frame.sizes)[0].boxes[: self.mega.proposals]
+        return self.head.rows(self.head.pool(maps, [boxes]), boxes)
+
+    def _rows_of_all(self, maps: Sequence[Tensor], frames: Frames) -> list[Rows]:
+        return [
+            self._reference_rows([m[i : i + 1] for m in maps], frame)
+            for i, frame in enumerate(single_frames(frames))
+        ]
+
+    def _with_global(self, frames: list[Rows], distant: Tensor | None) -> tuple[Rows, Rows]:
+        """All rows of several frames after the global relation, and the best of each."""
+        rows = join_rows(frames)
+        rows = rows.with_features(self.head.gather_global(rows.features, distant))
+        return rows, self._advanced(rows, [len(f) for f in frames])
+
+    def _distant_features(self, frames: Frames | None) -> Tensor | None:
+        if frames is None:
+            return None
+        maps = self.detector.maps(frames.images)
+        return join_rows(self._rows_of_all(maps, frames)).features
+
+    @torch.no_grad()
+    def _training_memory(self, frames: Frames | None, distant: Tensor | None) -> list[Rows | None]:
+        """Support from the memory frames for every stage, each made of the one before."""
+        stages = self.mega.local_stages
+        if frames is None:
+            return [None] * stages
+        rows = self._rows_of_all(self.detector.maps(frames.images), frames)
+        support, queries = self._with_global(rows, distant)
+        memory: list[Rows | None] = [support]
+        for stage in range(stages - 1):
+            queries = self.head.local_stage(stage, queries, support)
+            support = queries
+            memory.append(support)
+        return memory
