@@ -1,0 +1,19 @@
+"""Visual queries with 2D localisation: where was this object last seen?
+
+locator = vq2d.load("path/to/model", tracker="path/to/kys.pth")
+track = locator.locate("video.mp4", crop, until=900)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from egolib.vq2d.infer import Locator
+
+
+def load(model_root: str | None = None, **options: Any) -> Locator:
+    """A locator from an official folder or a checkpoint of ours; see ``egolib.vq2d.infer.load``."""
+    from egolib.vq2d.infer import load as load_locator
+
+    return load_locator(model_root, **options)

@@ -1,0 +1,1 @@
+"""From the official annotation files to clips, images, crops and training samples."""

@@ -1,0 +1,302 @@
+"""The annotation files of visual queries, and the two lists that are made from them.
+
+A file holds videos, these hold clips, these annotations, and these query sets "1"
+to "3". A query set that is not valid may lack every other field; the test file
+has no response tracks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+from egolib.errors import EgolibError
+from egolib.records import Skipped, read_json, require, write_json
+
+Record = dict[str, Any]
+BOX_FIELDS = ("frame_number", "x", "y", "width", "height", "original_width", "original_height")
+
+
+@dataclass(frozen=True)
+class Box:
+    """An annotated box.
+
+    Args:
+        frame: clip frame, 5 frames a second, from 0.
+        x, y: upper left corner in pixels of the annotated frame.
+        width, height: sides in pixels.
+        frame_size: width and height of the annotated frame.
+    """
+
+    frame: int
+    x: float
+    y: float
+    width: float
+    height: float
+    frame_size: tuple[int, int]
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Box:
+        """A box from its official record."""
+        size = (record["original_width"], record["original_height"])
+        sides = (record["width"], record["height"])
+        return cls(record["frame_number"], record["x"], record["y"], *sides, size)
+
+    @property
+    def xyxy(self) -> tuple[float, float, float, float]:
+        """Corners x1, y1, x2, y2."""
+        return self.x, self.y, self.x + self.width, self.y + self.height
+
+    @property
+    def area(self) -> float:
+        """Square pixels."""
+        return self.width * self.height
+
+    @property
+    def aspect_ratio(self) -> float:
+        """Width over height."""
+        return self.width / (self.height + 1e-10)
+
+
+@dataclass(frozen=True)
+class Query:
+    """One valid query set, with what its clip says.
+
+    Args:
+        video, clip: the records that it stands in.
+        annotation_uid, query_set: together they name the query.
+        record: the query set itself.
+    """
+
+    video: Mapping[str, Any]
+    clip: Mapping[str, Any]
+    annotation_uid: str
+    query_set: str
+    record: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        """The name of the query in results and caches."""
+        return f"{self.annotation_uid}_{self.query_set}"
+
+    @property
+    def clip_uid(self) -> str | None:
+        """Null for some clips of the official files."""
+        return self.clip["clip_uid"]
+
+    @property
+    def query_frame(self) -> int:
+        """Clip frame of the question; the answer lies before it."""
+        return self.record["query_frame"]
+
+    @cached_property
+    def crop(self) -> Box:
+        """The picture of the object. Its frame usually lies after the query frame."""
+        return Box.from_record(self.record["visual_crop"])
+
+    @cached_property
+    def track(self) -> tuple[Box, ...]:
+        """The answer by ascending frame; empty in the test file."""
+        boxes = map(Box.from_record, self.record.get("response_track", ()))
+        return tuple(sorted(boxes, key=lambda box: box.frame))
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """An annotation file.
+
+    Args:
+        content: the file as read.
+        file: where it was read from, for messages.
+        skipped: query sets that are called valid but cannot be used, with reasons.
+    """
+
+    content: Mapping[str, Any]
+    file: str | Path
+    skipped: Skipped
+
+    @property
+    def version(self) -> str:
+        """A submission must repeat it. Numbers on 1.0 and 1.0.5 are not comparable."""
+        return self.content["version"]
+
+    @property
+    def videos(self) -> list[Record]:
+        """The records of the videos."""
+        return self.content["videos"]
+
+    @cached_property
+    def queries(self) -> list[Query]:
+        """The valid queries in file order (videos, clips, annotations, query sets)."""
+        return [query for query in _walk(self.videos) if self._usable(query)]
+
+    def by_clip(self) -> dict[str, list[Query]]:
+        """The valid queries of each clip that has a uid, in file order."""
+        grouped: dict[str, list[Query]] = {}
+        for query in self.queries:
+            if query.clip_uid is not None:
+                grouped.setdefault(query.clip_uid, []).append(query)
+        return grouped
+
+    def counts(self) -> dict[str, int]:
+        """Distinct videos, clips and annotations with a valid query, and valid queries."""
+        queries = self.queries
+        return {
+            "videos": len({q.video["video_uid"] for q in queries}),
+            "clips": len({q.clip_uid for q in queries}),
+            "annotations": len({q.annotation_uid for q in queries}),
+            "queries": len(queries),
+            "malformed": len(self.skipped),
+        }
+
+    def _usable(self, query: Query) -> bool:
+        try:
+            _check_query(query.record, self.file, query.key)
+        except EgolibError as error:
+            self.skipped.add(query.key, error.what)
+            return False
+        return True
+
+
+def read_annotations(path: str | Path) -> Annotations:
+    """``vq_train.json``, ``vq_val.json`` or ``vq_test_unannotated.json``.
+
+    Malformed query sets do not stop the reader: they are listed in ``skipped``.
+
+    Raises:
+        EgolibError: the file is not readable, or a video, clip or annotation lacks a
+            field without which its queries cannot be found.
+    """
+    content = read_json(path, dict)
+    require(content, ["version", "videos"], file=path, name="top level")
+    return from_content(content, path)
+
+
+def from_content(content: Mapping[str, Any], file: str | Path = "annotations") -> Annotations:
+    """Annotations already in memory, with the checks of ``read_annotations``."""
+    for video in content["videos"]:
+        require(video, ["video_uid", "split", "clips"], file=file, name=video.get("video_uid"))
+        for clip in video["clips"]:
+            uid = clip.get("clip_uid")
+            fields = ["clip_uid", "video_start_sec", "video_end_sec", "clip_fps", "annotations"]
+            require(clip, fields, file=file, name=f"clip {uid} of video {video['video_uid']}")
+            for annotation in clip["annotations"]:
+                fields = ["annotation_uid", "query_sets"]
+                require(annotation, fields, file=file, name=f"annotation of clip {uid}")
+    return Annotations(content, file, Skipped())
+
+
+def _walk(videos: list[Record]) -> Iterator[Query]:
+    """Query sets that call themselves valid."""
+    for video in videos:
+        for clip in video["clips"]:
+            for annotation in clip["annotations"]:
+                for name, record in annotation["query_sets"].items():
+                    if record.get("is_valid"):
+                        yield Query(video, clip, annotation["annotation_uid"], name, record)
+
+
+def _check_query(record: Mapping[str, Any], file: str | Path, name: str) -> None:
+    """Raises EgolibError where a field that we use is missing or no number."""
+    require(record, ["query_frame", "visual_crop"], file=file, name=name)
+    boxes = [record["visual_crop"], *record.get("response_track", ())]
+    try:
+        kinds = {type(value) for box in boxes for value in _box_values(box)}
+    except (KeyError, TypeError):
+        kinds = {object}
+    if not kinds <= {int, float}:
+        for box in boxes:
+            _check_box(box, file, name)
+    if not isinstance(record["query_frame"], int):
+        raise EgolibError(f"query_frame is {record['query_frame']!r}", file=file, record=name)
+
+
+_box_values = itemgetter(*BOX_FIELDS)
+
+
+def _check_box(box: Any, file: str | Path, name: str) -> None:
+    if not isinstance(box, dict):
+        raise EgolibError(f"a box is {box!r}", file=file, record=name)
+    require(box, BOX_FIELDS, file=file, name=name)
+    for field in BOX_FIELDS:
+        if type(box[field]) not in (int, float):
+            raise EgolibError(f"{field} is {box[field]!r}, no number", file=file, record=name)
+
+
+# ---------------------------------------------------------------------- the lists
+
+
+def processed(annotations: Annotations) -> list[Record]:
+    """The flat list of valid queries that training reads (``{split}_annot.json.gz``)."""
+    return [
+        {
+            "metadata": _metadata(query),
+            "clip_uid": query.clip_uid,
+            "query_set": query.query_set,
+            "query_frame": query.query_frame,
+            "response_track": query.record.get("response_track", []),
+            "visual_crop": query.record["visual_crop"],
+            "object_title": query.record.get("object_title"),
+            "dataset_uid": f"{query.video['split']}_{counter:010d}",
+        }
+        for counter, query in enumerate(annotations.queries)
+    ]
+
+
+def write_processed(annotations: Annotations, folder: str | Path, split: str) -> Path:
+    """Writes ``{split}_annot.json.gz`` and returns its path."""
+    return write_json(Path(folder) / f"{split}_annot.json.gz", processed(annotations))
+
+
+def grouped_by_clip(annotations: Annotations) -> dict[str, list[Record]]:
+    """The official lists for inference: clip uid -> valid queries."""
+    return {
+        clip_uid: [_clip_item(query) for query in queries]
+        for clip_uid, queries in annotations.by_clip().items()
+    }
+
+
+def _clip_item(query: Query) -> Record:
+    names = ("query_frame", "visual_crop", "response_track")
+    return {
+        "metadata": _metadata(query)
+        | {"query_set": query.query_set, "annotation_uid": query.annotation_uid},
+        "clip_uid": query.clip_uid,
+        **{name: query.record[name] for name in names if name in query.record},
+    }
+
+
+def _metadata(query: Query) -> Record:
+    names = ("video_start_sec", "video_end_sec", "clip_fps")
+    return {
+        "video_uid": query.video["video_uid"],
+        **{name: query.clip[name] for name in names},
+    }
+
+
+# -------------------------------------------------------------------- the data root
+
+
+def find_annotations(root: str | Path, split: str) -> Path:
+    """The annotation file of a split below a data root, or directly in the folder.
+
+    Args:
+        split: ``train``, ``val`` or ``test``.
+
+    Raises:
+        EgolibError: it is in neither place.
+    """
+    name = "vq_test_unannotated.json" if split == "test" else f"vq_{split}.json"
+    places = [Path(root) / name, Path(root) / "ego4d" / "v2" / "annotations" / name]
+    for place in places:
+        if place.is_file():
+            return place
+    raise EgolibError(
+        f"no {name}",
+        file=root,
+        remedy=f"expected {places[0]} or {places[1]}; see the page on data for how to get it",
+    )

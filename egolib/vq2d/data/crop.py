@@ -1,0 +1,75 @@
+"""The visual crop: the picture of the object as the network gets it.
+
+Legend: H, W frame size; S side of the crop (256).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+MARGIN = 16
+"""Pixels of context on each side of the box."""
+PAD_VALUE = 125.0
+"""Grey level of what squares the window."""
+SIDE = 256
+
+
+def resize_to(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """An HWC uint8 image in another size (width, height), bilinear; itself where it fits.
+
+    Stored frames may be smaller than the annotated ones; boxes refer to the latter.
+    """
+    if (image.shape[1], image.shape[0]) == tuple(size):
+        return image
+    return cv2.resize(image, tuple(size), interpolation=cv2.INTER_LINEAR)
+
+
+def crop_window(
+    image: np.ndarray,
+    box_xyxy: Sequence[float],
+    *,
+    margin: int = MARGIN,
+    pad_value: float = PAD_VALUE,
+    side: int = SIDE,
+) -> Tensor:
+    """A square window around a box, (3, S, S) float32, values as in the image.
+
+    The corners are truncated to integers, widened by the margin, clipped to the
+    image; the short side is padded on both sides and the square resized.
+
+    Args:
+        image: (H, W, 3) uint8, of the annotated size; the channel order is kept.
+        box_xyxy: corners in pixels.
+    """
+    height, width = image.shape[:2]
+    x1, y1, x2, y2 = (int(value) for value in box_xyxy)
+    x1, y1 = max(x1 - margin, 0), max(y1 - margin, 0)
+    x2, y2 = min(x2 + margin, width), min(y2 + margin, height)
+    window = torch.from_numpy(np.ascontiguousarray(image[y1:y2, x1:x2])).float().permute(2, 0, 1)
+    square = functional.pad(window, _square_padding(window), value=pad_value)
+    resized = functional.interpolate(square[None], (side, side), mode="bilinear")
+    return resized[0]  # (3, S, S)
+
+
+def reference_crop(frame: np.ndarray, box_xyxy: Sequence[float], size: tuple[int, int]) -> Tensor:
+    """The reference of a query, (3, 256, 256) uint8: resized frame, window, truncation.
+
+    Args:
+        frame: (H, W, 3) uint8, any size.
+        box_xyxy: corners in pixels of the annotated frame.
+        size: width and height of the annotated frame.
+    """
+    return crop_window(resize_to(frame, size), box_xyxy).to(torch.uint8)
+
+
+def _square_padding(window: Tensor) -> tuple[int, int, int, int]:
+    """Left, right, top, bottom; left and top get the smaller half."""
+    height, width = window.shape[-2:]
+    across, down = max(height - width, 0), max(width - height, 0)
+    return across // 2, across - across // 2, down // 2, down - down // 2

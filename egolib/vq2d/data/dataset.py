@@ -1,0 +1,134 @@
+"""Training data of the Siamese R-CNN: samples with images, as the engine asks for them.
+
+Legend: B samples of a batch, n boxes of a frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from egolib.errors import EgolibError
+from egolib.video.images import read_image
+from egolib.vq2d.config import AugmentConfig
+from egolib.vq2d.data.augment import View, frame_view, masked, reference_view, resized
+from egolib.vq2d.data.crop import crop_window, resize_to
+from egolib.vq2d.data.samples import BoxedImage, Sample
+
+
+class Item(NamedTuple):
+    """One sample, ready for the network.
+
+    Args:
+        frame: (3, H, W) uint8 BGR.
+        boxes: (n, 4) float32, the object; none in a negative frame.
+        reference: (3, 256, 256) uint8 BGR.
+        without_object: train on this frame's background only.
+        seed: of the draw of regions.
+    """
+
+    frame: Tensor
+    boxes: Tensor
+    reference: Tensor
+    without_object: bool
+    seed: int
+
+
+class Batch(NamedTuple):
+    """Several samples; frames of unequal size."""
+
+    frames: list[Tensor]
+    boxes: list[Tensor]
+    references: Tensor
+    without_object: list[bool]
+    seeds: list[int]
+
+
+class TrainingSet:
+    """Samples of a list, with random views.
+
+    Args:
+        samples: of ``data.samples.build_samples``.
+        images: the folder that their names refer to.
+        cfg: augmentation; None resizes to the test size and changes nothing else.
+        test_sides: shortest and longest side without augmentation.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        images: str | Path,
+        cfg: AugmentConfig | None,
+        test_sides: tuple[int, int] = (800, 1333),
+    ):
+        if not samples:
+            raise EgolibError(
+                "no training samples",
+                file=images,
+                remedy="store the images first (1_data), and check the suffix of their names",
+            )
+        self.samples, self.images, self.cfg = list(samples), Path(images), cfg
+        self.test_sides = test_sides
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def sample(self, index: int, rng: np.random.Generator) -> Item:
+        """One item; every random choice comes from ``rng``."""
+        sample, cfg = self.samples[index], self.cfg
+        frame, reference = self._load(sample.frame), self._load(sample.reference)
+        if cfg is None:
+            frame = resized(frame, *self.test_sides)
+        else:
+            frame = frame_view(frame, cfg, rng)
+            reference = reference_view(reference, cfg, rng) if cfg.reference_views else reference
+        crop = crop_window(reference.image, reference.boxes_xyxy[0]).to(torch.uint8)
+        image = np.ascontiguousarray(frame.image.transpose(2, 0, 1))
+        if cfg is not None and cfg.masked_share > 0:
+            image = masked(image, cfg.masked_share, rng)
+            crop = torch.from_numpy(masked(crop.numpy(), cfg.masked_share, rng))
+        removed = cfg is not None and bool(rng.random() < cfg.object_removed)
+        boxes = torch.from_numpy(frame.boxes_xyxy.astype(np.float32))
+        seed = int(rng.integers(2**31))
+        return Item(torch.from_numpy(image), boxes, crop, removed, seed)
+
+    def collate(self, items: list[Item]) -> Batch:
+        """A batch of items."""
+        frames, boxes, references, removed, seeds = (list(part) for part in zip(*items))
+        return Batch(frames, boxes, torch.stack(references), removed, seeds)
+
+    def _load(self, boxed: BoxedImage) -> View:
+        """The image in BGR and annotated size, with its box if it has one."""
+        image = read_image(self.images / boxed.file)[:, :, ::-1]
+        if boxed.resize:
+            image = resize_to(np.ascontiguousarray(image), boxed.size)
+        boxes = [] if boxed.box_xyxy is None else [boxed.box_xyxy]
+        return View(np.ascontiguousarray(image), np.array(boxes, np.float64).reshape(-1, 4))
+
+
+def stored_sizes(images: str | Path):
+    """Looks up (width, height) of stored images by name; None where there is none.
+
+    For ``data.samples.build_samples``. Only file headers are read.
+    """
+    folder = Path(images)
+
+    @cache
+    def size(name: str) -> tuple[int, int] | None:
+        path = folder / name
+        if not path.is_file():
+            return None
+        try:
+            with Image.open(path) as image:
+                return image.size
+        except OSError as error:
+            raise EgolibError(f"not a readable image: {error}", file=path) from error
+
+    return size

@@ -1,0 +1,69 @@
+"""The tracker's memory of training samples for the target filter.
+
+Legend: n slots, C channels, H, W feature map.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from egolib.vq2d.config import TrackConfig
+
+
+class Memory:
+    """Features, boxes and weights of up to n crops of the target.
+
+    Args:
+        features: (k, C, H, W) of the first frame's crops.
+        boxes_xywh: (k, 4) the target in them.
+    """
+
+    def __init__(self, features: Tensor, boxes_xywh: Tensor, cfg: TrackConfig):
+        self.cfg, self.first, self.count = cfg, len(features), len(features)
+        self.features = features.new_zeros(cfg.memory_size, *features.shape[1:])
+        self.boxes_xywh = boxes_xywh.new_zeros(cfg.memory_size, 4)
+        self.weights = features.new_zeros(cfg.memory_size)
+        self.features[: self.first], self.boxes_xywh[: self.first] = features, boxes_xywh
+        self.weights[: self.first] = 1.0 / self.first
+        self.last: int | None = None
+
+    def add(self, features: Tensor, box_xywh: Tensor) -> None:
+        """Stores one crop, in a free slot or instead of the lightest later one."""
+        slot = self._weigh()
+        self.features[slot], self.boxes_xywh[slot] = features[0], box_xywh
+        self.last, self.count = slot, max(self.count, slot + 1)
+
+    def samples(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Features, boxes and weights of the filled slots."""
+        return (
+            self.features[: self.count],
+            self.boxes_xywh[: self.count],
+            self.weights[: self.count],
+        )
+
+    def copy(self) -> Memory:
+        """An independent memory with the same content."""
+        twin = object.__new__(Memory)
+        twin.__dict__.update(self.__dict__)
+        twin.features, twin.boxes_xywh = self.features.clone(), self.boxes_xywh.clone()
+        twin.weights = self.weights.clone()
+        return twin
+
+    def _weigh(self) -> int:
+        """Gives the next sample its slot and weight; the first frame keeps a minimum share."""
+        rate, share, first = self.cfg.learning_rate, self.cfg.first_frame_share, self.first
+        if self.count < self.cfg.memory_size:
+            slot = self.count
+        else:
+            slot = first + int(torch.argmin(self.weights[first:]))
+        if self.last is None:
+            self.weights /= 1 - rate
+            self.weights[slot] = rate
+        else:
+            self.weights[slot] = self.weights[self.last] / (1 - rate)
+        self.weights /= self.weights.sum()
+        if self.weights[:first].sum() < share:
+            self.weights /= share + self.weights[first:].sum()
+            self.weights[:first] = share / first
+        return slot

@@ -1,0 +1,68 @@
+"""From pooled regions to vectors that can be compared.
+
+Legend: R regions, C channels (256), S cells a side (14), E width of the vectors (1024).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from egolib.nn import init
+from egolib.vq2d.config import HeadConfig
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions without bias or norm around the identity."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv2(functional.relu_(self.conv1(x)))
+        return functional.relu_(y.add_(x) if not torch.is_grad_enabled() else y + x)
+
+
+class Projector(nn.Module):
+    """Convolutions, global mean, two linear layers; (R, C, S, S) -> (R, E)."""
+
+    def __init__(self, channels: int, cfg: HeadConfig):
+        super().__init__()
+        if cfg.projector == "residual":
+            blocks: list[nn.Module] = [ResidualBlock(channels) for _ in range(cfg.residual_layers)]
+        else:
+            blocks = [
+                nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU())
+                for _ in range(3)
+            ]
+        self.blocks = nn.Sequential(*blocks)
+        self.linear1 = nn.Linear(channels, cfg.hidden)
+        self.linear2 = nn.Linear(cfg.hidden, cfg.hidden)
+
+    def forward(self, regions: Tensor) -> Tensor:
+        x = self.blocks(regions).mean(dim=(2, 3))  # (R, C)
+        return self.linear2(functional.relu_(self.linear1(x)))
+
+
+class Projectors(nn.Module):
+    """One projector for regions and references, or one each."""
+
+    def __init__(self, channels: int, cfg: HeadConfig):
+        super().__init__()
+        self.region = Projector(channels, cfg)
+        self.own_reference = None if cfg.shared else Projector(channels, cfg)
+
+    @property
+    def reference(self) -> Projector:
+        """What projects references."""
+        return self.own_reference or self.region
+
+
+def initialise(projector: Projector) -> None:
+    """Kaiming for the convolutions; the linear layers keep torch's own values."""
+    for layer in projector.modules():
+        if isinstance(layer, nn.Conv2d):
+            init.kaiming(layer)
