@@ -1,4 +1,4 @@
-"""Drops the live-code extension: it loads scripts from the network and raises an error on each page."""
+"""Drops the live-code extension: it loads scripts from the network and fails on each page."""
 
 from sphinx.application import Sphinx
 
@@ -6,7 +6,9 @@ from sphinx.application import Sphinx
 def _drop(app: Sphinx, config: object) -> None:
     for listeners in app.events.listeners.values():
         listeners[:] = [
-            x for x in listeners if not getattr(x.handler, "__module__", "").startswith("sphinx_thebe")
+            x
+            for x in listeners
+            if not getattr(x.handler, "__module__", "").startswith("sphinx_thebe")
         ]
     app.registry.css_files[:] = [
         (name, options) for name, options in app.registry.css_files if "thebe" not in name
