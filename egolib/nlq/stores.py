@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from egolib.errors import EgolibError
-from egolib.features import Provenance, Store, open_store
+from egolib.features import Provenance, Store, open_store, require_provenance
 from egolib.nlq.annotations import Query
 from egolib.nlq.config import DataConfig, ModelConfig
 from egolib.progress import track
@@ -76,6 +76,9 @@ def open_video_store(roots: Roots, data: DataConfig, model: ModelConfig | None =
 
     Args:
         model: gives the width of a foreign store, which states none.
+
+    Raises:
+        EgolibError: a store says that its rows lie at another distance than configured.
     """
     width = sum(width for _, width in model.video_streams) if model else 0
     known = Provenance(
@@ -85,7 +88,8 @@ def open_video_store(roots: Roots, data: DataConfig, model: ModelConfig | None =
         stride_frames=data.stride_frames,
         window_frames=data.window_frames,
     )
-    return open_store([find_file(roots, name) for name in data.video_stores], known)
+    store = open_store([find_file(roots, name) for name in data.video_stores], known)
+    return require_provenance(store, kind="video", fps=data.fps, stride_frames=data.stride_frames)
 
 
 # --------------------------------------------------------------------------- checking

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from egolib.nlq.stores import (
     find_file,
     look_for,
     open_stores,
+    open_video_store,
 )
 from tests.nlq.small import CUES, SMALL, Memory
 
@@ -112,12 +114,17 @@ def test_stores_of_a_configuration(tmp_path):
     config = DataConfig(
         video_stores=("nlq/ego", "nlq/shots"),
         text_stores=tuple(f"nlq/{name}" for name, _ in CUES.text_streams),
+        stride_frames=16.0,
     )
     video, texts = open_stores(tmp_path, CUES, config, training=True)
     assert video.get("clip").shape == (5, 12)
     assert {name: s.provenance.width for name, s in texts.items()} == dict(CUES.text_streams)
     with pytest.raises(EgolibError, match="token stores"):
         open_stores(tmp_path, SMALL, config, training=True)
+    with pytest.raises(
+        EgolibError, match=r"stride_frames 16\.0, .* expects 16\.043"
+    ):
+        open_video_store(tmp_path, replace(config, stride_frames=16.043))
 
 
 def test_files_below_a_root(tmp_path):
