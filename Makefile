@@ -46,7 +46,7 @@ test-gpu: $(STAMP)  ## parity on a GPU, one bf16 step and one run per task; writ
 
 bridge-mmdet: $(STAMP)  ## mmdet 3.x without compiled operators, for egolib.interop.mmdet
 	$(UV) pip install --python $(BIN)/python --no-deps mmcv-lite==2.1.0 mmengine==0.10.7 mmdet==3.3.0 \
-	  addict==2.4.0 terminaltables==3.1.10 shapely==2.1.2 termcolor==3.1.0 yapf==0.43.0 platformdirs
+	  addict==2.4.0 terminaltables==3.1.10 shapely==2.1.2 termcolor==3.1.0 yapf==0.43.0
 
 bridge-detectron2: $(STAMP)  ## detectron2 at a fixed commit, built from its public source
 	scripts/bridge_detectron2.sh $(BIN)/python
