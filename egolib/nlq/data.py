@@ -315,18 +315,24 @@ def training_data(step: Step[Config]) -> NlqData:
     return question_data(step, step.config.data.train, training=True)
 
 
-def question_data(step: Step[Config], name: str, *, training: bool = False) -> NlqData:
-    """A list of ``1_data`` with its features."""
-    config = step.config
-    video, texts = open_stores(roots(step), config.model, config.data, training=training)
+def question_data(
+    step: Step[Config], name: str, *, training: bool = False, model: ModelConfig | None = None
+) -> NlqData:
+    """A list of ``1_data`` with its features.
+
+    Args:
+        model: the network that will read them, where it is not the step's own.
+    """
+    config, model = step.config, model or step.config.model
+    video, texts = open_stores(roots(step), model, config.data, training=training)
     row_bytes = 4 * video.provenance.width
     return NlqData(
         read_list(step, name),
         video,
         texts,
-        config.model,
+        model,
         config.data,
         jitter=config.train.jitter if training else "none",
         video_padding=config.train.video_padding,
-        cached_videos=max(4, CACHE_BYTES // (config.model.max_length * row_bytes)),
+        cached_videos=max(4, CACHE_BYTES // (model.max_length * row_bytes)),
     )

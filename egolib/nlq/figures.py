@@ -27,7 +27,8 @@ def questions(queries: Mapping[str, Sequence[Query]], most: int = 10) -> Drawing
     every = [
         end - start for own in answered.values() for q in own for start, end in q.windows_sec or ()
     ]
-    edges = np.geomspace(max(min(every), 0.05), max(every), 24)
+    shortest = max(min(every), 0.05)
+    edges = np.geomspace(shortest, max(*every, 2 * shortest), 24)
     with look():
         figure = Drawing(2.5)
         lengths, places, firsts = figure.subplots(1, 3)

@@ -15,7 +15,7 @@ import torch
 from egolib import checkpoint
 from egolib.config import tree_hash
 from egolib.errors import EgolibError
-from egolib.nlq.config import Config, InferConfig
+from egolib.nlq.config import Config, InferConfig, ModelConfig
 from egolib.nlq.data import NlqData, question_data
 from egolib.nlq.infer import Grounder, Padding, load
 from egolib.nlq.prepare import list_file
@@ -64,16 +64,22 @@ def predict(step: Step[Config]) -> dict[str, Path]:
 
     A split that ``1_data`` did not find is left out.
     """
-    lists = {split: question_data(step, split) for split in SPLITS if _has(step, split)}
-    files = {}
+    files: dict[str, Path] = {}
+    lists: dict[str, NlqData] = {}
     for way in ways(step.config.infer):
         weights = weights_file(step, way.weights)
         grounder = load_way(step, way, weights)
+        lists = lists or _lists(step, grounder.model.config)
         key = _key(step, way, weights)
         for split, data in lists.items():
             records = _answer(grounder, data, step.out / f"{way.file(split)}l", key)
             files[way.file(split)] = write_submission(step.out / way.file(split), records)
     return files
+
+
+def _lists(step: Step[Config], model: ModelConfig) -> dict[str, NlqData]:
+    """The splits that ``1_data`` found, with the features that the trained network reads."""
+    return {s: question_data(step, s, model=model) for s in SPLITS if _has(step, s)}
 
 
 def load_way(step: Step[Config], way: Way, weights: Path) -> Grounder:

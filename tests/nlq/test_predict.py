@@ -71,6 +71,13 @@ def test_files_answer_every_question(run, infer):
     assert start == 0 or start - shifted == pytest.approx(16.043 / 60, abs=1e-4)
 
 
+def test_the_trained_network_decides_which_features_fit(run, infer):
+    """A network that was changed for ``2_train`` alone answers, whatever the preset says."""
+    wider = replace(infer.config.model, video_streams=(("video", 2304),), max_length=64)
+    files = predict.predict(changed(infer, config=replace(infer.config, model=wider)))
+    assert len(read_submission(files["val.json"])) > 0
+
+
 def test_the_files_hold_what_the_grounder_says(run, infer):
     files = predict.predict(infer)
     weights = infer.inputs["model"] / "train" / "model.safetensors"

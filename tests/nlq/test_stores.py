@@ -121,9 +121,7 @@ def test_stores_of_a_configuration(tmp_path):
     assert {name: s.provenance.width for name, s in texts.items()} == dict(CUES.text_streams)
     with pytest.raises(EgolibError, match="token stores"):
         open_stores(tmp_path, SMALL, config, training=True)
-    with pytest.raises(
-        EgolibError, match=r"stride_frames 16\.0, .* expects 16\.043"
-    ):
+    with pytest.raises(EgolibError, match=r"stride_frames 16\.0, .* expects 16\.043"):
         open_video_store(tmp_path, replace(config, stride_frames=16.043))
 
 
