@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from egolib.step import Step
+    from egolib.vq2d.config import Config
     from egolib.vq2d.infer import Locator
 
 
@@ -17,3 +19,11 @@ def load(model_root: str | None = None, **options: Any) -> Locator:
     from egolib.vq2d.infer import load as load_locator
 
     return load_locator(model_root, **options)
+
+
+def start(name: str, **parameters: Any) -> Step[Config]:
+    """The step that a notebook's parameters describe; see ``egolib.step.start``."""
+    from egolib.step import start as start_step
+    from egolib.vq2d.config import Config
+
+    return start_step(Config, "vq2d", name, **parameters)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -22,8 +23,9 @@ from egolib.vq2d.confidence import Calibration
 from egolib.vq2d.config import LocalizeConfig
 from egolib.vq2d.data.annotations import Query
 from egolib.vq2d.data.clips import ClipFrames
-from egolib.vq2d.localize import Answer, Tracker, localize
-from egolib.vq2d.trackers import RememberedTracks
+from egolib.vq2d.detections import Detections
+from egolib.vq2d.localize import Answer, NoBox, Tracker, localize
+from egolib.vq2d.remembered import RememberedTracks
 from egolib.vq2d.tracks import Track
 
 TrackerSource = Callable[[str], Tracker | None]
@@ -63,6 +65,8 @@ class Work:
         detections: folder of the cache.
         tracks: folder where tracks are remembered; None forgets them.
         tracker_name: identifies the tracker's weights for the remembered tracks.
+        also: further settings of step 2 with the same tracker: what they start is followed
+            too and remembered, for a later replay.
     """
 
     cfg: LocalizeConfig
@@ -70,6 +74,7 @@ class Work:
     tracks: Path | None = None
     tracker_name: str = ""
     calibration: Calibration | None = None
+    also: tuple[LocalizeConfig, ...] = ()
 
     def identity(self) -> str:
         """Tracks of another identity are not used again."""
@@ -128,8 +133,18 @@ def answer_query(job: Job, work: Work, tracker: Tracker | None) -> Answer:
         if tracker is not None and work.tracks is not None:
             path = work.tracks / f"{job.key}.json"
             tracker = RememberedTracks(tracker, path, work.identity())
+        for further in work.also:
+            _try(found, frames, tracker, further)
         cfg = work.cfg
         return localize(found, frames, tracker, cfg, seed=cfg.seed, calibration=work.calibration)
+
+
+def _try(
+    found: Detections, frames: ClipFrames, tracker: Tracker | None, cfg: LocalizeConfig
+) -> None:
+    """Follows what a further setting starts; that it may have no start is its own affair."""
+    with suppress(NoBox):
+        localize(found, frames, tracker, replace(cfg, confidence="official"), seed=cfg.seed)
 
 
 def answer_all(

@@ -24,7 +24,8 @@ from egolib.records import Skipped
 from egolib.vq2d import detections as caches
 from egolib.vq2d.config import DetectConfig
 from egolib.vq2d.data.annotations import Query
-from egolib.vq2d.data.crop import reference_crop, resize_to
+from egolib.vq2d.data.crop import reference_crop
+from egolib.vq2d.data.resize import resize_to
 from egolib.vq2d.detections import Detections
 from egolib.vq2d.siamese.model import Regions, SiameseRcnn
 from egolib.vq2d.siamese.prepare import network_image, scaled_down

@@ -199,7 +199,7 @@ def load(
     Raises:
         EgolibError: a file is missing, damaged, or of another model.
     """
-    root = weights.locate(model_root, "vq2d")
+    root = _detector_of(weights.locate(model_root, "vq2d"))
     model, notes = read_detector(root, head)
     model = model.to(device).eval()
     folder = root if root.is_dir() else root.parent
@@ -214,9 +214,7 @@ def load(
 def _choose_tracker(
     tracker: str | Path | None, folder: Path, cfg: LocalizeConfig
 ) -> tuple[LocalizeConfig, KysNetwork | None]:
-    beside = next(
-        (folder / n for n in ("kys.safetensors", "kys.pth") if (folder / n).is_file()), None
-    )
+    beside = kys_beside(folder)
     if tracker is None:
         tracker = "kys" if beside else "particle"
         if tracker == "particle":
@@ -232,6 +230,21 @@ def _choose_tracker(
             )
         tracker = beside
     return replace(cfg, tracker="kys"), read_kys(tracker)
+
+
+def kys_beside(folder: Path) -> Path | None:
+    """The KYS weights in a detector's folder, or beside it in one of our trainings."""
+    places = [folder / "kys.safetensors", folder / "kys.pth"]
+    places.append(folder.parent / "tracker" / "model.safetensors")
+    return next((place for place in places if place.is_file()), None)
+
+
+def _detector_of(root: Path) -> Path:
+    """The detector's folder of a training of ours, which holds two networks."""
+    for folder in (root, *root.parents[:2]):
+        if (folder / "detector").is_dir() and (folder / "tracker").is_dir():
+            return folder / "detector"
+    return root
 
 
 def read_detector(root: Path, head: str | None = None) -> tuple[SiameseRcnn, list[str]]:

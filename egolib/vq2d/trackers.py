@@ -1,10 +1,8 @@
-"""The trackers of step 2 behind one door, and a store of what they found."""
+"""The trackers of step 2 behind one door."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from egolib.errors import EgolibError
-from egolib.records import read_json, write_json
 from egolib.vq2d import particle_filter
 from egolib.vq2d.config import LocalizeConfig, ParticleConfig, TrackConfig
 from egolib.vq2d.kys import bidirectional
@@ -121,40 +118,3 @@ def make_tracker(
             remedy="give one, or particle.similarity: pixel",
         )
     return ParticleFollower(cfg.particle, DeepSimilarity(features))
-
-
-# -------------------------------------------------------------------- remembering
-
-
-class RememberedTracks:
-    """A tracker whose tracks are kept in a file, so that a sweep over peak settings tracks
-    each start only once.
-
-    Args:
-        tracker: asked for what is not in the file.
-        path: JSON, one per query.
-        identity: names the tracker, its weights and settings; a file of another is replaced.
-    """
-
-    def __init__(self, tracker: Tracker, path: str | Path, identity: str):
-        self.tracker, self.path, self.identity = tracker, Path(path), identity
-        self._tracks: dict[str, Any] = {}
-        if self.path.is_file():
-            content = read_json(self.path, dict)
-            if content.get("identity") == identity:
-                self._tracks = content["tracks"]
-
-    def follow(
-        self, frames: Frames, start_frame: int, end_frame: int, box_xyxy: Sequence[int], seed: int
-    ) -> Followed:
-        """See ``localize.Tracker``."""
-        name = f"{start_frame}:{end_frame}:{','.join(map(str, box_xyxy))}:{seed}"
-        if name not in self._tracks:
-            found = self.tracker.follow(frames, start_frame, end_frame, box_xyxy, seed)
-            self._tracks[name] = {
-                "rows": found.rows.tolist(),
-                "responses": found.responses.tolist(),
-            }
-            write_json(self.path, {"identity": self.identity, "tracks": self._tracks})
-        kept = self._tracks[name]
-        return Followed(np.array(kept["rows"], np.int64), np.array(kept["responses"]))

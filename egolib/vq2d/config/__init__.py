@@ -15,7 +15,7 @@ from egolib.vq2d.config.localize import (
     PeakConfig,
     TrackConfig,
 )
-from egolib.vq2d.config.run import Config, EvaluateConfig
+from egolib.vq2d.config.run import Config, EvaluateConfig, PeakChange, SweepConfig
 from egolib.vq2d.config.siamese import (
     DetectorConfig,
     HeadConfig,
@@ -38,7 +38,9 @@ __all__ = [
     "KysTrainConfig",
     "LocalizeConfig",
     "ParticleConfig",
+    "PeakChange",
     "PeakConfig",
+    "SweepConfig",
     "TrackConfig",
     "TrainConfig",
     "cocoformer",

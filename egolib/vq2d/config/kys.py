@@ -105,8 +105,10 @@ class KysTrainConfig:
     """Our recipe for a KYS network whose backbone is trained already (no parity).
 
     Args:
+        weights: a trained network below the data root (the published ``kys.pth``), which is
+            taken as it is; empty to train one.
         sequence: consecutive frames of a sequence; the first one shows the target.
-        updates, batch_size: sequences an update.
+        updates, batch_size: length of the training, and sequences an update.
         rate: learning rate of Adam.
         decay_after: share of the updates after which the rate falls to a tenth.
         filter_iterations: of the filter optimiser in training.
@@ -116,6 +118,7 @@ class KysTrainConfig:
         shift, zoom: random offset (in target sizes) and scale of the crops.
     """
 
+    weights: str = ""
     sequence: int = 5
     updates: int = 400
     batch_size: int = 2

@@ -118,12 +118,14 @@ class LocalizeConfig:
         particle: settings of the particle filter.
         confidence: ``official`` (1.0), ``height``, ``prominence``, ``margin``, ``response``,
             ``length``, ``similarity`` or ``calibrated``.
+        calibration: file of a fitted one (``4_evaluate`` writes it), for ``calibrated``.
         track_check: ``official`` (none) or ``similarity``: a track whose mean similarity is
             low gives way to that of the peak before it.
         least_similarity: mean detection score that a checked track needs.
         peaks_tried: how many peaks a check may go through; then the latest one is taken.
         lost_queries: what a clip that cannot be read to its end loses: ``official`` all of
             its answers, ``kept`` only those that need the missing frames.
+        processes_per_gpu: queries answered side by side on each GPU; on a CPU, in all.
         seed: of the tracker's random numbers, the same for every query.
     """
 
@@ -141,8 +143,10 @@ class LocalizeConfig:
         "similarity",
         "calibrated",
     ] = "official"
+    calibration: str = ""
     track_check: Literal["official", "similarity"] = "official"
     least_similarity: float = 0.3
     peaks_tried: int = 5
     lost_queries: Literal["official", "kept"] = "official"
+    processes_per_gpu: int = 8
     seed: int = 0

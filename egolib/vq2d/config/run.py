@@ -14,6 +14,39 @@ from egolib.vq2d.config.train import TrainConfig
 
 
 @dataclass(frozen=True)
+class SweepConfig:
+    """Settings of step 2 that are answered once more, each with one thing changed.
+
+    ``3_infer`` follows the tracks that they start, ``4_evaluate`` draws the metrics.
+
+    Args:
+        thresholds, distances, widths, prominences: values of ``localize.peaks``.
+        compare: further changes: ``reflect`` (a curve may end at its peak), ``checked`` (a
+            track must look like the object).
+    """
+
+    thresholds: tuple[float, ...] = ()
+    distances: tuple[int, ...] = ()
+    widths: tuple[int, ...] = ()
+    prominences: tuple[float, ...] = ()
+    compare: tuple[Literal["reflect", "checked"], ...] = ()
+
+
+@dataclass(frozen=True)
+class PeakChange:
+    """Values in place of those of ``localize.peaks``; None keeps one.
+
+    Args:
+        threshold, distance, width, prominence: see ``PeakConfig``.
+    """
+
+    threshold: float | None = None
+    distance: int | None = None
+    width: int | None = None
+    prominence: float | None = None
+
+
+@dataclass(frozen=True)
 class EvaluateConfig:
     """The metrics.
 
@@ -21,10 +54,15 @@ class EvaluateConfig:
         ap_ties: order of equal scores: ``official`` leaves it to the sorting routine,
             ``file`` takes the earlier query first, ``expected`` averages over orders.
         several: which of several answers to a query counts for recovery and success.
+        peaks: changes that ``4_evaluate`` makes to the peaks, to sweep them over one
+            detection cache: ``egolib run vq2d/4_evaluate --grid evaluate.peaks.threshold=...``.
+        recent_sec: a response track that ends so shortly before the query counts as recent.
     """
 
     ap_ties: Literal["official", "file", "expected"] = "official"
     several: Literal["max_score", "max_stiou"] = "max_score"
+    peaks: PeakChange = field(default_factory=PeakChange)
+    recent_sec: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -41,6 +79,7 @@ class Config:
         tracker_train: our recipe for a KYS network trained from scratch.
         detect: step 1.
         localize: step 2.
+        sweep: settings of step 2 that are compared.
         evaluate: the metrics.
     """
 
@@ -64,4 +103,5 @@ class Config:
     tracker_train: KysTrainConfig = field(default_factory=KysTrainConfig)
     detect: DetectConfig = field(default_factory=DetectConfig)
     localize: LocalizeConfig = field(default_factory=LocalizeConfig)
+    sweep: SweepConfig = field(default_factory=SweepConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)

@@ -55,7 +55,10 @@ class TrainConfig:
         loss: ``bce``, ``kl_div`` or ``metric``.
         margin: of the metric loss.
         frame_weight: of the loss of the frame logit.
-        initial_weights: a checkpoint to start from (COCO Mask R-CNN R50-FPN 3x), or empty.
+        initial_weights: a checkpoint to start from (COCO Mask R-CNN R50-FPN 3x) below the data
+            root, or empty.
+        validation_limit: samples that an evaluation in training looks at, evenly spread; 0
+            for all.
         augment: random views.
     """
 
@@ -80,6 +83,7 @@ class TrainConfig:
     margin: float = 0.25
     frame_weight: float = 0.1
     initial_weights: str = ""
+    validation_limit: int = 0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     builders: ClassVar[dict[str, Callable[[], TrainConfig]]] = {}

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from egolib.errors import EgolibError
-from egolib.vq2d.data.crop import resize_to
+from egolib.vq2d.data.resize import resize_to
 
 
 class ClipReader(Protocol):

@@ -7,27 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from egolib.vq2d.data.resize import resize_to
 
 MARGIN = 16
 """Pixels of context on each side of the box."""
 PAD_VALUE = 125.0
 """Grey level of what squares the window."""
 SIDE = 256
-
-
-def resize_to(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """An HWC uint8 image in another size (width, height), bilinear; itself where it fits.
-
-    Stored frames may be smaller than the annotated ones; boxes refer to the latter.
-    """
-    if (image.shape[1], image.shape[0]) == tuple(size):
-        return image
-    return cv2.resize(image, tuple(size), interpolation=cv2.INTER_LINEAR)
 
 
 def crop_window(

@@ -19,7 +19,8 @@ from egolib.errors import EgolibError
 from egolib.video.images import read_image
 from egolib.vq2d.config import AugmentConfig
 from egolib.vq2d.data.augment import View, frame_view, masked, reference_view, resized
-from egolib.vq2d.data.crop import crop_window, resize_to
+from egolib.vq2d.data.crop import crop_window
+from egolib.vq2d.data.resize import resize_to
 from egolib.vq2d.data.samples import BoxedImage, Sample
 
 

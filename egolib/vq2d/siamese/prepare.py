@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from egolib.vq2d.config import DetectorConfig
-from egolib.vq2d.data.crop import resize_to
+from egolib.vq2d.data.resize import resize_to
 
 
 def network_size(height: int, width: int, cfg: DetectorConfig) -> tuple[int, int]:
