@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from egolib.nlq.annotations import read_queries
 from egolib.nlq.config import DataConfig, InferConfig, LossConfig
 from egolib.nlq.decode import candidates, decode, to_seconds
 from egolib.nlq.points import assign, make_points, pyramid_lengths
-from egolib.segments import Suppression, iou
+from egolib.segments import Suppression, hull_iou, iou
 
 LENGTHS = (8, 4, 2)
 DATA = DataConfig()
@@ -84,3 +85,14 @@ def test_a_model_that_meets_its_targets(window_sec):
     np.testing.assert_allclose(best["official"], window[0] + 0.2674, atol=1e-3)
     assert iou(best["consistent"], window[0]) > 0.99
     assert (iou(best["official"], window[0]) > 0.5) == (window_sec[0] == 30)
+
+
+def test_what_the_official_offset_costs_on_the_real_answers(real_dir):
+    """Answers that a model which meets its targets would miss, by being late alone."""
+    queries = read_queries(real_dir / "nlq" / "nlq_val.json")
+    answers = np.array([query.windows_sec[0] for query in queries])
+    ends = np.array([query.duration_sec for query in queries])
+    late = np.clip(answers + 0.5 * SEC_PER_FEATURE, 0, ends[:, None])
+    found = np.nan_to_num(hull_iou(late, answers))
+    assert 100 * (found <= 0.5).mean() == pytest.approx(5.03, abs=0.01)
+    assert 100 * (found <= 0.3).mean() == pytest.approx(1.87, abs=0.01)

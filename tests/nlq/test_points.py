@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from egolib.errors import EgolibError
+from egolib.nlq.annotations import read_queries
 from egolib.nlq.config import LossConfig
 from egolib.nlq.points import assign, assign_batch, make_points, pyramid_lengths
 
@@ -97,3 +98,16 @@ def test_batches_are_stacked_samples():
 def test_too_few_ranges():
     with pytest.raises(EgolibError, match="ranges"):
         one([[1, 2]], replace(CONFIG, regression_ranges=((0, 4),)))
+
+
+def test_real_answers_without_a_point(real_dir):
+    """0.70 % of the validation answers are too short to hold a point of the grid."""
+    queries = read_queries(real_dir / "nlq" / "nlq_val.json")
+    points = make_points(pyramid_lengths(2560, 7))
+    labels = torch.zeros(1, dtype=torch.long)
+    short = [q.windows_sec for q in queries if q.windows_sec[0][1] - q.windows_sec[0][0] < 1.1]
+    found = [
+        assign(points, torch.tensor(own).double() * 30 / 16.043, labels, CONFIG)[0].sum()
+        for own in short
+    ]
+    assert sum(int(positives == 0) for positives in found) == 32
