@@ -6,12 +6,22 @@ needs video features (vlp), then grounding (nlq).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from egolib.errors import EgolibError, UsageError
-from egolib.results import Detections, Moments, ResponseTrack, Result, Similarity
+from egolib.results import (
+    Detections,
+    FrameDetections,
+    Moments,
+    ResponseTrack,
+    Result,
+    Similarity,
+)
+from egolib.video.timing import exact_rate
+
+LEAST_SCORE = 0.3  # of boxes that are drawn and counted
 
 
 def run(
@@ -30,17 +40,17 @@ def run(
     if not video.is_file():
         raise EgolibError("the video does not exist", file=video)
     result: Result
+    if task == "vod":
+        return _detect(video, model, fps, out or Path(f"{video.stem}_vod.mp4"))
     if task == "vq2d":
         result = _locate(video, model, query_frame, box)
-    elif task == "vod":
-        result = _detect(video, model, fps)
     elif task == "vlp":
         result = _similarity(video, texts, model)
     elif task == "nlq":
         result = _ground(video, texts, model)
     else:
         raise UsageError(f"unknown task {task!r}", remedy="vq2d, vod, vlp or nlq")
-    moving = isinstance(result, ResponseTrack | Detections)
+    moving = isinstance(result, ResponseTrack)
     target = out or Path(f"{video.stem}_{task}{'.mp4' if moving else '.png'}")
     return [*describe(result), f"drawn: {viz.draw(video, result, out=target)}"]
 
@@ -59,9 +69,6 @@ def describe(result: Result) -> list[str]:
         return [
             f"{start:7.2f} s to {end:7.2f} s, score {score:.3f}" for (start, end), score in rows
         ]
-    if isinstance(result, Detections):
-        boxes = sum(len(frame.boxes_xyxy) for frame in result.frames)
-        return [f"{boxes} boxes in {len(result.frames)} frames"]
     return [repr(result)]
 
 
@@ -77,18 +84,47 @@ def _locate(
         x, y, width, height = (round(float(value)) for value in box.split(","))
     except ValueError as error:
         raise UsageError(f"--box {box!r} is not x,y,w,h") from error
-    frame = VideoReader(video)[query_frame]
+    reader = VideoReader(video)
+    if not 0 <= query_frame < len(reader):
+        raise UsageError(f"--query-frame {query_frame} of a video of {len(reader)} frames")
+    frame = reader[query_frame]
     crop = frame[max(y, 0) : y + height, max(x, 0) : x + width]
     if not crop.size:
         raise UsageError(f"--box {box} lies outside the {frame.shape[1]}x{frame.shape[0]} picture")
     return vq2d.load(model).locate(video, crop, until=query_frame)
 
 
-def _detect(video: Path, model: str | None, fps: float | None) -> Detections:
-    from egolib import vod
+def _detect(video: Path, model: str | None, fps: float | None, out: Path) -> list[str]:
+    """Detections drawn as they come, so that memory does not grow with the video; a figure
+    needs them all, without those too weak to be drawn."""
+    from egolib import viz, vod
+    from egolib.video import VideoReader
 
     detector = vod.load(model)
-    return Detections(list(detector.detect(video, fps=fps)), detector.class_names)
+    counter = _Counter()
+    found = counter(detector.detect(video, fps=fps, min_score=LEAST_SCORE))
+    if out.suffix.lower() == ".mp4":
+        reader = VideoReader(video)
+        rate = reader.rate if fps is None else min(exact_rate(fps), reader.rate)
+        viz.detection_stream(
+            reader, found, out, detector.class_names, rate=rate, threshold=LEAST_SCORE
+        )
+    else:
+        detections = Detections(list(found), detector.class_names)
+        viz.draw(video, detections, out=out, threshold=LEAST_SCORE)
+    scored = f"{counter.boxes} boxes of score {LEAST_SCORE:g} and more"
+    return [f"{scored} in {counter.frames} frames", f"drawn: {out}"]
+
+
+class _Counter:
+    """Counts frames and boxes that pass by."""
+
+    frames = boxes = 0
+
+    def __call__(self, found: Iterable[FrameDetections]) -> Iterator[FrameDetections]:
+        for frame in found:
+            self.frames, self.boxes = self.frames + 1, self.boxes + len(frame.boxes_xyxy)
+            yield frame
 
 
 def _similarity(video: Path, texts: Sequence[str], model: str | None) -> Similarity:

@@ -16,7 +16,7 @@ from egolib.results import (
 )
 from egolib.viz.detections import detection_figure
 from egolib.viz.moments import moment_figure
-from egolib.viz.movies import detection_movie, track_movie
+from egolib.viz.movies import detection_movie, detection_stream, track_movie
 from egolib.viz.pictures import Video, curves, picture_row
 from egolib.viz.similarity import retrieval_grid, similarity_figure
 from egolib.viz.style import FORMATS, Drawing, save
@@ -27,6 +27,7 @@ __all__ = [
     "curves",
     "detection_figure",
     "detection_movie",
+    "detection_stream",
     "draw",
     "moment_figure",
     "picture_row",

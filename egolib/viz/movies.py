@@ -6,7 +6,7 @@ are written: those around a response track, or those with detections.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from egolib.errors import EgolibError
-from egolib.results import Detections, ResponseTrack
+from egolib.results import Detections, FrameDetections, ResponseTrack
 from egolib.video import Encoding, VideoReader, VideoWriter
+from egolib.video.timing import Rate
 from egolib.viz.detections import caption, strongest, tint
 from egolib.viz.pictures import Video, as_reader, seconds_of
 from egolib.viz.style import PREDICTED
@@ -31,16 +32,16 @@ _QUALITY = Encoding(crf=20)
 def track_movie(video: Video, track: ResponseTrack, out: str | Path) -> Path:
     """The track's stretch of the video with its boxes, over the score curve with a cursor.
 
+    Between two frames of a track at a lower rate the box goes straight from one to the other.
     Where nothing was found, the last seconds that were searched are shown.
     """
     reader = as_reader(video)
-    boxes = dict(zip(track.frames.tolist(), track.boxes_xyxy))
     canvas = _Canvas(reader, _LINE_HEIGHT if len(track.curve) else 0)
     with VideoWriter(out, reader.rate, _QUALITY) as writer:
         for number in _around(track, reader):
             page = canvas.page(reader[number], seconds_of(reader, number))
-            if number in boxes:
-                canvas.box(page, boxes[number], PREDICTED)
+            if len(track.frames) and track.frames[0] <= number <= track.frames[-1]:
+                canvas.box(page, _box_at(track, number), PREDICTED)
             canvas.time_line(page, track, number)
             writer.write(np.asarray(page))
     return Path(out)
@@ -52,14 +53,41 @@ def detection_movie(
     """The frames that were looked at, with boxes, class names and scores."""
     if not detections.frames:
         raise EgolibError("there are no frames with detections to draw", file=out)
-    reader, names = as_reader(video), detections.class_names
+    reader = as_reader(video)
+    rate = _rate(detections, reader)
+    return detection_stream(
+        reader, detections.frames, out, detections.class_names, rate=rate, threshold=threshold
+    )
+
+
+def detection_stream(
+    video: Video,
+    found: Iterable[FrameDetections],
+    out: str | Path,
+    class_names: Sequence[str] = (),
+    *,
+    rate: Rate | None = None,
+    threshold: float = 0.3,
+) -> Path:
+    """The same for detections that are still being computed: each is drawn as it comes and
+    forgotten, so that memory does not grow with the video.
+
+    Args:
+        found: frame by frame, as ``vod.load(...).detect(video)`` yields them.
+        rate: frames a second that are looked at; the video's own by default.
+    """
+    reader = as_reader(video)
     canvas = _Canvas(reader)
-    with VideoWriter(out, _rate(detections, reader), _QUALITY) as writer:
-        for found in detections.frames:
-            page = canvas.page(reader[found.frame], seconds_of(reader, found.frame))
-            for box, label, score in strongest(found, threshold):
-                canvas.box(page, box, tint(label), caption(names, label, score))
+    with VideoWriter(out, rate or reader.rate, _QUALITY) as writer:
+        empty = True
+        for frame in found:
+            empty = False
+            page = canvas.page(reader[frame.frame], seconds_of(reader, frame.frame))
+            for box, label, score in strongest(frame, threshold):
+                canvas.box(page, box, tint(label), caption(class_names, label, score))
             writer.write(np.asarray(page))
+        if empty:
+            raise EgolibError("there are no frames with detections to draw", file=out)
     return Path(out)
 
 
@@ -71,6 +99,11 @@ def _around(track: ResponseTrack, reader: VideoReader) -> range:
         last = int(track.curve_frames[-1]) if len(track.curve_frames) else len(reader) - 1
         first = last - round(LONGEST_SEC * reader.fps)
     return range(max(first, 0), min(last + 1, len(reader)))
+
+
+def _box_at(track: ResponseTrack, frame: int) -> list[float]:
+    corners = np.asarray(track.boxes_xyxy, float).T
+    return [float(np.interp(frame, track.frames, side)) for side in corners]
 
 
 def _rate(detections: Detections, reader: VideoReader) -> Fraction:

@@ -1,0 +1,166 @@
+"""``egolib demo`` on small networks with random weights, and on the real video."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from egolib import viz, vod
+from egolib.cli import demos, main
+from egolib.errors import EgolibError, UsageError
+from egolib.results import FrameDetections
+from egolib.video import VideoReader, write_video
+from egolib.vod import infer
+from egolib.vod.data_config import BY_METHOD
+from egolib.vq2d.infer import save
+from egolib.vq2d.siamese.model import SiameseRcnn
+from tests.vod.small import CLASSES, make
+from tests.vq2d import made
+
+FRAMES, FPS = 20, 10
+NAMES = tuple((f"thing{i}", "") for i in range(CLASSES))
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("video") / "kitchen.mp4"
+    rng = np.random.default_rng(0)
+    base = rng.integers(0, 255, (6, 8, 3), dtype=np.uint8).repeat(16, 0).repeat(16, 1)
+    write_video(path, (np.roll(base, 3 * i, axis=1) for i in range(FRAMES)), fps=FPS)
+    return path
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    model, config = make("single")
+    data = BY_METHOD["single"]()
+    data = replace(data, pipeline=replace(data.pipeline, long=96, short=64), classes=NAMES)
+    return infer.save(tmp_path_factory.mktemp("vod") / "model.safetensors", model, config, data)
+
+
+@pytest.fixture(scope="module")
+def locator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("vq2d")
+    save(folder / "model.safetensors", SiameseRcnn(made.tiny_detector()))
+    return folder
+
+
+def run(task: str, video: Path, model: Path, **options) -> list[str]:
+    arguments = {"texts": [], "query_frame": None, "box": None, "fps": None, "out": None}
+    return demos.run(task, video, model=str(model), **(arguments | options))
+
+
+# ------------------------------------------------------------------------------- vod
+
+
+@pytest.mark.parametrize(("fps", "frames"), [(None, 20), (5, 10)])
+def test_detections_are_drawn_into_the_video(
+    fps: float | None, frames: int, video: Path, detector: Path, tmp_path: Path
+):
+    lines = run("vod", video, detector, fps=fps, out=tmp_path / "a.mp4")
+    found = list(vod.load(detector).detect(video, fps=fps, min_score=demos.LEAST_SCORE))
+    boxes = sum(len(frame.scores) for frame in found)
+    assert boxes > 0
+    assert lines == [
+        f"{boxes} boxes of score 0.3 and more in {frames} frames",
+        f"drawn: {tmp_path / 'a.mp4'}",
+    ]
+    drawn = VideoReader(tmp_path / "a.mp4")
+    assert (len(drawn), drawn.fps) == (frames, fps or FPS)
+    assert drawn.duration_sec == pytest.approx(FRAMES / FPS)
+
+
+def test_a_figure_of_detections(video: Path, detector: Path, tmp_path: Path):
+    lines = run("vod", video, detector, out=tmp_path / "a.png")
+    assert lines[1].endswith("a.png") and (tmp_path / "a.png").stat().st_size > 1000
+
+
+def test_drawing_keeps_no_frame(video: Path, tmp_path: Path):
+    alive: list[weakref.ref] = []
+
+    def found():
+        for number in range(FRAMES):
+            assert sum(ref() is not None for ref in alive) <= 1
+            boxes = np.array([[10.0, 10, 50, 60]])
+            frame = FrameDetections(number, number / FPS, boxes, np.zeros(1, int), np.ones(1))
+            alive.append(weakref.ref(frame))
+            yield frame
+            del frame
+
+    viz.detection_stream(video, found(), tmp_path / "a.mp4", ["mug"])
+    assert len(alive) == FRAMES
+
+
+def test_nothing_to_draw(video: Path, tmp_path: Path):
+    with pytest.raises(EgolibError, match="no frames with detections"):
+        viz.detection_stream(video, iter(()), tmp_path / "a.mp4")
+    assert not (tmp_path / "a.mp4").exists()
+
+
+# ------------------------------------------------------------------------------ vq2d
+
+
+def test_an_object_is_located_and_drawn(video: Path, locator: Path, tmp_path: Path):
+    lines = run(
+        "vq2d", video, locator, query_frame=15, box="20,20,30,30", out=tmp_path / "track.mp4"
+    )
+    assert lines[0].startswith("frames ") and lines[1].endswith("track.mp4")
+    assert len(VideoReader(tmp_path / "track.mp4")) > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "needs --query-frame"),
+        ({"query_frame": 3, "box": "1,2,3"}, "not x,y,w,h"),
+        ({"query_frame": 3, "box": "500,500,10,10"}, "outside the 128x96 picture"),
+        ({"query_frame": 99, "box": "1,2,30,30"}, "20 frames"),
+        ({"query_frame": -1, "box": "1,2,30,30"}, "20 frames"),
+    ],
+)
+def test_wrong_use_of_vq2d(options: dict, message: str, video: Path, locator: Path):
+    with pytest.raises(UsageError, match=message):
+        run("vq2d", video, locator, **options)
+
+
+# --------------------------------------------------------------------------- in general
+
+
+def test_wrong_use(video: Path, detector: Path):
+    with pytest.raises(EgolibError, match="does not exist"):
+        run("vod", video.parent / "no.mp4", detector)
+    with pytest.raises(UsageError, match="unknown task"):
+        run("tracking", video, detector)
+    with pytest.raises(UsageError, match="one or more texts"):
+        run("vlp", video, detector)
+
+
+def test_without_a_trained_model_the_command_ends_with_2(
+    video: Path, tmp_path: Path, monkeypatch, capsys
+):
+    monkeypatch.setenv("EGOLIB_ROOT", str(tmp_path))
+    for task, options in (("vod", []), ("vq2d", ["--query-frame", "9", "--box", "1,2,30,30"])):
+        monkeypatch.setattr("sys.argv", ["egolib", "demo", task, str(video), *options])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code == 2
+        assert "make book" in capsys.readouterr().err
+
+
+def test_on_the_real_video(detector: Path, locator: Path, real_dir: Path, tmp_path: Path):
+    real = real_dir / "video" / "flipping_a_pancake.mkv"
+    if not real.is_file():
+        pytest.skip(f"no real video at {real}")
+    lines = run("vod", real, detector, fps=2, out=tmp_path / "vod.mp4")
+    assert lines[0].endswith("in 21 frames")
+    lines = run(
+        "vq2d", real, locator, query_frame=200, box="150,80,60,50", out=tmp_path / "vq2d.mp4"
+    )
+    assert lines[0].startswith("frames ")
+    assert len(VideoReader(tmp_path / "vq2d.mp4")) > 0
