@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from egolib.step import Step
+    from egolib.vlp.config import Config
     from egolib.vlp.infer import VideoLanguage
 
 
@@ -17,3 +19,11 @@ def load(name: str | None = None, **options: Any) -> VideoLanguage:
     from egolib.vlp.infer import load as load_model
 
     return load_model(name, **options)
+
+
+def start(name: str, **parameters: Any) -> Step[Config]:
+    """The step that a notebook's parameters describe; see ``egolib.step.start``."""
+    from egolib.step import start as start_step
+    from egolib.vlp.config import Config
+
+    return start_step(Config, "vlp", name, **parameters)

@@ -2,7 +2,7 @@
 
 ``egovlpv2()`` and ``egovlpv2_small_projection()`` are the published networks,
 ``egoclip_pretrain()``, ``epic_finetune()`` and ``charades_finetune()`` the published
-trainings. Numbers only; no torch.
+trainings; a section names its part of one by ``builder``. Numbers only; no torch.
 
 Where published numbers rest on a quirk, the field is a choice whose first value,
 ``official``, reproduces it.
@@ -11,8 +11,10 @@ Where published numbers rest on a quirk, the field is a choice whose first value
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
+
+from egolib.engine.settings import FitSettings
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class ModelConfig:
         text_mlp_width: hidden channels of its MLPs.
         depth: blocks of the video encoder and layers of the text encoder.
         fusion_depth: how many of the last blocks and layers attend to the other side.
-        vocabulary_size: token ids.
+        vocabulary_size: token ids; 0 takes the size of the vocabulary that is read.
         text_positions: rows of the position table; texts are at most two shorter.
         pad_id: the id of padding, which gets no gradient.
         text_dropout: hidden and attention dropout of the text encoder.
@@ -43,6 +45,8 @@ class ModelConfig:
             and an output of ones, which keeps queries and keys at zero for ever when
             nothing else breaks the symmetry; ``zero_output`` starts with random
             queries, keys and values and an output of zeros.
+        initial_std: spread of the random linear and embedding weights. The published 0.02
+            suits a width of 768; narrow networks hardly pass anything on with it.
         gradient_checkpointing: recompute activations of blocks, layers and projectors.
     """
 
@@ -65,6 +69,7 @@ class ModelConfig:
     projection: Literal["large", "small"] = "large"
     projection_width: int = 4096
     time_init: Literal["official", "zero_output"] = "official"
+    initial_std: float = 0.02
     gradient_checkpointing: bool = False
 
     builders: ClassVar[dict[str, Callable[[], ModelConfig]]] = {}
@@ -90,9 +95,17 @@ ModelConfig.builders.update(egovlpv2=egovlpv2, egovlpv2_small_projection=egovlpv
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Frames, clips and texts.
+    """Frames, clips and texts; paths are below the data root unless absolute.
 
     Args:
+        train: what is trained on: ``egoclip`` (pre-training), ``epic`` or ``charades``.
+        label_share: share of the training clips that are used, for experiments with few
+            labels; which ones does not depend on the run's seed.
+        vocabulary: vocabulary file, or a folder with RoBERTa's ``vocab.json`` and
+            ``merges.txt``.
+        cache_height: ``1_data`` decodes all videos of EgoClip, EgoMCQ and EPIC-KITCHENS
+            once and keeps their frames at this height in pixels; 0 keeps none, and
+            every clip is read from its video.
         chunk_sec: length of the files that videos were cut into.
         assumed_fps: frame rate that EgoClip readers assume whatever the file says.
         frame_jitter: ``official`` never draws the last frame of an interval, and fails
@@ -110,6 +123,10 @@ class DataConfig:
         crop_scale: share of the picture that random crops keep at least, at most.
     """
 
+    train: Literal["egoclip", "epic", "charades"] = "egoclip"
+    label_share: float = 1.0
+    vocabulary: str = "roberta-base"
+    cache_height: int = 0
     chunk_sec: int = 600
     assumed_fps: float = 30.0
     frame_jitter: Literal["official", "inclusive"] = "official"
@@ -121,6 +138,8 @@ class DataConfig:
     text_length: int = 15
     relevancy_threshold: float = 0.1
     crop_scale: tuple[float, float] = (0.5, 1.0)
+
+    builders: ClassVar[dict[str, Callable[[], DataConfig]]] = {}
 
 
 @dataclass(frozen=True)
@@ -165,6 +184,8 @@ class LossConfig:
     distributed: Literal["official", "exact"] = "official"
     share_prefix: bool = True
 
+    builders: ClassVar[dict[str, Callable[[], LossConfig]]] = {}
+
 
 @dataclass(frozen=True)
 class OptimConfig:
@@ -185,7 +206,9 @@ class OptimConfig:
             ``epoch_rate_value``, as the released fine-tuning does; ``none`` does not.
         epoch_rate_value: that rate, for all parameters.
         epoch_rate_milestones: epochs after which it falls to a tenth.
-        epoch_samples: an epoch ends after this many samples of one process.
+        epoch_samples: an epoch ends after this many samples of each process. Official
+            behaviour: the schedule still counts whole epochs, so that it does not reach
+            its end where an epoch is cut.
     """
 
     learning_rate: float = 3e-5
@@ -203,6 +226,8 @@ class OptimConfig:
     epoch_rate_milestones: tuple[int, ...] = (60, 80)
     epoch_samples: int = 500_000
 
+    builders: ClassVar[dict[str, Callable[[], OptimConfig]]] = {}
+
 
 def egoclip_pretrain() -> tuple[DataConfig, LossConfig, OptimConfig]:
     """The published pre-training: 20 epochs, 256 clips an update, 4 frames."""
@@ -212,7 +237,7 @@ def egoclip_pretrain() -> tuple[DataConfig, LossConfig, OptimConfig]:
 def epic_finetune() -> tuple[DataConfig, LossConfig, OptimConfig]:
     """The published EPIC-KITCHENS-100 fine-tuning: 100 epochs, 16 frames."""
     return (
-        DataConfig(text_length=30, scene_negatives=False),
+        DataConfig(train="epic", text_length=30, scene_negatives=False),
         LossConfig(objectives=("adaptive_margin",), margin=0.2),
         OptimConfig(learning_rate=2e-4, head_factor=1.0, cross_factor=1.0, epoch_rate="official"),
     )
@@ -222,7 +247,118 @@ def charades_finetune() -> tuple[DataConfig, LossConfig, OptimConfig]:
     """The published Charades-Ego fine-tuning: 20 epochs, 32 frames."""
     data, _, optim = epic_finetune()
     return (
-        replace(data, text_length=15),
+        replace(data, train="charades", text_length=15),
         LossConfig(objectives=("norm_softmax",)),
         replace(optim, learning_rate=1.5e-5),
     )
+
+
+DataConfig.builders.update(
+    egoclip_pretrain=lambda: egoclip_pretrain()[0],
+    epic_finetune=lambda: epic_finetune()[0],
+    charades_finetune=lambda: charades_finetune()[0],
+)
+LossConfig.builders.update(
+    egoclip_pretrain=lambda: egoclip_pretrain()[1],
+    epic_finetune=lambda: epic_finetune()[1],
+    charades_finetune=lambda: charades_finetune()[1],
+)
+OptimConfig.builders.update(
+    egoclip_pretrain=lambda: egoclip_pretrain()[2],
+    epic_finetune=lambda: epic_finetune()[2],
+    charades_finetune=lambda: charades_finetune()[2],
+)
+
+
+@dataclass(frozen=True)
+class InitialConfig:
+    """Where a training's weights start; paths are below the data root unless absolute.
+
+    Args:
+        vit: a vision transformer's file for the video side; empty for random weights.
+        roberta: a RoBERTa-base file for the text side; empty for random weights.
+        weights: where the input ``initial`` (an earlier training) is given, the name of
+            its weights: ``model`` for the last ones, ``best``, ``epoch_000`` ...; without
+            it a checkpoint of ours or an official file; empty for none.
+    """
+
+    vit: str = ""
+    roberta: str = ""
+    weights: str = ""
+
+
+Benchmark = Literal["egomcq", "reversal", "epic", "charades", "moments", "clips"]
+
+
+@dataclass(frozen=True)
+class InferConfig:
+    """What ``3_infer`` computes with a training's weights.
+
+    Args:
+        benchmarks: ``egomcq``, ``epic``, ``charades``; ``reversal``: which of two opposite
+            actions a clip shows, with its frames in order, in random order, and with one
+            of them; ``moments``: EgoMQ features; ``clips``: a feature store of the clips
+            of the NLQ annotations.
+        weights: which weights of a training: ``model``, the last ones, ``best``, ...
+        frames: frames of a clip; 0 takes the model's.
+        fusion: ask the matching head about EgoMCQ too.
+        rerank: EPIC-KITCHENS candidates that the matching head judges again, for each
+            clip and each sentence; 0 judges none.
+        batch: clips and texts that are computed at once.
+        workers: processes that read ahead.
+        feature_layout: ``official`` writes EgoMQ's ``<clip_uid>.pt`` tensors, ``store``
+            a feature store.
+        clip_store: folder of the store of ``clips``, below the data root.
+        clip_stride_frames: distance of its rows, in frames at 30 a second.
+        clip_window_sec: length of the stretch that each of its rows sees.
+        device: ``auto`` takes a GPU where there is one.
+    """
+
+    benchmarks: tuple[Benchmark, ...] = ("egomcq",)
+    weights: str = "model"
+    frames: int = 0
+    fusion: bool = True
+    rerank: int = 0
+    batch: int = 8
+    workers: int = 0
+    feature_layout: Literal["official", "store"] = "official"
+    clip_store: str = "nlq/features/vlp_video"
+    clip_stride_frames: float = 16.043
+    clip_window_sec: float = 2.0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """How scores are judged.
+
+    Args:
+        precision: ``official`` counts graded relevancies in EPIC-KITCHENS' average
+            precision, which can exceed 1; ``binary`` is the standard one.
+        empty_queries: a query without any relevant item makes the ``official`` mean NaN;
+            ``skip`` leaves it out.
+        question_names: ``official`` names the kinds of EgoMCQ questions that occur in
+            order; ``by_value`` by their number.
+        class_text: ``official`` keeps a Charades class's text up to its first comma.
+    """
+
+    precision: Literal["official", "binary"] = "official"
+    empty_queries: Literal["official", "skip"] = "official"
+    question_names: Literal["official", "by_value"] = "official"
+    class_text: Literal["official", "whole"] = "official"
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run: everything that a variant and a preset decide."""
+
+    seed: int = 0
+    world_seed: int = 0
+    model: ModelConfig = field(default_factory=egovlpv2)
+    data: DataConfig = field(default_factory=DataConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    initial: InitialConfig = field(default_factory=InitialConfig)
+    fit: FitSettings = field(default_factory=FitSettings)
+    infer: InferConfig = field(default_factory=InferConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)

@@ -27,6 +27,7 @@ from egolib.video import VideoReader
 from egolib.vlp import convert
 from egolib.vlp.config import ModelConfig
 from egolib.vlp.data.clips import View
+from egolib.vlp.data.readers import Video
 from egolib.vlp.data.sampling import WINDOWS_PER_SEC, intervals, middle_frames, moment_frames
 from egolib.vlp.data.transforms import Test
 from egolib.vlp.losses.similarity import cosine_similarity
@@ -71,7 +72,7 @@ class VideoLanguage:
 
     @torch.inference_mode()
     def embed_video(
-        self, video: str | Path | VideoReader, stretches: Sequence[Stretch] | None = None
+        self, video: str | Path | Video, stretches: Sequence[Stretch] | None = None
     ) -> np.ndarray:
         """Embeddings (N, P) float32 of stretches of a video; of the whole one by default.
 
@@ -160,15 +161,15 @@ class VideoLanguage:
         return torch.cat([torch.zeros(0, width), *parts]).numpy()
 
     def _views(
-        self, video: str | Path | VideoReader, stretches: Sequence[Stretch] | None
+        self, video: str | Path | Video, stretches: Sequence[Stretch] | None
     ) -> Iterator[Tensor]:
         """Batches (up to ``batch``, F, 3, S, S) of stretches."""
-        reader = video if isinstance(video, VideoReader) else VideoReader(video)
+        reader = VideoReader(video) if isinstance(video, str | Path) else video
         wanted = [(0.0, len(reader) / reader.fps)] if stretches is None else stretches
         frames = [self._frames(reader, start, end) for start, end in wanted]
         return self.batches(self.view.test(reader.batch(f)) for f in frames)
 
-    def _frames(self, reader: VideoReader, start_sec: float, end_sec: float) -> list[int]:
+    def _frames(self, reader: Video, start_sec: float, end_sec: float) -> list[int]:
         """F frames, evenly over a stretch; short stretches repeat frames."""
         last = len(reader) - 1
         start, end = round(start_sec * reader.fps), round(end_sec * reader.fps)

@@ -23,8 +23,8 @@ from egolib.records import Skipped
 from egolib.vlp.data.clips import stream_views
 from egolib.vlp.data.egoclip import Choice, Question
 from egolib.vlp.data.epic import EpicSplit
-from egolib.vlp.data.pretraining import EgoClipVideos
-from egolib.vlp.data.retrieval import CharadesVideos, EpicVideos, charades_clips, epic_clips
+from egolib.vlp.data.retrieval import charades_clips, epic_clips
+from egolib.vlp.data.videos import CharadesVideos, EgoClipVideos, EpicVideos
 from egolib.vlp.infer import VideoLanguage
 from egolib.vlp.losses.similarity import cosine_similarity
 

@@ -6,7 +6,6 @@ Legend: B pairs of a batch, F frames, L tokens, S side of the input.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,51 +14,14 @@ from torch import Tensor
 from egolib.tokens import Tokenizer, encode
 from egolib.vlp.config import DataConfig, LossConfig, ModelConfig
 from egolib.vlp.data.clips import UnreadableClip, View, load_clip
-from egolib.vlp.data.egoclip import CHUNKS, EgoClip, SegmentIndex
-from egolib.vlp.data.readers import OpenVideos, chunk_numbers, egoclip_images
-from egolib.vlp.data.sampling import Draw, drawer
+from egolib.vlp.data.egoclip import EgoClip, SegmentIndex
+from egolib.vlp.data.sampling import drawer
+from egolib.vlp.data.videos import EgoClipVideos
 from egolib.vlp.losses.masked_language import corrupt
 from egolib.vlp.losses.pretraining import PretrainingBatch
 
 #: Further clips that are tried in place of one that is to be skipped.
 TRIES = 20
-
-
-class EgoClipVideos:
-    """Reads clips of Ego4D videos that were cut into chunks.
-
-    Args:
-        data_root: folder with ``ego4d/Ego4D_Chunked``, or the chunks themselves.
-        config: frame rate, chunk length and how frames are sampled.
-    """
-
-    def __init__(self, data_root: str | Path, config: DataConfig):
-        folder = Path(data_root) / CHUNKS
-        self.folder = folder if folder.is_dir() else Path(data_root)
-        self.config, self.videos = config, OpenVideos()
-
-    def images(
-        self, uid: str, start_sec: float, end_sec: float, frames: int, draw: Draw | None = None
-    ) -> np.ndarray:
-        """Pictures (frames, H, W, 3) uint8 of a stretch; ``draw`` takes random ones.
-
-        Raises:
-            EgolibError: a chunk is missing or damaged, or the stretch is too short.
-        """
-        config = self.config
-        numbers = chunk_numbers(start_sec, end_sec, config.chunk_sec)
-        first, second = (self.videos.get(self.folder / uid / f"{n}.mp4") for n in numbers)
-        return egoclip_images(
-            (first, second),
-            start_sec,
-            end_sec,
-            frames,
-            draw=draw,
-            jitter=config.frame_jitter,
-            seek=config.frame_seek,
-            chunk_sec=config.chunk_sec,
-            assumed_fps=config.assumed_fps,
-        )
 
 
 @dataclass(frozen=True)
@@ -85,7 +47,12 @@ class PretrainingData:
         tokenizer: texts to ids; it must have a mask token.
         model, data, loss: sizes, sampling, and the share of masked tokens.
         rows: the clips that are used; all if None.
+
+    Attributes:
+        epoch_samples: an epoch ends after so many samples; None for all.
     """
+
+    epoch_samples: int | None = None
 
     def __init__(
         self,
@@ -107,6 +74,10 @@ class PretrainingData:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def order(self, epoch: int, rng: np.random.Generator) -> np.ndarray:
+        """The samples of one epoch in random order, at most ``epoch_samples``."""
+        return rng.permutation(len(self))[: self.epoch_samples]
 
     def sample(self, index: int, rng: np.random.Generator) -> list[Pair]:
         """The clip and, with scene-aware negatives, a further clip of the same minute."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,77 +16,14 @@ from torch import Tensor
 from egolib.records import Skipped
 from egolib.tokens import Tokenizer, encode
 from egolib.vlp.config import DataConfig, ModelConfig
-from egolib.vlp.data import charades, epic
 from egolib.vlp.data.charades import Action
 from egolib.vlp.data.clips import UnreadableClip, View, load_clip, stream_views
 from egolib.vlp.data.epic import EpicClips, EpicSplit
-from egolib.vlp.data.readers import OpenVideos, charades_frames, epic_frames
-from egolib.vlp.data.sampling import Draw, drawer
+from egolib.vlp.data.sampling import drawer
+from egolib.vlp.data.videos import CharadesVideos, EpicVideos
 from egolib.vlp.losses.retrieval import RetrievalBatch
 
 TRIES = 20
-
-
-class EpicVideos:
-    """Reads clips of EPIC-KITCHENS videos.
-
-    Args:
-        data_root: folder with ``EK100/video_ht256px``, or the participants' folders.
-    """
-
-    def __init__(self, data_root: str | Path):
-        folder = Path(data_root) / epic.VIDEOS
-        self.folder = folder if folder.is_dir() else Path(data_root)
-        self.videos = OpenVideos()
-
-    def images(
-        self, clips: EpicClips, row: int, frames: int, draw: Draw | None = None
-    ) -> np.ndarray:
-        """Pictures (frames, H, W, 3) uint8 of a clip; ``draw`` takes random ones.
-
-        Raises:
-            EgolibError: the video is missing or damaged.
-            IndexError: the clip ends after its video (as officially).
-        """
-        video = self.videos.get(self.folder / clips.video(row))
-        start, stop = float(clips.start_sec[row]), float(clips.stop_sec[row])
-        return video.batch(epic_frames(start, stop, video.fps, frames, draw))
-
-
-class CharadesVideos:
-    """Reads Charades-Ego videos.
-
-    Args:
-        data_root: folder with ``CharadesEgo/CharadesEgo_v1_480``, or the videos' folder.
-        config: how frames are sampled.
-    """
-
-    def __init__(self, data_root: str | Path, config: DataConfig):
-        folder = Path(data_root) / charades.VIDEOS
-        self.folder = folder if folder.is_dir() else Path(data_root)
-        self.config, self.videos = config, OpenVideos()
-
-    def images(
-        self,
-        name: str,
-        frames: int,
-        start_sec: float | None = None,
-        end_sec: float | None = None,
-        draw: Draw | None = None,
-    ) -> np.ndarray:
-        """Up to ``frames`` pictures (n, H, W, 3) uint8 of a video or a stretch of it."""
-        video = self.videos.get(self.folder / f"{name}.mp4")
-        wanted = charades_frames(
-            len(video),
-            video.fps,
-            frames,
-            start_sec,
-            end_sec,
-            draw=draw,
-            jitter=self.config.frame_jitter,
-            seek=self.config.frame_seek,
-        )
-        return video.batch(wanted)
 
 
 # -------------------------------------------------------------------------- training
@@ -107,13 +43,23 @@ class Captioned:
 
 
 class CaptionedData:
-    """What both training sets share: texts to ids, clips to views, items to batches."""
+    """What both training sets share: texts to ids, clips to views, items to batches.
+
+    Attributes:
+        epoch_samples: an epoch ends after so many samples; None for all.
+    """
+
+    epoch_samples: int | None = None
 
     def __init__(self, tokenizer: Tokenizer, data: DataConfig, view: View):
         self.tokenizer, self.data, self.view = tokenizer, data, view
 
     def __len__(self) -> int:
         raise NotImplementedError
+
+    def order(self, epoch: int, rng: np.random.Generator) -> np.ndarray:
+        """The samples of one epoch in random order, at most ``epoch_samples``."""
+        return rng.permutation(len(self))[: self.epoch_samples]
 
     def item(self, index: int, rng: np.random.Generator) -> Captioned:
         """One clip with a caption; ``UnreadableClip`` where its video cannot be read."""

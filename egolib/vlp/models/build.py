@@ -21,8 +21,6 @@ from egolib.vlp.config import ModelConfig
 from egolib.vlp.models.model import VideoLanguageModel
 from egolib.vlp.models.video import VideoBlock, VideoEncoder
 
-STD = 0.02
-
 
 @dataclass(frozen=True)
 class InitialWeights:
@@ -93,8 +91,9 @@ def initialise(model: VideoLanguageModel, generator: torch.Generator | None = No
     for module in model.modules():
         if isinstance(module, nn.LayerNorm):
             module.reset_parameters()
-    _initialise_video(model.video, model.config.time_init, generator)
-    _normal(model.text, generator)
+    std = model.config.initial_std
+    _initialise_video(model.video, generator)
+    _normal(model.text, std, generator)
     for layer in (*model.video.blocks, *model.text.layers):
         if layer.cross is not None:
             nn.init.zeros_(layer.cross_gate)
@@ -102,23 +101,22 @@ def initialise(model: VideoLanguageModel, generator: torch.Generator | None = No
     _uniform(model.video_projector, generator)
     _uniform(model.text_projector, generator)
     for head in (model.text_transform, model.video_transform):
-        _normal(head, generator)
-    _normal(model.matching, generator)
-    _normal(model.masked_language, generator)
+        _normal(head, std, generator)
+    _normal(model.matching, std, generator)
+    _normal(model.masked_language, std, generator)
 
 
-def _initialise_video(
-    video: VideoEncoder, time_init: str, generator: torch.Generator | None
-) -> None:
-    nn.init.trunc_normal_(video.class_token, std=STD, generator=generator)
-    nn.init.trunc_normal_(video.positions, std=STD, generator=generator)
+def _initialise_video(video: VideoEncoder, generator: torch.Generator | None) -> None:
+    std, time_init = video.config.initial_std, video.config.time_init
+    nn.init.trunc_normal_(video.class_token, std=std, generator=generator)
+    nn.init.trunc_normal_(video.positions, std=std, generator=generator)
     nn.init.zeros_(video.times)
     _uniform(video.patches, generator)
     for block in video.blocks:
         assert isinstance(block, VideoBlock)
-        _normal(block.space_attention, generator)
-        _normal(block.time_attention, generator)
-        _normal(block.mlp, generator)
+        _normal(block.space_attention, std, generator)
+        _normal(block.time_attention, std, generator)
+        _normal(block.mlp, std, generator)
         if block.cross is not None:
             _uniform(block.cross, generator)
         time = block.time_attention
@@ -139,11 +137,11 @@ def _uniform(root: nn.Module, generator: torch.Generator | None) -> None:
                 nn.init.uniform_(module.bias, -bound, bound, generator)
 
 
-def _normal(root: nn.Module, generator: torch.Generator | None) -> None:
+def _normal(root: nn.Module, std: float, generator: torch.Generator | None) -> None:
     """Gaussian weights of all linear and embedding layers below; biases and padding zero."""
     for module in root.modules():
         if isinstance(module, nn.Linear | nn.Embedding):
-            nn.init.normal_(module.weight, std=STD, generator=generator)
+            nn.init.normal_(module.weight, std=std, generator=generator)
         if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
         if isinstance(module, nn.Embedding) and module.padding_idx is not None:

@@ -1,0 +1,129 @@
+"""The pictures of clips of each data set, whatever they are stored as. No torch here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from egolib.vlp.config import DataConfig
+from egolib.vlp.data import charades, epic
+from egolib.vlp.data.egoclip import CHUNKS
+from egolib.vlp.data.epic import EpicClips
+from egolib.vlp.data.readers import (
+    OpenVideos,
+    Video,
+    charades_frames,
+    chunk_numbers,
+    egoclip_images,
+    epic_frames,
+)
+from egolib.vlp.data.sampling import Draw
+
+
+class Source(Protocol):
+    """Gives the video of a file: ``readers.OpenVideos`` or ``cache.FrameCache``."""
+
+    def get(self, path: str | Path) -> Video: ...
+
+
+class EgoClipVideos:
+    """Reads clips of Ego4D videos that were cut into chunks.
+
+    Args:
+        data_root: folder with ``ego4d/Ego4D_Chunked``, or the chunks themselves.
+        config: frame rate, chunk length and how frames are sampled.
+        source: where decoded frames come from; the files themselves if None.
+    """
+
+    def __init__(self, data_root: str | Path, config: DataConfig, source: Source | None = None):
+        folder = Path(data_root) / CHUNKS
+        self.folder = folder if folder.is_dir() else Path(data_root)
+        self.config, self.videos = config, source or OpenVideos()
+
+    def images(
+        self, uid: str, start_sec: float, end_sec: float, frames: int, draw: Draw | None = None
+    ) -> np.ndarray:
+        """Pictures (frames, H, W, 3) uint8 of a stretch; ``draw`` takes random ones.
+
+        Raises:
+            EgolibError: a chunk is missing or damaged, or the stretch is too short.
+        """
+        config = self.config
+        numbers = chunk_numbers(start_sec, end_sec, config.chunk_sec)
+        first, second = (self.videos.get(self.folder / uid / f"{n}.mp4") for n in numbers)
+        return egoclip_images(
+            (first, second),
+            start_sec,
+            end_sec,
+            frames,
+            draw=draw,
+            jitter=config.frame_jitter,
+            seek=config.frame_seek,
+            chunk_sec=config.chunk_sec,
+            assumed_fps=config.assumed_fps,
+        )
+
+
+class EpicVideos:
+    """Reads clips of EPIC-KITCHENS videos.
+
+    Args:
+        data_root: folder with ``EK100/video_ht256px``, or the participants' folders.
+        source: where decoded frames come from; the files themselves if None.
+    """
+
+    def __init__(self, data_root: str | Path, source: Source | None = None):
+        folder = Path(data_root) / epic.VIDEOS
+        self.folder = folder if folder.is_dir() else Path(data_root)
+        self.videos = source or OpenVideos()
+
+    def images(
+        self, clips: EpicClips, row: int, frames: int, draw: Draw | None = None
+    ) -> np.ndarray:
+        """Pictures (frames, H, W, 3) uint8 of a clip; ``draw`` takes random ones.
+
+        Raises:
+            EgolibError: the video is missing or damaged.
+            IndexError: the clip ends after its video (as officially).
+        """
+        video = self.videos.get(self.folder / clips.video(row))
+        start, stop = float(clips.start_sec[row]), float(clips.stop_sec[row])
+        return video.batch(epic_frames(start, stop, video.fps, frames, draw))
+
+
+class CharadesVideos:
+    """Reads Charades-Ego videos.
+
+    Args:
+        data_root: folder with ``CharadesEgo/CharadesEgo_v1_480``, or the videos' folder.
+        config: how frames are sampled.
+    """
+
+    def __init__(self, data_root: str | Path, config: DataConfig):
+        folder = Path(data_root) / charades.VIDEOS
+        self.folder = folder if folder.is_dir() else Path(data_root)
+        self.config, self.videos = config, OpenVideos()
+
+    def images(
+        self,
+        name: str,
+        frames: int,
+        start_sec: float | None = None,
+        end_sec: float | None = None,
+        draw: Draw | None = None,
+    ) -> np.ndarray:
+        """Up to ``frames`` pictures (n, H, W, 3) uint8 of a video or a stretch of it."""
+        video = self.videos.get(self.folder / f"{name}.mp4")
+        wanted = charades_frames(
+            len(video),
+            video.fps,
+            frames,
+            start_sec,
+            end_sec,
+            draw=draw,
+            jitter=self.config.frame_jitter,
+            seek=self.config.frame_seek,
+        )
+        return video.batch(wanted)
