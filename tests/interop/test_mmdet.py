@@ -11,14 +11,14 @@ import torch
 from torchvision.ops import roi_align
 
 from egolib.errors import EgolibError
-from egolib.interop import mmcv_kernels
+from egolib.interop import mmcv_kernels, mmdet_detect
 from egolib.interop.mmdet import load_frames, model_settings, register, test_pipeline
 from egolib.vod import infer
 from egolib.vod.config import DataConfig
 from egolib.vod.data.dataset import make_source, test_videos
 from egolib.vod.data.pipeline import Prepared, prepare
 from egolib.vod.data_config import BY_METHOD
-from egolib.vod.evaluate import evaluate, motion_table
+from egolib.vod.evaluate import evaluate, evaluate_files, motion_table
 from egolib.vod.infer import Detector
 from egolib.vod.submission import validate
 from egolib.vod.train import make_frames
@@ -325,6 +325,23 @@ def test_an_mmdet_detector_goes_through_the_evaluation(made: DataConfig):
     scores = evaluate(source, detections, motion_table(source))
     assert 0 <= scores["AP50"] <= 1
     assert 0 <= scores["coco"]["bbox_mAP_50"] <= 1
+
+
+def test_a_data_set_from_the_command_line(made: DataConfig, tmp_path: Path, capsys):
+    from mmengine.config import Config
+
+    Config(whole(("cup", "jar"))).dump(tmp_path / "small.py")
+    arguments = ["--annotations", made.evaluation, "--images", made.images_vid]
+    command = [str(tmp_path / "small.py"), *arguments, "--out", str(tmp_path)]
+    torch.manual_seed(0)
+    mmdet_detect.main([*command, "--rename", "cup=mug"])
+    file = capsys.readouterr().out.strip()
+    scores = evaluate_files(made.evaluation, file)
+    assert 0 <= scores["AP50"] <= 1 and set(scores["classes"]) == {"mug", "jar"}
+    for wrong, code in ((["--rename", "cup"], 2), (["--checkpoint", "none.pth"], 1)):
+        with pytest.raises(SystemExit) as end:
+            mmdet_detect.main([*command, *wrong])
+        assert end.value.code == code
 
 
 def test_its_detections_equal_those_of_mmdets_own_api():
