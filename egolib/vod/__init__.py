@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from egolib.step import Step
+    from egolib.vod.config import Config
     from egolib.vod.infer import Detector
 
 
@@ -19,3 +21,11 @@ def load(name: str | Path | None = None, **options: Any) -> Detector:
     from egolib.vod.infer import load as load_detector
 
     return load_detector(name, **options)
+
+
+def start(name: str, **parameters: Any) -> Step[Config]:
+    """The step that a notebook's parameters describe; see ``egolib.step.start``."""
+    from egolib.step import start as start_step
+    from egolib.vod.config import Config
+
+    return start_step(Config, "vod", name, **parameters)
