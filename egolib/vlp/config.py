@@ -44,7 +44,8 @@ class ModelConfig:
         time_init: ``official`` starts time attention with zero queries, keys and values
             and an output of ones, which keeps queries and keys at zero for ever when
             nothing else breaks the symmetry; ``zero_output`` starts with random
-            queries, keys and values and an output of zeros.
+            queries, keys and values and an output of zeros; ``random`` draws the output
+            and the time embedding too, for trainings from random weights.
         initial_std: spread of the random linear and embedding weights. The published 0.02
             suits a width of 768; narrow networks hardly pass anything on with it.
         gradient_checkpointing: recompute activations of blocks, layers and projectors.
@@ -68,7 +69,7 @@ class ModelConfig:
     drop_path: float = 0.0
     projection: Literal["large", "small"] = "large"
     projection_width: int = 4096
-    time_init: Literal["official", "zero_output"] = "official"
+    time_init: Literal["official", "zero_output", "random"] = "official"
     initial_std: float = 0.02
     gradient_checkpointing: bool = False
 

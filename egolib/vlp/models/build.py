@@ -111,6 +111,8 @@ def _initialise_video(video: VideoEncoder, generator: torch.Generator | None) ->
     nn.init.trunc_normal_(video.class_token, std=std, generator=generator)
     nn.init.trunc_normal_(video.positions, std=std, generator=generator)
     nn.init.zeros_(video.times)
+    if time_init == "random":
+        nn.init.trunc_normal_(video.times, std=std, generator=generator)
     _uniform(video.patches, generator)
     for block in video.blocks:
         assert isinstance(block, VideoBlock)
@@ -123,7 +125,7 @@ def _initialise_video(video: VideoEncoder, generator: torch.Generator | None) ->
         if time_init == "official":
             nn.init.zeros_(time.qkv.weight)
             nn.init.ones_(time.out.weight)
-        else:
+        elif time_init == "zero_output":
             nn.init.zeros_(time.out.weight)
 
 

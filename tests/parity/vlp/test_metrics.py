@@ -68,28 +68,24 @@ def test_ek100(recording: Path) -> None:
 
 @pytest.mark.recordings("egomcq")
 def test_egomcq(recording: Path) -> None:
-    """The recording keeps answers, kinds and results. The scores of the matching head are
-    drawn again from the stream that answers and kinds came from; for the other two kinds
-    of score, which cannot be drawn again, scores with as many right answers are made."""
+    """The recording keeps answers, kinds and results; the scores are drawn again."""
     recorded = read(recording)
     prefix = recipe(recording)["streams"]
     for name, case in cases(recorded).items():
         answers, kinds = case["answer"], case["type"]
-        fusion = drawn_scores(f"{prefix}/mcq/{name}", answers, kinds)
-        accuracy = egomcq_accuracy(np.zeros_like(fusion), fusion, answers, kinds)
-        np.testing.assert_allclose(list(accuracy["fusion"].values()), case["vtm"], **EXACT)
-        for result in ("vtc", "ensemble"):
-            scores = scores_with_accuracy(case[result], answers, kinds)
-            accuracy = egomcq_accuracy(scores, None, answers, kinds)
-            assert list(accuracy["dual"]) == list(KINDS.values())
-            np.testing.assert_allclose(list(accuracy["dual"].values()), case[result], **EXACT)
+        dual, fusion = drawn_scores(f"{prefix}/mcq/{name}", answers, kinds)
+        accuracy = egomcq_accuracy(dual, fusion, answers, kinds)
+        for ours, theirs in (("dual", "vtc"), ("fusion", "vtm"), ("ensemble", "ensemble")):
+            assert list(accuracy[ours]) == list(KINDS.values())
+            found = list(accuracy[ours].values())
+            np.testing.assert_allclose(found, case[theirs], **EXACT, err_msg=theirs)
     check_one_kind(recorded, prefix)
 
 
 def check_one_kind(recorded: dict[str, Any], prefix: str) -> None:
     """All questions of kind 2: officially reported as the first name; -1 is an absent one."""
     answers, kinds = recorded["1/answer"], recorded["1/type"]
-    fusion = drawn_scores(f"{prefix}/mcq/1", answers, kinds)
+    _, fusion = drawn_scores(f"{prefix}/mcq/1", answers, kinds)
     found = accuracy_by_kind(fusion, answers, np.full_like(kinds, 2))
     named = [found.get(name, -1.0) for name in KINDS.values()]
     np.testing.assert_allclose(named, recorded["only_type2"], **EXACT)
@@ -97,27 +93,14 @@ def check_one_kind(recorded: dict[str, Any], prefix: str) -> None:
     assert list(straight) == [KINDS[2]]
 
 
-def drawn_scores(name: str, answers: np.ndarray, kinds: np.ndarray) -> np.ndarray:
-    """The matching scores; the stream must give the recorded answers and kinds after them."""
-    rng = stream(name)
-    shape = (len(answers), 5)
-    rng.random(shape)
-    fusion = rng.random(shape)
-    np.testing.assert_array_equal(rng.integers(0, 5, len(answers)), answers)
-    np.testing.assert_array_equal(rng.integers(1, 3, len(kinds)), kinds)
-    return fusion
-
-
-def scores_with_accuracy(
-    accuracies: np.ndarray, answers: np.ndarray, kinds: np.ndarray
-) -> np.ndarray:
-    """Scores whose first maximum is right as often as recorded, for kinds 1 and 2."""
-    scores = np.zeros((len(answers), 5))
-    chosen = (answers + 1) % 5
-    for kind, accuracy in zip((1, 2), accuracies):
-        rows = np.flatnonzero(kinds == kind)
-        right = accuracy * len(rows) / 100
-        assert abs(right - round(right)) < 1e-9, "a number of questions"
-        chosen[rows[: round(right)]] = answers[rows[: round(right)]]
-    scores[np.arange(len(answers)), chosen] = 1
-    return scores
+def drawn_scores(
+    name: str, answers: np.ndarray, kinds: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Dual and matching scores; the stream must give the recorded answers and kinds too."""
+    rng, count = stream(name), len(answers)
+    dual, fusion = 2 * rng.random((count, 5)) - 1, rng.random((count, 5))
+    np.testing.assert_array_equal(rng.integers(0, 5, count), answers)
+    np.testing.assert_array_equal(rng.integers(1, 3, count), kinds)
+    lucky = rng.random(count) < 0.6
+    dual[lucky, answers[lucky]] += 0.5
+    return dual, fusion
