@@ -28,7 +28,7 @@ def build_book(name: str, runs_dir: Path) -> str:
     """
     root = configs.project_root()
     live = root / "book" / "live"
-    for page in _live_pages(root / "book" / "_toc.yml"):
+    for page in live_pages(root / "book" / "_toc.yml"):
         _publish(page, live, runs_dir / name)
     command = [
         sys.executable,
@@ -52,8 +52,8 @@ def build_book(name: str, runs_dir: Path) -> str:
     return str(root / "_out" / "_build" / "html" / "index.html")
 
 
-def _live_pages(toc: Path) -> list[str]:
-    """The contents' entries below ``book/live``, without that prefix."""
+def pages(toc: Path) -> list[str]:
+    """The files that the contents name, without suffixes, but for the root."""
     content = yaml.safe_load(toc.read_text())
     entries = [c for part in content.get("parts", [content]) for c in part.get("chapters", [])]
     files: list[str] = []
@@ -61,7 +61,12 @@ def _live_pages(toc: Path) -> list[str]:
         entry = entries.pop(0)
         files.append(entry["file"])
         entries += entry.get("sections", [])
-    return [f.removeprefix("book/live/") for f in files if f.startswith("book/live/")]
+    return files
+
+
+def live_pages(toc: Path) -> list[str]:
+    """The contents' entries below ``book/live``, without that prefix."""
+    return [f.removeprefix("book/live/") for f in pages(toc) if f.startswith("book/live/")]
 
 
 def _publish(page: str, live: Path, run: Path) -> None:

@@ -1,0 +1,28 @@
+"""The contents name every page: what the chains of the tasks execute, and what people wrote."""
+
+from __future__ import annotations
+
+from egolib import config
+from egolib.cli.book import live_pages, pages
+
+BOOK = config.project_root() / "book"
+
+
+def executed() -> set[str]:
+    """Pages that ``make book`` makes."""
+    found = {"0_world", "9_scoreboard"}
+    for task in config.TASKS:
+        for variant in config.read_chain(task).variants:
+            steps = config.read_variant(task, variant).steps
+            found |= {f"{task}/{variant}_{step}" for step in steps}
+    return found
+
+
+def test_every_step_of_the_chains_is_a_page():
+    assert set(live_pages(BOOK / "_toc.yml")) == executed()
+
+
+def test_every_written_page_is_in_the_contents():
+    written = {f"book/{file.stem}" for file in BOOK.glob("*.md")}
+    named = {page for page in pages(BOOK / "_toc.yml") if not page.startswith("book/live/")}
+    assert named | {"book/intro"} == written
