@@ -7,7 +7,6 @@ published weights for it, those are taken and only the detector is trained.
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -62,7 +61,10 @@ def detector_samples(step: Step[Config], split: str = "train") -> list[Sample]:
 
 def training_set(step: Step[Config]) -> TrainingSet:
     """What the detector is trained on, with its random views."""
-    return TrainingSet(detector_samples(step), images_folder(step), step.config.train.augment)
+    config = step.config
+    side, augment = config.model.reference_side, config.train.augment
+    samples = detector_samples(step)
+    return TrainingSet(samples, images_folder(step), augment, reference_side=side)
 
 
 def detector_job(step: Step[Config]) -> Job:
@@ -100,7 +102,8 @@ def _evaluation(step: Step[Config]) -> Evaluate:
     config = step.config
     sides = (config.model.shortest_side, config.model.longest_side)
     samples = detector_samples(step, "val")
-    data = TrainingSet(samples, images_folder(step), None, sides)
+    side = config.model.reference_side
+    data = TrainingSet(samples, images_folder(step), None, sides, side)
     limit = config.train.validation_limit or None
 
     def evaluation(model: nn.Module) -> dict[str, float]:
@@ -181,3 +184,14 @@ def parameter_table(config: Config) -> pd.DataFrame:
         for part, module in network.named_children()
     ]
     return pd.DataFrame([row for row in rows if row["parameters"]]).set_index(["network", "part"])
+
+
+def summary(results: dict[str, FitResult]) -> dict[str, Any]:
+    """Last loss, updates and, where it was computed, the last evaluation of each training."""
+    found: dict[str, Any] = {}
+    for name, result in results.items():
+        found[name] = {"loss": result.losses()[-1]["loss"], "updates": result.updates}
+        for record in result.evaluations()[-1:]:
+            about = ("kind", "update", "time")
+            found[name] |= {k: v for k, v in record.items() if k not in about}
+    return found

@@ -129,14 +129,14 @@ def follow(step: Step[Config], detections: Path) -> dict[str, Answers]:
     work, source = make_work(step, detections)
     devices, processes = places(step)
     answers = {}
-    for split, annotations in splits_to_answer(step).items():
-        todo = answer.jobs(annotations.by_clip(), clips_folder(step))
-        answers[split] = answer.answer_all(
-            todo, work, source, processes=processes, devices=devices
-        )
-        write_submission(step.out / f"{split}.json", annotations, answers[split].tracks)
-    skipped = {key: why for own in answers.values() for key, why in own.skipped.reasons.items()}
-    InferenceRecord(str(detections), work.tracker_name, _tracker_path(step), skipped).write(step.out)
+    for split, own in splits_to_answer(step).items():
+        todo = answer.jobs(own.by_clip(), clips_folder(step))
+        answers[split] = answer.answer_all(todo, work, source, processes=processes, devices=devices)
+        write_submission(step.out / f"{split}.json", own, answers[split].tracks)
+    skipped = {k: why for each in answers.values() for k, why in each.skipped.reasons.items()}
+    InferenceRecord(str(detections), work.tracker_name, _tracker_path(step), skipped).write(
+        step.out
+    )
     return answers
 
 

@@ -77,9 +77,7 @@ def cut(step: Step[Config], annotations: Mapping[str, Annotations]) -> Extractio
     data, todo, skipped = step.config.data, [], Skipped()
     for split, own in annotations.items():
         images = None if split == "test" else images_folder(step)
-        found, left_out = plans(
-            own, find_videos(step.data_root), clips_folder(step), images, data
-        )
+        found, left_out = plans(own, find_videos(step.data_root), clips_folder(step), images, data)
         todo += [plan for each in found if (plan := _wanted(each, split, data)).targets]
         skipped.reasons.update(left_out.reasons)
         skipped.reasons.update(own.skipped.reasons)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,10 +15,8 @@ from egolib.vq2d.trackers import (
     DeepSimilarity,
     KysFollower,
     ParticleFollower,
-    RememberedTracks,
     make_tracker,
 )
-from egolib.vq2d.tracks import Followed
 from tests.vq2d import made
 
 
@@ -48,24 +45,3 @@ def test_deep_similarity_is_a_cosine_of_means() -> None:
     found = alike(windows, windows[1])
     assert found.shape == (3,) and found[1] == pytest.approx(1.0)
     assert (found <= 1 + 1e-6).all() and found[0] < 1
-
-
-class Counting:
-    def __init__(self):
-        self.calls = 0
-
-    def follow(self, frames, start_frame, end_frame, box_xyxy, seed):
-        self.calls += 1
-        return Followed(np.array([[start_frame, *box_xyxy]]), np.array([0.25]))
-
-
-def test_tracks_are_remembered_for_the_same_tracker(tmp_path: Path) -> None:
-    tracker, path = Counting(), tmp_path / "a_1.json"
-    for _ in range(2):
-        found = RememberedTracks(tracker, path, "one").follow(None, 3, 9, [1, 2, 3, 4], 0)
-        assert found.rows.tolist() == [[3, 1, 2, 3, 4]] and found.responses.tolist() == [0.25]
-    assert tracker.calls == 1
-    RememberedTracks(tracker, path, "one").follow(None, 4, 9, [1, 2, 3, 4], 0)  # another start
-    assert tracker.calls == 2
-    RememberedTracks(tracker, path, "other").follow(None, 3, 9, [1, 2, 3, 4], 0)
-    assert tracker.calls == 3

@@ -48,15 +48,17 @@ def crop_window(
     return resized[0]  # (3, S, S)
 
 
-def reference_crop(frame: np.ndarray, box_xyxy: Sequence[float], size: tuple[int, int]) -> Tensor:
-    """The reference of a query, (3, 256, 256) uint8: resized frame, window, truncation.
+def reference_crop(
+    frame: np.ndarray, box_xyxy: Sequence[float], size: tuple[int, int], side: int = SIDE
+) -> Tensor:
+    """The reference of a query, (3, S, S) uint8: resized frame, window, truncation.
 
     Args:
         frame: (H, W, 3) uint8, any size.
         box_xyxy: corners in pixels of the annotated frame.
         size: width and height of the annotated frame.
     """
-    return crop_window(resize_to(frame, size), box_xyxy).to(torch.uint8)
+    return crop_window(resize_to(frame, size), box_xyxy, side=side).to(torch.uint8)
 
 
 def _square_padding(window: Tensor) -> tuple[int, int, int, int]:

@@ -30,7 +30,7 @@ class Item(NamedTuple):
     Args:
         frame: (3, H, W) uint8 BGR.
         boxes: (n, 4) float32, the object; none in a negative frame.
-        reference: (3, 256, 256) uint8 BGR.
+        reference: (3, S, S) uint8 BGR, S = 256 as published.
         without_object: train on this frame's background only.
         seed: of the draw of regions.
     """
@@ -60,6 +60,7 @@ class TrainingSet:
         images: the folder that their names refer to.
         cfg: augmentation; None resizes to the test size and changes nothing else.
         test_sides: shortest and longest side without augmentation.
+        reference_side: of the pictures of the object.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class TrainingSet:
         images: str | Path,
         cfg: AugmentConfig | None,
         test_sides: tuple[int, int] = (800, 1333),
+        reference_side: int = 256,
     ):
         if not samples:
             raise EgolibError(
@@ -76,7 +78,7 @@ class TrainingSet:
                 remedy="store the images first (1_data), and check the suffix of their names",
             )
         self.samples, self.images, self.cfg = list(samples), Path(images), cfg
-        self.test_sides = test_sides
+        self.test_sides, self.reference_side = test_sides, reference_side
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -90,7 +92,8 @@ class TrainingSet:
         else:
             frame = frame_view(frame, cfg, rng)
             reference = reference_view(reference, cfg, rng) if cfg.reference_views else reference
-        crop = crop_window(reference.image, reference.boxes_xyxy[0]).to(torch.uint8)
+        box = reference.boxes_xyxy[0]
+        crop = crop_window(reference.image, box, side=self.reference_side).to(torch.uint8)
         image = np.ascontiguousarray(frame.image.transpose(2, 0, 1))
         if cfg is not None and cfg.masked_share > 0:
             image = masked(image, cfg.masked_share, rng)

@@ -26,8 +26,8 @@ from egolib.nn.resnet import ResNet
 from egolib.video.images import read_image
 from egolib.vq2d.config import KysConfig, KysTrainConfig
 from egolib.vq2d.data.annotations import Box
-from egolib.vq2d.data.resize import resize_to
 from egolib.vq2d.data.images import image_name
+from egolib.vq2d.data.resize import resize_to
 from egolib.vq2d.data.samples import ImageSize
 from egolib.vq2d.kys.classifier import apply_filter
 from egolib.vq2d.kys.network import KysNetwork, Maps
