@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from egolib.errors import EgolibError
-from egolib.features import FeatureWriter, Provenance
+from egolib.features import FeatureStore, FeatureWriter, Provenance
 from egolib.progress import track
 from egolib.records import Skipped
 from egolib.step import Step
@@ -69,6 +69,7 @@ def clip_store(
         model=name,
         model_hash=model_hash,
     )
+    _forget_other_weights(folder, about)
     source = frame_source(step) or OpenVideos()
     return folder, write_clips(model, clips, step.data_root / VIDEOS, folder, about, source)
 
@@ -98,6 +99,18 @@ def write_clips(
         except EgolibError as error:
             skipped.add(clip.clip_uid, error)
     return skipped
+
+
+def _forget_other_weights(folder: Path, about: Provenance) -> None:
+    """Removes a store of ours that other weights wrote; stores of other origin stay."""
+    file = folder / "store.json"
+    if not file.is_file():
+        return
+    old = FeatureStore(folder).provenance
+    if old != about and old.model.startswith("vlp/"):
+        for name in ("*.safetensors", "store.json"):
+            for path in folder.glob(name):
+                path.unlink()
 
 
 def rows_of(clip: MomentClip, about: Provenance) -> list[Stretch]:

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from egolib.errors import EgolibError
 from egolib.records import Skipped
 from egolib.vlp.data.transforms import (
+    Crop,
     Test,
     as_tensor,
     random_crop,
@@ -60,7 +61,9 @@ class View:
         """The same with a random crop, one for all frames."""
         height, width = images.shape[1:3]
         crop = random_crop(height, width, rng, self.scale, self.flip)
-        return train_view(as_tensor(images), crop, self.side)
+        rows, columns = crop.slices
+        whole = Crop(0, 0, crop.height, crop.width, crop.flip)
+        return train_view(as_tensor(images[:, rows, columns]), whole, self.side)
 
 
 @dataclass(frozen=True)

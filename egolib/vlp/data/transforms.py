@@ -35,6 +35,11 @@ class Crop:
     width: int
     flip: bool = False
 
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Its rows and columns."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
 
 def as_tensor(images: np.ndarray) -> Tensor:
     """(F, 3, H, W) float32 between 0 and 1."""
@@ -119,6 +124,5 @@ def random_crop(
 
 def train_view(video: Tensor, crop: Crop, side: int = 224) -> Tensor:
     """A crop of all frames, resized and normalised: (F, 3, S, S)."""
-    part = video[..., crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
-    part = resize(part, side, side)
+    part = resize(video[(..., *crop.slices)], side, side)
     return normalise(part.flip(-1) if crop.flip else part.clone())
