@@ -248,6 +248,17 @@ def world_make(
     print(f"{folder}: {len(manifest)} videos")
 
 
+@world_app.command("figure")
+def world_figure(
+    preset: Preset = "mini",
+    out: Annotated[Path, typer.Option("-o", help="PNG file.")] = Path("book/figures/world.png"),
+) -> None:
+    """Draw frames of a finished world with the boxes of its objects: the README's figure."""
+    from egolib.cli.pictures import draw_world
+
+    print(draw_world(preset, out))
+
+
 # -------------------------------------------------------------- files and weights
 
 
