@@ -117,6 +117,23 @@ def judge_all(step: Step[Config], folder: Path) -> dict[str, Any]:
     }
 
 
+def effects(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """What the matching head adds, in points against dual scores alone.
+
+    ``rerank``: it judges the best candidates of EPIC-KITCHENS retrieval again.
+    ``ensemble``: its probability is added to EgoMCQ's cosines.
+    """
+    found: dict[str, Any] = {}
+    if "epic_reranked" in metrics:
+        before, after = metrics["epic"], metrics["epic_reranked"]
+        found["rerank"] = {name: after[name] - before[name] for name in before}
+    questions = metrics.get("egomcq", {})
+    if "ensemble" in questions:
+        before, after = questions["dual"], questions["ensemble"]
+        found["ensemble"] = {name: after[name] - before[name] for name in before}
+    return found
+
+
 def counts(step: Step[Config], metrics: Mapping[str, Any]) -> dict[str, Any]:
     """How much the metrics rest on, and which relevancy matrix."""
     found: dict[str, Any] = {}
