@@ -57,6 +57,8 @@ class TrainConfig:
         frame_weight: of the loss of the frame logit.
         initial_weights: a checkpoint to start from (COCO Mask R-CNN R50-FPN 3x) below the data
             root, or empty.
+        comparison_start: ``official`` random values, or ``standardised`` ones for trainings
+            without initial weights (see ``warm_start``).
         validation_limit: samples that an evaluation in training looks at, evenly spread; 0
             for all.
         augment: random views.
@@ -83,6 +85,7 @@ class TrainConfig:
     margin: float = 0.25
     frame_weight: float = 0.1
     initial_weights: str = ""
+    comparison_start: Literal["official", "standardised"] = "official"
     validation_limit: int = 0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 

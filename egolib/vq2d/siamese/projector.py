@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from egolib.nn import init
 from egolib.vq2d.config import HeadConfig
 
 
@@ -59,10 +58,3 @@ class Projectors(nn.Module):
     def reference(self) -> Projector:
         """What projects references."""
         return self.own_reference or self.region
-
-
-def initialise(projector: Projector) -> None:
-    """Kaiming for the convolutions; the linear layers keep torch's own values."""
-    for layer in projector.modules():
-        if isinstance(layer, nn.Conv2d):
-            init.kaiming(layer)
