@@ -63,7 +63,9 @@ class PipelineConfig:
             frame of these sides.
         interpolation: ``opencv`` bilinear (mmdetection), or ``pillow`` bilinear, which
             filters when shrinking and truncates the long side (maskrcnn-benchmark).
-        channels: order that the network takes.
+        channels: order that the network takes; ``grey`` gives it the brightness three times
+            (no published training has it, but a detector that sees few instances learns
+            their colours in place of their classes).
         mean, std: in the network's channel order, for values 0 to 255.
         divisor: zero padding on the right and at the bottom to a multiple of it, after
             normalising.
@@ -81,7 +83,7 @@ class PipelineConfig:
     long: int = 1000
     short: int = 600
     interpolation: Literal["opencv", "pillow"] = "opencv"
-    channels: Literal["rgb", "bgr"] = "rgb"
+    channels: Literal["rgb", "bgr", "grey"] = "rgb"
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     std: tuple[float, float, float] = (58.395, 57.12, 57.375)
     divisor: int = 16

@@ -83,14 +83,21 @@ def prepare_clip(
 
 def finish(sample: Sample, config: PipelineConfig) -> Prepared:
     """Normalises and pads."""
-    image = sample.image if config.channels == "bgr" else sample.image[..., ::-1]
-    pixels = image.astype(np.float32)
+    pixels = _in_channels(sample.image, config.channels).astype(np.float32)
     pixels -= np.asarray(config.mean, np.float32)
     pixels *= 1 / np.asarray(config.std, np.float32)
     height, width = sample.size
     padded = np.zeros((3, _up(height, config.divisor), _up(width, config.divisor)), np.float32)
     padded[:, :height, :width] = pixels.transpose(2, 0, 1)
     return Prepared(padded, sample.size, sample.boxes, sample.labels, sample.scale)
+
+
+def _in_channels(image: np.ndarray, channels: str) -> np.ndarray:
+    """An image (H, W, 3) BGR in the network's channels."""
+    if channels == "grey":
+        brightness = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2GRAY)
+        return np.repeat(brightness[..., None], 3, axis=2)
+    return image if channels == "bgr" else image[..., ::-1]
 
 
 # ----------------------------------------------------------------------------- steps

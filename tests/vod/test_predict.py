@@ -1,0 +1,63 @@
+"""``3_infer``: files of detections from trained weights and from official ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from egolib.errors import EgolibError
+from egolib.records import read_json
+from egolib.vod import job, predict
+from egolib.vod.convert import layout
+from egolib.vod.models.build import build_model
+from egolib.vod.submission import read_detections
+from tests.vod.project import SELSA, changed, make_root, step
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    made = make_root(tmp_path_factory.mktemp("root"))
+    job.train(step("2_train", made, made.parent))
+    return made
+
+
+def test_all_files_that_are_asked_for(root):
+    made = step("3_infer", root, root.parent, {"infer": {"pickle": True, "format_only": True}})
+    found = predict.predict(made)
+    assert len(found.image_id) == 8 and found.class_names == ("mug", "jar")
+    ours = read_detections(made.out / predict.DETECTIONS)
+    theirs = read_detections(made.out / predict.PICKLE, found.image_id, found.class_names)
+    np.testing.assert_array_equal(ours.boxes.box, found.boxes.box)
+    assert len(theirs.boxes) == len(found.boxes)
+    entries = read_json(made.out / "detections.bbox.json", list)
+    assert len(entries) == len(found.boxes) and {e["category_id"] for e in entries} <= {1, 2}
+
+
+def test_fewer_videos(root, tmp_path):
+    made = step("3_infer", root, root.parent, {"infer": {"max_videos": 1}})
+    assert len(predict.predict(changed(made, out=tmp_path)).image_id) == 5
+
+
+def test_the_steps_settings_of_inference_hold(root):
+    """References and causality come from the step, not from the weights' file."""
+    made = step("3_infer", root, root.parent, SELSA | {"infer": {"causal": True}}, "selsa_staged")
+    detector = predict.load_detector(changed(made, config=made.config))
+    assert detector.data.test_references.method == "fixed_stride"
+
+
+def test_an_official_file_is_read_as_the_variants_network(root, tmp_path):
+    made = step("3_infer", root, root.parent)
+    torch.manual_seed(1)
+    model = build_model(made.config.model)
+    path = tmp_path / "official.pth"
+    torch.save({"state_dict": layout(made.config.model).to_official(model.state_dict())}, path)
+    made = changed(made, out=tmp_path, inputs={**made.inputs, "model": path})
+    loaded = predict.load_detector(made).model.state_dict()
+    assert all(torch.equal(loaded[k], v) for k, v in model.state_dict().items())
+
+
+def test_no_weights(root, tmp_path):
+    made = step("3_infer", root, tmp_path)
+    with pytest.raises(EgolibError, match="wrote no weights"):
+        predict.weights_file(made)
