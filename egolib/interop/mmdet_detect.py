@@ -3,18 +3,22 @@
     python -m egolib.interop.mmdet_detect CONFIG --checkpoint FILE --annotations VAL.json \\
         --images FOLDER --out FOLDER [--rename cow=cattle ...]
 
-The folder then holds ``detections.npz`` as ``3_infer`` writes it, which ``4_evaluate`` takes
-as its input ``predictions`` and ``egolib evaluate vod`` as ``--predictions``.
+The folder then holds ``detections.npz`` and ``result.json`` as ``3_infer`` writes them, and is
+an input of ``4_evaluate``: ``predictions``, or ``other`` to compare with a run of ours. ``egolib
+evaluate vod`` takes the file as ``--predictions``. Its variant is the configuration's name.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from egolib import results
+from egolib.config import tree_hash
 from egolib.errors import EgolibError, UsageError
 from egolib.interop.mmdet import load_frames
 from egolib.vod.data.dataset import make_source, test_videos
@@ -40,14 +44,29 @@ def detect(
         images: the folder that its file names are below.
         rename: see ``load_frames``.
     """
-    names = read_index(annotations).class_names()
+    begin, names = time.time(), read_index(annotations).class_names()
     wanted = [(name, "") for name in names]
     detector = load_frames(config, checkpoint, wanted=wanted, rename=rename, device=device)
     data = replace(detector.data, evaluation=str(annotations), images_vid=str(images))
     source = make_source(annotations, images, data, train=False)
     found = detector.predict(test_videos(source, data))
     validate(found, source.index.image_id, names)
-    return write_detections(Path(out) / FILE, found)
+    path = write_detections(Path(out) / FILE, found)
+    about = {"config": str(config), "checkpoint": checkpoint and str(checkpoint), "rename": rename}
+    scores = found.boxes.score
+    results.write_result(
+        path.with_name("result.json"),
+        metrics={
+            "detections": len(scores),
+            "mean_score": float(scores.mean()) if len(scores) else None,
+        },
+        config=about,
+        config_hash=tree_hash(about),
+        data={"annotations": str(annotations), "frames": len(found.image_id)},
+        wall_sec=time.time() - begin,
+        extra={"task": "vod", "step": "3_infer", "variant": Path(config).stem},
+    )
+    return path
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -13,6 +13,7 @@ from torchvision.ops import roi_align
 from egolib.errors import EgolibError
 from egolib.interop import mmcv_kernels, mmdet_detect
 from egolib.interop.mmdet import load_frames, model_settings, register, test_pipeline
+from egolib.results import read_result
 from egolib.vod import infer
 from egolib.vod.config import DataConfig
 from egolib.vod.data.dataset import make_source, test_videos
@@ -336,6 +337,8 @@ def test_a_data_set_from_the_command_line(made: DataConfig, tmp_path: Path, caps
     torch.manual_seed(0)
     mmdet_detect.main([*command, "--rename", "cup=mug"])
     file = capsys.readouterr().out.strip()
+    result = read_result(tmp_path)
+    assert (result["variant"], result["step"], result["data"]["frames"]) == ("small", "3_infer", 8)
     scores = evaluate_files(made.evaluation, file)
     assert 0 <= scores["AP50"] <= 1 and set(scores["classes"]) == {"mug", "jar"}
     for wrong, code in ((["--rename", "cup"], 2), (["--checkpoint", "none.pth"], 1)):
