@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_rgb
 
 from egolib import viz, vod
 from egolib.cli import demos, main
 from egolib.errors import EgolibError, UsageError
-from egolib.results import FrameDetections
+from egolib.results import FrameDetections, ResponseTrack
 from egolib.video import VideoReader, write_video
+from egolib.viz.style import PREDICTED
 from egolib.vod import infer
 from egolib.vod.data_config import BY_METHOD
 from egolib.vq2d.infer import save
@@ -112,6 +114,23 @@ def test_an_object_is_located_and_drawn(video: Path, locator: Path, tmp_path: Pa
     )
     assert lines[0].startswith("frames ") and lines[1].endswith("track.mp4")
     assert len(VideoReader(tmp_path / "track.mp4")) > 0
+
+
+def test_a_thinned_track_moves_between_its_frames(video: Path, tmp_path: Path):
+    """Half way between two frames the box stands half way."""
+    boxes = np.array([[10.0, 20, 40, 60], [50.0, 20, 80, 60]])
+    nothing = np.zeros(0)
+    track = ResponseTrack(np.array([4, 10]), boxes, 1.0, nothing, nothing.astype(int))
+    drawn = VideoReader(viz.draw(video, track, tmp_path / "a.mp4"))
+    scale = drawn.size[1] // 96
+    colour = np.array(to_rgb(PREDICTED)) * 255
+    near = {}
+    for number in (2, 4, 7, 10, 12):
+        row = drawn[number][40 * scale].astype(float)  # all frames: two seconds are shown before
+        hits = np.flatnonzero(np.abs(row - colour).max(1) < 60) / scale
+        near[number] = sorted({round(float(x) / 10) * 10 for x in hits})
+    assert {10, 40} <= set(near[4]) and {30, 60} <= set(near[7]) and {50, 80} <= set(near[10])
+    assert near[2] == near[12] == []
 
 
 @pytest.mark.parametrize(
