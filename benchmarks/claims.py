@@ -28,6 +28,8 @@ def run_task(task: str, only: set[str], seeds: set[int], jobs: int) -> bool:
     complete = True
     for seed in claims.seeds:
         for name in claims.cells:
+            if not claims.has(name, seed):
+                continue
             wanted = (not only or name in only) and (not seeds or seed in seeds)
             complete &= _run_cell(task, claims, name, seed, jobs, wanted)
     _write(task, claims)

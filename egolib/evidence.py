@@ -23,10 +23,15 @@ from egolib.runner.plan import Node, Request, Schema, plan_point
 
 @dataclass(frozen=True)
 class Cell:
-    """One configuration: a variant with some values changed."""
+    """One configuration: a variant with some values changed.
+
+    Args:
+        seeds: the only seeds that it is run with; None for all of the task.
+    """
 
     variant: str
     params: dict[str, Any] = field(default_factory=dict)
+    seeds: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,11 @@ class Claims:
     seeds: tuple[int, ...] = (0, 1, 2)
     cells: dict[str, Cell] = field(default_factory=dict)
     claims: tuple[Claim, ...] = ()
+
+    def has(self, cell: str, seed: int) -> bool:
+        """Whether a cell is run with a seed."""
+        own = self.cells[cell].seeds
+        return seed in (self.seeds if own is None else own)
 
 
 def read_claims(task: str) -> Claims:
