@@ -6,10 +6,12 @@ needs video features (vlp), then grounding (nlq).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from egolib import weights
 from egolib.errors import EgolibError, UsageError
 from egolib.results import (
     Detections,
@@ -19,9 +21,12 @@ from egolib.results import (
     Result,
     Similarity,
 )
+from egolib.runner.local import default_jobs, run_local
+from egolib.runner.plan import Request, plan
 from egolib.video.timing import exact_rate
 
 LEAST_SCORE = 0.3  # of boxes that are drawn and counted
+GROUNDING = "features_vlp"  # the variant of nlq that reads what a vlp model of ours sees
 
 
 def run(
@@ -53,6 +58,42 @@ def run(
     moving = isinstance(result, ResponseTrack)
     target = out or Path(f"{video.stem}_{task}{'.mp4' if moving else '.png'}")
     return [*describe(result), f"drawn: {viz.draw(video, result, out=target)}"]
+
+
+def models(preset: str, given: Mapping[str, str]) -> dict[str, str]:
+    """A model for each task that looks at raw video: the given name, else the newest training.
+
+    Where a task was never trained, its default variant is, on the preset.
+
+    Args:
+        given: task -> path, Hub id or ``<task>/<variant>``.
+
+    Raises:
+        EgolibError: a given name stands for nothing, or a training failed.
+    """
+    found = {task: str(weights.locate(name, task)) for task, name in given.items()}
+    for task in ("vq2d", "vod", "vlp"):
+        if task not in found:
+            found[task] = _newest(task, preset)
+    return found
+
+
+def _newest(task: str, preset: str) -> str:
+    try:
+        return str(weights.locate(None, task))
+    except UsageError:
+        request = Request(task, "2_train", preset=preset)
+        if run_local(plan(request, _schema), jobs=default_jobs()).failed:
+            raise EgolibError(
+                "the training failed", record=task, remedy=f"egolib run {task} --preset {preset}"
+            ) from None
+        return str(weights.locate(None, task))
+
+
+def _schema(task: str) -> type:
+    """The configuration dataclass of a task."""
+    found: type = import_module(f"egolib.{task}.config").Config
+    return found
 
 
 def describe(result: Result) -> list[str]:
@@ -140,6 +181,6 @@ def _ground(video: Path, texts: Sequence[str], model: str | None) -> Moments:
 
     if len(texts) != 1:
         raise UsageError("nlq needs one question")
-    grounding: Any = nlq.load(model)
+    grounding: Any = nlq.load(model or f"nlq/{GROUNDING}")
     features: Any = vlp.load(None)
     return grounding.ground(features.features(video), texts[0], text_encoder=features.tokens)

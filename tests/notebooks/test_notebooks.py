@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -98,3 +101,15 @@ def test_light_notebooks_load_no_torch(tiny):  # noqa: F811
     for step, file in results.items():
         if step in WITHOUT_TORCH:
             assert "threads" not in json.loads(file.read_text())["hardware"], file
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("tiny")
+def test_your_video_runs_on_its_defaults(tiny):  # noqa: F811
+    """It takes the models that the tiny run has trained."""
+    root, _ = tiny
+    command = [sys.executable, "-m", "papermill", "notebooks/your_video.ipynb", "out.ipynb"]
+    environment = {**os.environ, "EGOLIB_ROOT": str(root), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (root / "runs" / "tiny" / "your_video" / "objects.mp4").is_file()
