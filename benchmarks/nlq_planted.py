@@ -1,4 +1,4 @@
-"""A planted signal: questions whose answers stand in the features, learnt in a minute.
+"""A planted signal: questions whose answers stand in the features, learnt in two minutes.
 
     OMP_NUM_THREADS=1 python -m benchmarks.nlq_planted [--seeds 0,1,2]
 
@@ -168,7 +168,7 @@ def measure(seed: int) -> dict[str, Any]:
 def main() -> int:
     """Exit code 0 when all bars were met."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--seeds", default="0", help="comma separated; one takes five minutes")
     seeds = [int(seed) for seed in parser.parse_args().seeds.split(",")]
     cells = [measure(seed) for seed in seeds]
     for cell in cells:
