@@ -23,10 +23,28 @@ __all__ = [
     "InferConfig",
     "MegaSampling",
     "ModelConfig",
+    "ObjectConfig",
     "PipelineConfig",
     "ReferenceConfig",
     "TrainConfig",
 ]
+
+
+@dataclass(frozen=True)
+class ObjectConfig:
+    """What stands in for ImageNet weights: naming cut-out objects (``egolib.vod.objects``).
+
+    Args:
+        updates: length; 0 leaves it out, as every published training does.
+        batch: objects of an update.
+        learning_rate: of AdamW.
+        side: pixels of a cut-out object.
+    """
+
+    updates: int = 0
+    batch: int = 16
+    learning_rate: float = 2e-3
+    side: int = 48
 
 
 @dataclass(frozen=True)
@@ -50,6 +68,7 @@ class TrainConfig:
         initial_weights: a checkpoint to start from; empty for none.
         initial_format: ``ours``, ``official`` (the network's own official layout),
             ``torchvision`` (a ResNet) or ``microsoft`` (a Swin transformer).
+        objects: a first training of the backbone where there are no such weights.
     """
 
     optimizer: Literal["sgd", "adamw"] = "sgd"
@@ -67,6 +86,7 @@ class TrainConfig:
     warmup_start: float = 1 / 3
     initial_weights: str = ""
     initial_format: Literal["ours", "official", "torchvision", "microsoft"] = "ours"
+    objects: ObjectConfig = field(default_factory=ObjectConfig)
 
     builders: ClassVar[dict[str, Callable[[], TrainConfig]]] = {}
 

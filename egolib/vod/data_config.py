@@ -104,6 +104,7 @@ class DataConfig:
     Args:
         train_vid, train_det, evaluation: CocoVID files; ``train_det`` empty leaves the
             still images out (they keep the detector from overfitting to few videos).
+        train_on: ``both`` files, or the frames of ``videos``, or ``stills`` alone.
         images_vid, images_det: folders that file names are below.
         lists: folder of the list files; empty searches ``Lists``, then ``ImageSets``.
         annotations_vid, annotations_det: XML folders that the converters read.
@@ -121,6 +122,7 @@ class DataConfig:
     train_vid: str = "ILSVRC/annotations/imagenet_vid_train.json"
     train_det: str = "ILSVRC/annotations/imagenet_det_30plus1cls.json"
     evaluation: str = "ILSVRC/annotations/imagenet_vid_val.json"
+    train_on: Literal["both", "videos", "stills"] = "both"
     images_vid: str = "ILSVRC/Data/VID"
     images_det: str = "ILSVRC/Data/DET"
     lists: str = ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import nn
 
 from egolib import distributed
 from egolib.config import to_tree
@@ -21,6 +22,7 @@ from egolib.vod.data.dataset import PreparedClip, TrainingClips
 from egolib.vod.model_config import ModelConfig
 from egolib.vod.models.build import build_model
 from egolib.vod.models.frames import Clip
+from egolib.vod.objects import learn_objects
 from egolib.vod.prepare import find_below, training_sources
 from egolib.vod.train import (
     TrainingLoss,
@@ -64,6 +66,8 @@ def build_job(step: Step[Config]) -> Job:
     config, data = step.config, training_data(step)
     model = build_model(config.model)
     start = initial_weights(step)
+    if start is None and config.train.objects.updates:
+        learn_first(step, model)
     if start is not None:
         path, form = start
         report = load_initial_weights(model, config.model, path, form)
@@ -80,6 +84,20 @@ def build_job(step: Step[Config]) -> Job:
             "config": {"model": to_tree(config.model), "data": to_tree(config.data)},
         },
     )
+
+
+def learn_first(step: Step[Config], model: nn.Module) -> None:
+    """Lets the backbone learn the training objects, in place of published weights."""
+    config = step.config
+    losses = learn_objects(
+        model.get_submodule("detector.backbone"),  # type: ignore[arg-type]
+        training_sources(step),
+        config.model.classes,
+        config.train.objects,
+        config.data.pipeline,
+        np.random.default_rng([config.seed, 1]),
+    )
+    print(f"the backbone learned objects: loss {losses[0]:.2f} to {np.mean(losses[-20:]):.2f}")
 
 
 def initial_weights(step: Step[Config]) -> tuple[Path, str] | None:

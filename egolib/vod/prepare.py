@@ -104,10 +104,11 @@ def training_sources(step: Step[Config]) -> list[Source]:
     """What a step trains on: videos, then still images."""
     data = step.config.data
     images = {"train_vid": data.images_vid, "train_det": data.images_det}
+    wanted = {"both": tuple(images), "videos": ("train_vid",), "stills": ("train_det",)}
     return [
         make_source(annotation_file(step, part), step.data_root / images[part], data, train=True)
         for part in parts_of(data)
-        if part != "evaluation"
+        if part in wanted[data.train_on]
     ]
 
 

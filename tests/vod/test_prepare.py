@@ -80,12 +80,16 @@ def test_nothing_to_convert_from(tmp_path):
 
 
 def test_still_images_may_be_left_out(root, tmp_path):
-    made = step("1_data", root, tmp_path, {"data": {"train_det": ""}})
-    assert list(prepare.convert(made, workers=1)) == ["train_vid", "evaluation"]
-    assert (
-        len(prepare.training_sources(step("2_train", root, tmp_path, {"data": {"train_det": ""}})))
-        == 1
-    )
+    changes = {"data": {"train_det": ""}}
+    files = prepare.convert(step("1_data", root, tmp_path, changes), workers=1)
+    assert list(files) == ["train_vid", "evaluation"]
+    assert len(prepare.training_sources(step("2_train", root, tmp_path, changes))) == 1
+
+
+@pytest.mark.parametrize(("part", "images"), [("both", 9), ("videos", 7), ("stills", 2)])
+def test_what_is_trained_on(root, tmp_path, part, images):
+    made = step("2_train", root, tmp_path, {"data": {"train_on": part}})
+    assert sum(len(source.rows) for source in prepare.training_sources(made)) == images
 
 
 def test_tables(root, tmp_path):

@@ -1,0 +1,76 @@
+"""The backbone's first training on cut-out objects."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from egolib.errors import EgolibError
+from egolib.vod import job, objects, prepare
+from egolib.vod.config import ObjectConfig
+from egolib.vod.models.build import build_model
+from tests.vod.project import changed, make_root, step
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return make_root(tmp_path_factory.mktemp("root"))
+
+
+@pytest.fixture
+def made(root, tmp_path):
+    return changed(step("2_train", root, root.parent), out=tmp_path)
+
+
+def test_objects_are_cut_out_whole_and_in_proportion():
+    image = np.zeros((60, 80, 3), np.uint8)
+    image[20:30, 10:50] = 200
+    square = objects._square(image, np.array([10, 20, 50, 30]), 48)
+    bright = square[..., 0] > 100
+    assert square.shape == (48, 48, 3)
+    assert np.ptp(np.flatnonzero(bright.any(axis=0))) == pytest.approx(40, abs=2)
+    assert np.ptp(np.flatnonzero(bright.any(axis=1))) == pytest.approx(10, abs=2)
+
+
+def test_objects_at_the_border_repeat_it():
+    image = np.full((20, 20, 3), 77, np.uint8)
+    assert (objects._square(image, np.array([15, 15, 25, 25]), 16) == 77).all()
+
+
+def test_every_training_object_counts(made):
+    inputs, labels = objects.cut_out(prepare.training_sources(made), 32, made.config.data.pipeline)
+    assert inputs.shape == (7 * 2 + 2, 3, 32, 32) and inputs.dtype == np.float32
+    assert sorted(set(labels.tolist())) == [0, 1]
+    with pytest.raises(EgolibError, match="no object"):
+        objects.cut_out([], 32, made.config.data.pipeline)
+
+
+def test_the_backbone_learns(made):
+    torch.manual_seed(0)
+    model = build_model(made.config.model)
+    backbone = model.detector.backbone
+    before = {k: v.clone() for k, v in backbone.state_dict().items()}
+    losses = objects.learn_objects(
+        backbone,
+        prepare.training_sources(made),
+        2,
+        ObjectConfig(updates=30, batch=8, side=32),
+        made.config.data.pipeline,
+        np.random.default_rng(0),
+    )
+    assert np.mean(losses[-5:]) < 0.5 * losses[0]
+    assert any(not torch.equal(before[k], v) for k, v in backbone.state_dict().items())
+
+
+def test_only_a_fresh_start_learns_objects_first(root, tmp_path, capsys):
+    changes = {"train": {"objects": {"updates": 2, "side": 32}}}
+    made = changed(step("2_train", root, root.parent, changes), out=tmp_path / "first")
+    first = job.train(made)
+    assert "learned objects" in capsys.readouterr().out
+    again = job.train(changed(made, out=tmp_path / "again"))
+    assert first.weights.read_bytes() == again.weights.read_bytes()
+    capsys.readouterr()
+    inputs = {**made.inputs, "initial": tmp_path / "first"}
+    job.build_job(changed(made, inputs=inputs))
+    assert "learned objects" not in capsys.readouterr().out
