@@ -23,7 +23,7 @@ CHANCE = {"egomcq": 20.0, "reversal": 50.0}
 
 def narrations(clips: EgoClip, most: int = 14) -> Drawing:
     """Lengths of the clips, narrations a minute, and the commonest first words."""
-    words = Counter(" ".join(str(t).split()[1:3]) for t in clips.texts).most_common(most)
+    words = Counter(" ".join(str(t).split()[2:3]) for t in clips.texts).most_common(most)
     minutes = Counter(zip(clips.video_uids.tolist(), (clips.narration_time // 60).tolist()))
     with look():
         figure = Drawing(2.4)
