@@ -28,7 +28,7 @@ from egolib.vq2d.kys import train as kys
 from egolib.vq2d.kys.network import KysNetwork
 from egolib.vq2d.prepare import images_folder, read_list
 from egolib.vq2d.siamese.model import SiameseRcnn
-from egolib.vq2d.warm_start import standardise
+from egolib.vq2d.warm_start import fit_comparison
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,8 +75,8 @@ def detector_job(step: Step[Config]) -> Job:
     if config.train.initial_weights:
         report = pieces.load_initial(model, step.data_root / config.train.initial_weights)
         print(f"initial weights: {report.loaded} entries loaded, {len(report.missing)} fresh")
-    if config.train.comparison_start == "standardised":
-        standardise(model, data, config.seed)
+    if config.train.comparison_start == "fitted":
+        fit_comparison(model, data, config.seed)
     return Job(
         model=model,
         loss=_detector_loss(pieces.TrainingLoss(config.train)),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-Kind = Literal["bce", "kl_div", "metric"]
+Kind = Literal["bce", "kl_div", "metric", "joint"]
 HardNegatives = Literal["official", "hardest"]
 
 
@@ -31,16 +31,18 @@ def comparison_loss(
         logits: (N,) for each reference.
         classes: (N,) int64.
         kind: ``bce``: mean over all regions of all references; ``kl_div`` and ``metric``
-            are summed over references.
+            are summed over references; ``joint`` is ours (``joint_loss``) and mines the
+            negatives of its first part only.
         hard_negatives: where a reference has more negatives, only so many are kept; 0 is off.
         choice: see ``mine``.
         margin: of the metric loss.
     """
-    pairs = list(zip(logits, classes, strict=True))
+    pairs = every = list(zip(logits, classes, strict=True))
     if hard_negatives:
         pairs = [mine(x, y, hard_negatives, choice) for x, y in pairs]
-    if kind == "bce":
-        return binary_loss(torch.cat([x for x, _ in pairs]), torch.cat([y for _, y in pairs]))
+    if kind in ("bce", "joint"):
+        binary = binary_loss(torch.cat([x for x, _ in pairs]), torch.cat([y for _, y in pairs]))
+        return binary if kind == "bce" else binary + choice_loss(every)
     single = {"kl_div": divergence_loss, "metric": lambda x, y: margin_loss(x, y, margin)}[kind]
     return torch.stack([single(x, y) for x, y in pairs]).sum()
 
@@ -75,6 +77,22 @@ def divergence_loss(logits: Tensor, classes: Tensor) -> Tensor:
     target = 1.0 - classes.to(logits.dtype)
     target = target / (target.sum() + 1e-10)
     return (torch.xlogy(target, target) - target * logits.log_softmax(0)).mean()
+
+
+def choice_loss(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """Cross-entropy of choosing the object among all regions, mean over the references.
+
+    Ours, for trainings from scratch: where nearly every region is background, a binary
+    loss alone first learns to answer "no", and hardly leaves that again. References whose
+    object is in no region count in the binary part only.
+
+    Args:
+        pairs: logits (N,) and classes (N,) of each reference.
+    """
+    losses = [
+        torch.logsumexp(x, 0) - torch.logsumexp(x[y == 0], 0) for x, y in pairs if (y == 0).any()
+    ]
+    return torch.stack(losses).mean() if losses else torch.cat([x for x, _ in pairs]).sum() * 0.0
 
 
 def margin_loss(similarity: Tensor, classes: Tensor, margin: float = 0.25) -> Tensor:

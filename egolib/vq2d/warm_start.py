@@ -1,15 +1,18 @@
 """Where the comparison of a detector without initial weights starts (a recipe of ours).
 
-Legend: B samples, R regions of all samples, C channels, E width of the vectors.
+Legend: N pairs of a region with its object and a picture of that object, R regions, C channels,
+E width of the vectors.
 
-A bilinear form of two small random vectors has hardly any gradient: published trainings
-start from a trained trunk and last hundreds of thousands of updates, reduced ones last
-hundreds. So the projector's linear layers are scaled and shifted until their outputs on a
-batch have mean 0 and variance 1, and the form starts as a scaled identity: equal vectors
-get a high logit, unrelated ones about the bias.
+A bilinear form of two random vectors has hardly any gradient: published trainings start from
+a trained trunk and last hundreds of thousands of updates, reduced ones last hundreds. So the
+last linear layer starts as a linear discriminant analysis of what the random trunk gives:
+directions in which the two views of an object agree and different objects differ. The form
+starts as a scaled identity over them.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -21,17 +24,18 @@ from egolib.vq2d.data.dataset import Batch, TrainingSet
 from egolib.vq2d.siamese.heads import SiameseHead
 from egolib.vq2d.siamese.model import SiameseRcnn
 
-SAMPLES = 24
-BOXES = 8
-EQUAL_LOGIT, BIAS = 4.0, -2.0
+SAMPLES, BATCH = 640, 16
+SHARE = 0.25  # of the vector's entries that the discriminant directions take
+SHRINKAGE = 0.05
+EQUAL_LOGIT, BIAS = 5.0, -2.0
 
 
-def standardise(model: SiameseRcnn, data: TrainingSet, seed: int) -> None:
+def fit_comparison(model: SiameseRcnn, data: TrainingSet, seed: int) -> None:
     """Changes the head's linear layers and bilinear form in place.
 
     Args:
-        data: whose samples the statistics are taken from.
-        seed: of the choice of samples, views and boxes.
+        data: whose samples are compared with their references.
+        seed: of the choice of samples and views.
 
     Raises:
         EgolibError: another head than a Siamese one with one projector and a bilinear form.
@@ -39,19 +43,38 @@ def standardise(model: SiameseRcnn, data: TrainingSet, seed: int) -> None:
     head = model.head
     if not isinstance(head, SiameseHead) or head.cfg.compare != "bilinear" or not head.cfg.shared:
         raise EgolibError(
-            "only a shared projector with a bilinear form can start standardised",
+            "only a shared projector with a bilinear form can start fitted",
             remedy="set train.comparison_start: official",
         )
-    rng = np.random.default_rng(seed)
-    chosen = rng.integers(0, len(data), SAMPLES)
-    batch = data.collate([data.sample(int(index), rng) for index in chosen])
     projector = head.projectors.region
     with torch.no_grad():
-        x = projector.blocks(_pooled(model, batch, rng)).mean(dim=(2, 3))  # (R, C)
-        x = functional.relu(_standardised(projector.linear1, x))
-        x = _standardised(projector.linear2, x)  # (R, E)
-        head.bilinear.weight.copy_(torch.eye(x.shape[1])[None] * EQUAL_LOGIT / x.shape[1])
+        pairs = [
+            projector.blocks(_pooled(model, batch)).mean(dim=(2, 3))
+            for batch in _batches(data, seed)
+        ]
+        halves = [pair.chunk(2) for pair in pairs]
+        both = torch.cat([half[0] for half in halves] + [half[1] for half in halves])  # (2N, C)
+        hidden = functional.relu(_standardised(projector.linear1, both))
+        agreement = _discriminate(projector.linear2, *hidden.chunk(2))
+        head.bilinear.weight.copy_(torch.diag(agreement * EQUAL_LOGIT / agreement.sum())[None])
         head.bilinear.bias.fill_(BIAS)
+
+
+def _batches(data: TrainingSet, seed: int) -> Iterator[Batch]:
+    """Samples whose frame shows the object, in random order."""
+    rng = np.random.default_rng(seed)
+    shown = [i for i, sample in enumerate(data.samples) if sample.frame.box_xyxy is not None]
+    chosen = rng.choice(shown, min(SAMPLES, len(shown)), replace=False)
+    for start in range(0, len(chosen), BATCH):
+        yield data.collate([data.sample(int(i), rng) for i in chosen[start : start + BATCH]])
+
+
+def _pooled(model: SiameseRcnn, batch: Batch) -> Tensor:
+    """(2n, C, S, S): the object's region in each frame, then the references."""
+    images = model.batch(batch.frames)
+    regions = model.pooled(model.maps(images.images), [boxes[:1] for boxes in batch.boxes])
+    references = model.maps(model.batch(list(batch.references)).images)[model.cfg.level]
+    return torch.cat([regions, model.pool_reference(references)])
 
 
 def _standardised(layer: nn.Linear, inputs: Tensor) -> Tensor:
@@ -63,21 +86,27 @@ def _standardised(layer: nn.Linear, inputs: Tensor) -> Tensor:
     return layer(inputs)
 
 
-def _pooled(model: SiameseRcnn, batch: Batch, rng: np.random.Generator) -> Tensor:
-    """(R, C, S, S) of true boxes, random boxes and references."""
-    images = model.batch(batch.frames)
-    boxes = [
-        torch.cat([own, _random_boxes(size, rng)])
-        for own, size in zip(batch.boxes, images.sizes, strict=True)
-    ]
-    regions = model.pooled(model.maps(images.images), boxes)
-    references = model.maps(model.batch(list(batch.references)).images)[model.cfg.level]
-    return torch.cat([regions, model.pool_reference(references)])
+def _discriminate(layer: nn.Linear, x: Tensor, y: Tensor) -> Tensor:
+    """Sets the layer to discriminant directions of pairs (N, E); returns how far views agree.
 
+    The first directions get variance 1 over all vectors; the others stay random and small.
 
-def _random_boxes(size: tuple[int, int], rng: np.random.Generator) -> Tensor:
-    """(BOXES, 4) in a frame of this (height, width), of a tenth to a half of its sides."""
-    sides = np.array([size[1], size[0]])
-    extent = rng.uniform(0.1, 0.5, (BOXES, 2)) * sides
-    corner = rng.uniform(0, 1, (BOXES, 2)) * (sides - extent)
-    return torch.tensor(np.concatenate([corner, corner + extent], axis=1), dtype=torch.float32)
+    Returns:
+        (E,) the correlation of both views along each direction, small for the others.
+    """
+    both = torch.cat([x, y]).double()
+    mean, count = both.mean(0), both.shape[1]
+    total = torch.cov(both.T) + 1e-6 * torch.eye(count, dtype=both.dtype)
+    within = torch.cov((x - y).double().T) / 2
+    within = (1 - SHRINKAGE) * within + SHRINKAGE * within.trace() / count * torch.eye(count)
+    whitening = torch.linalg.inv(torch.linalg.cholesky(within))
+    values, vectors = torch.linalg.eigh(whitening @ total @ whitening.T)
+    number = max(int(SHARE * count), 1)
+    values, vectors = values.flip(0)[:number], vectors.flip(1)[:, :number]
+    directions = (vectors.T @ whitening) / values.sqrt()[:, None]  # (number, E)
+    layer.weight.mul_(0.1)
+    layer.weight[:number] = directions.float()
+    layer.bias.copy_(-(layer.weight.double() @ mean).float())
+    agreement = torch.full((count,), 0.02)
+    agreement[:number] = (1 - 1 / values).clamp(min=0.02).float()
+    return agreement

@@ -67,3 +67,16 @@ def test_regions_of_other_images_are_background() -> None:
     first, second = cross_batch([torch.tensor([0, 1]), torch.tensor([1, 0, 0])])
     assert first.tolist() == [0, 1, 1, 1, 1]
     assert second.tolist() == [1, 1, 1, 0, 0]
+
+
+def test_the_joint_loss_adds_a_choice() -> None:
+    """Regions of references without their object count in the binary part only."""
+    logits = [torch.tensor([2.0, 0.0, -1.0]), torch.tensor([1.0, 0.0])]
+    classes = [torch.tensor([0, 1, 1]), torch.tensor([1, 1])]
+    chosen = torch.logsumexp(logits[0], 0) - 2.0
+    joint = comparison_loss(logits, classes, "joint")
+    assert torch.isclose(joint, comparison_loss(logits, classes, "bce") + chosen)
+    nothing = [torch.tensor([1, 1, 1]), torch.tensor([1, 1])]
+    assert torch.isclose(
+        comparison_loss(logits, nothing, "joint"), comparison_loss(logits, nothing, "bce")
+    )

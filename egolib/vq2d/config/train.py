@@ -52,12 +52,12 @@ class TrainConfig:
         cross_batch_negatives: compare every reference with the regions of all images.
         hard_negatives: negatives kept per reference; 0 keeps all.
         hard_negative_choice: ``official`` (a quirk, see ``losses.mine``) or ``hardest``.
-        loss: ``bce``, ``kl_div`` or ``metric``.
+        loss: ``bce``, ``kl_div`` or ``metric``; ``joint`` is ours, for trainings from scratch.
         margin: of the metric loss.
         frame_weight: of the loss of the frame logit.
         initial_weights: a checkpoint to start from (COCO Mask R-CNN R50-FPN 3x) below the data
             root, or empty.
-        comparison_start: ``official`` random values, or ``standardised`` ones for trainings
+        comparison_start: ``official`` random values, or one fitted to samples, for trainings
             without initial weights (see ``warm_start``).
         validation_limit: samples that an evaluation in training looks at, evenly spread; 0
             for all.
@@ -81,11 +81,11 @@ class TrainConfig:
     cross_batch_negatives: bool = True
     hard_negatives: int = 64
     hard_negative_choice: Literal["official", "hardest"] = "official"
-    loss: Literal["bce", "kl_div", "metric"] = "bce"
+    loss: Literal["bce", "kl_div", "metric", "joint"] = "bce"
     margin: float = 0.25
     frame_weight: float = 0.1
     initial_weights: str = ""
-    comparison_start: Literal["official", "standardised"] = "official"
+    comparison_start: Literal["official", "fitted"] = "official"
     validation_limit: int = 0
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
