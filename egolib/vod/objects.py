@@ -85,12 +85,14 @@ def learn_objects(
     pipeline: PipelineConfig,
     rng: np.random.Generator,
 ) -> list[float]:
-    """Trains a backbone in place; returns the loss of every update.
+    """Trains a backbone in place, frozen parts too; returns the loss of every update.
 
     AdamW with a short warm-up, then a rate that falls linearly to nothing. Half of the
     objects are mirrored.
     """
     inputs, labels = cut_out(sources, config.side, pipeline)
+    frozen = [p for p in backbone.parameters() if not p.requires_grad]
+    backbone.requires_grad_(True)
     namer = Namer(backbone, classes).train()
     optimizer = torch.optim.AdamW(namer.parameters(), config.learning_rate)
     losses = []
@@ -107,4 +109,6 @@ def learn_objects(
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
+    for parameter in frozen:
+        parameter.requires_grad_(False)
     return losses
