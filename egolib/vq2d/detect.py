@@ -159,8 +159,8 @@ def _detect_group(
     batch_size: int,
 ) -> dict[str, Detections]:
     """Queries whose annotations refer to one frame size."""
-    side = detector.cfg.reference_side
-    crops = [reference_crop(reader[q.crop.frame], q.crop.xyxy, size, side) for q in queries]
+    side, margin = detector.cfg.reference_side, detector.cfg.reference_margin
+    crops = [reference_crop(reader[q.crop.frame], q.crop.xyxy, size, side, margin) for q in queries]
     references = torch.cat([detector.encode([crop]) for crop in crops])
     collectors = [_Collector() for _ in queries]
     last = max(query.query_frame for query in queries)

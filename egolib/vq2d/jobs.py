@@ -20,7 +20,7 @@ from egolib.engine.settings import FitSettings
 from egolib.errors import EgolibError
 from egolib.step import Step
 from egolib.vq2d import train as pieces
-from egolib.vq2d.config import Config, KysTrainConfig
+from egolib.vq2d.config import Config, DetectorConfig, KysTrainConfig
 from egolib.vq2d.data.dataset import TrainingSet, stored_sizes
 from egolib.vq2d.data.samples import VARIANTS, Sample, build_samples
 from egolib.vq2d.infer import KYS_NAME, MODEL_NAME, read_detector
@@ -63,9 +63,12 @@ def detector_samples(step: Step[Config], split: str = "train") -> list[Sample]:
 def training_set(step: Step[Config]) -> TrainingSet:
     """What the detector is trained on, with its random views."""
     config = step.config
-    side, augment = config.model.reference_side, config.train.augment
-    samples = detector_samples(step)
-    return TrainingSet(samples, images_folder(step), augment, reference_side=side)
+    samples, augment = detector_samples(step), config.train.augment
+    return TrainingSet(samples, images_folder(step), augment, reference=_reference(config.model))
+
+
+def _reference(model: DetectorConfig) -> tuple[int, int]:
+    return model.reference_side, model.reference_margin
 
 
 def detector_job(step: Step[Config]) -> Job:
@@ -105,8 +108,7 @@ def _evaluation(step: Step[Config]) -> Evaluate:
     config = step.config
     sides = (config.model.shortest_side, config.model.longest_side)
     samples = detector_samples(step, "val")
-    side = config.model.reference_side
-    data = TrainingSet(samples, images_folder(step), None, sides, side)
+    data = TrainingSet(samples, images_folder(step), None, sides, _reference(config.model))
     limit = config.train.validation_limit or None
 
     def evaluation(model: nn.Module) -> dict[str, float]:

@@ -24,7 +24,7 @@ def data(tmp_path: Path) -> TrainingSet:
         save_image(tmp_path / f"{i}.png", frame)
         boxed = BoxedImage(f"{i}.png", made.SIZE, False, (10 + i, 12, 26 + i, 24))
         samples.append(Sample(str(i), boxed, boxed, {}))
-    return TrainingSet(samples, tmp_path, None, (48, 96), 32)
+    return TrainingSet(samples, tmp_path, None, (48, 96), (32, 2))
 
 
 def test_equal_vectors_start_above_others(data: TrainingSet) -> None:

@@ -66,7 +66,8 @@ class DetectorConfig:
         shortest_side, longest_side: of frames that enter the network, in pixels.
         intermediate_height: frames are first scaled to this height (official step 1);
             0 leaves that out.
-        reference_side: side of the reference crop.
+        reference_side, reference_margin: side of the reference crop, and pixels of the annotated
+            frame around the object in it (16 in frames a thousand pixels wide).
         box_rounding: ``official`` truncates detected boxes to integers, ``exact`` keeps them.
     """
 
@@ -103,6 +104,7 @@ class DetectorConfig:
     longest_side: int = 1333
     intermediate_height: int = 700
     reference_side: int = 256
+    reference_margin: int = 16
     box_rounding: Literal["official", "exact"] = "official"
 
     builders: ClassVar[dict[str, Callable[[], DetectorConfig]]] = {}
@@ -147,6 +149,7 @@ def small() -> DetectorConfig:
         longest_side=256,
         intermediate_height=0,
         reference_side=64,
+        reference_margin=2,
     )
 
 

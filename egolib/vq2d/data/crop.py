@@ -49,7 +49,11 @@ def crop_window(
 
 
 def reference_crop(
-    frame: np.ndarray, box_xyxy: Sequence[float], size: tuple[int, int], side: int = SIDE
+    frame: np.ndarray,
+    box_xyxy: Sequence[float],
+    size: tuple[int, int],
+    side: int = SIDE,
+    margin: int = MARGIN,
 ) -> Tensor:
     """The reference of a query, (3, S, S) uint8: resized frame, window, truncation.
 
@@ -58,7 +62,8 @@ def reference_crop(
         box_xyxy: corners in pixels of the annotated frame.
         size: width and height of the annotated frame.
     """
-    return crop_window(resize_to(frame, size), box_xyxy, side=side).to(torch.uint8)
+    image = resize_to(frame, size)
+    return crop_window(image, box_xyxy, margin=margin, side=side).to(torch.uint8)
 
 
 def _square_padding(window: Tensor) -> tuple[int, int, int, int]:

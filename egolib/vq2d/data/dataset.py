@@ -60,7 +60,7 @@ class TrainingSet:
         images: the folder that their names refer to.
         cfg: augmentation; None resizes to the test size and changes nothing else.
         test_sides: shortest and longest side without augmentation.
-        reference_side: of the pictures of the object.
+        reference: side of the pictures of the object, and the margin around it in pixels.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class TrainingSet:
         images: str | Path,
         cfg: AugmentConfig | None,
         test_sides: tuple[int, int] = (800, 1333),
-        reference_side: int = 256,
+        reference: tuple[int, int] = (256, 16),
     ):
         if not samples:
             raise EgolibError(
@@ -78,7 +78,7 @@ class TrainingSet:
                 remedy="store the images first (1_data), and check the suffix of their names",
             )
         self.samples, self.images, self.cfg = list(samples), Path(images), cfg
-        self.test_sides, self.reference_side = test_sides, reference_side
+        self.test_sides, self.reference = test_sides, reference
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -92,8 +92,9 @@ class TrainingSet:
         else:
             frame = frame_view(frame, cfg, rng)
             reference = reference_view(reference, cfg, rng) if cfg.reference_views else reference
-        box = reference.boxes_xyxy[0]
-        crop = crop_window(reference.image, box, side=self.reference_side).to(torch.uint8)
+        side, margin = self.reference
+        crop = crop_window(reference.image, reference.boxes_xyxy[0], margin=margin, side=side)
+        crop = crop.to(torch.uint8)
         image = np.ascontiguousarray(frame.image.transpose(2, 0, 1))
         if cfg is not None and cfg.masked_share > 0:
             image = masked(image, cfg.masked_share, rng)
