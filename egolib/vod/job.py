@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,11 +88,13 @@ def build_job(step: Step[Config]) -> Job:
 
 
 def learn_first(step: Step[Config], model: nn.Module) -> None:
-    """Lets the backbone learn the training objects, in place of published weights."""
+    """Lets the backbone learn the objects of all training images, whatever the detector is
+    trained on, in place of published weights."""
     config = step.config
+    everything = replace(config, data=replace(config.data, train_on="both"))
     losses = learn_objects(
         model.get_submodule("detector.backbone"),  # type: ignore[arg-type]
-        training_sources(step),
+        training_sources(replace(step, config=everything)),
         config.model.classes,
         config.train.objects,
         config.data.pipeline,

@@ -30,27 +30,31 @@ MARGIN = 0.1  # of the larger side, on every side of the object
 CELLS = 4  # a side of the pooled map that is classified
 
 
-def cut_out(
-    sources: Sequence[Source], side: int, config: PipelineConfig
-) -> tuple[np.ndarray, np.ndarray]:
-    """Every training object as a square network input (N, 3, S, S) float32, and labels (N,).
+def cut_out(sources: Sequence[Source], side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Every training object as a square image (N, S, S, 3) uint8 BGR, and labels (N,).
 
     Squares keep the ratio of the sides; what lies beyond the image is its repeated border.
 
     Raises:
         EgolibError: there is no object.
     """
-    inputs, labels = [], []
+    squares, labels = [], []
     for source in sources:
         for row in track(source.rows.tolist(), "cutting out objects", unit="image"):
             image = read_image(source.images / source.index.path(row))
             for box, label in zip(*true_objects(source, row)):
-                sample = make_sample(_square(image, box, side))
-                inputs.append(finish(sample, config).pixels[:, :side, :side])
+                squares.append(_square(image, box, side))
                 labels.append(label)
-    if not inputs:
+    if not squares:
         raise EgolibError("there is no object to learn from", remedy="see data.train_on")
-    return np.stack(inputs), np.array(labels)
+    return np.stack(squares), np.array(labels)
+
+
+def as_input(squares: np.ndarray, config: PipelineConfig) -> Tensor:
+    """Squares (B, S, S, 3) as network inputs (B, 3, S, S), without padding."""
+    side = squares.shape[1]
+    inputs = [finish(make_sample(square), config).pixels[:, :side, :side] for square in squares]
+    return torch.from_numpy(np.stack(inputs))
 
 
 def _square(image: np.ndarray, box: np.ndarray, side: int) -> np.ndarray:
@@ -90,7 +94,7 @@ def learn_objects(
     AdamW with a short warm-up, then a rate that falls linearly to nothing. Half of the
     objects are mirrored.
     """
-    inputs, labels = cut_out(sources, config.side, pipeline)
+    squares, labels = cut_out(sources, config.side)
     frozen = [p for p in backbone.parameters() if not p.requires_grad]
     backbone.requires_grad_(True)
     namer = Namer(backbone, classes).train()
@@ -101,7 +105,7 @@ def learn_objects(
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * min(1.0, rising, 2 * falling)
         chosen = rng.integers(len(labels), size=config.batch)
-        images = torch.from_numpy(inputs[chosen])
+        images = as_input(squares[chosen], pipeline)
         mirrored = torch.from_numpy(rng.random(config.batch) < 0.5)[:, None, None, None]
         images = torch.where(mirrored, images.flip(3), images)
         loss = F.cross_entropy(namer(images), torch.from_numpy(labels[chosen]))

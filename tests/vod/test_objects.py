@@ -39,11 +39,13 @@ def test_objects_at_the_border_repeat_it():
 
 
 def test_every_training_object_counts(made):
-    inputs, labels = objects.cut_out(prepare.training_sources(made), 32, made.config.data.pipeline)
-    assert inputs.shape == (7 * 2 + 2, 3, 32, 32) and inputs.dtype == np.float32
+    squares, labels = objects.cut_out(prepare.training_sources(made), 32)
+    assert squares.shape == (7 * 2 + 2, 32, 32, 3) and squares.dtype == np.uint8
     assert sorted(set(labels.tolist())) == [0, 1]
+    inputs = objects.as_input(squares[:3], made.config.data.pipeline)
+    assert inputs.shape == (3, 3, 32, 32) and inputs.dtype == torch.float32
     with pytest.raises(EgolibError, match="no object"):
-        objects.cut_out([], 32, made.config.data.pipeline)
+        objects.cut_out([], 32)
 
 
 def test_the_backbone_learns(made):
