@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,13 +87,11 @@ def build_job(step: Step[Config]) -> Job:
 
 
 def learn_first(step: Step[Config], model: nn.Module) -> None:
-    """Lets the backbone learn the objects of all training images, whatever the detector is
-    trained on, in place of published weights."""
+    """Lets the backbone learn the training objects, in place of published weights."""
     config = step.config
-    everything = replace(config, data=replace(config.data, train_on="both"))
     losses = learn_objects(
         model.get_submodule("detector.backbone"),  # type: ignore[arg-type]
-        training_sources(replace(step, config=everything)),
+        training_sources(step),
         config.model.classes,
         config.train.objects,
         config.data.pipeline,
