@@ -120,3 +120,16 @@ def test_augmentation_repeats_with_its_seed():
 def test_no_objects():
     made = prepare_clip([make_sample(IMAGE)], SMALL_CROPS, np.random.RandomState(1))
     assert made[0].boxes.shape == (0, 4) and made[0].labels.shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("channels", "expected"),
+    [("rgb", [30, 20, 10]), ("bgr", [10, 20, 30]), ("grey", [22, 22, 22])],
+)
+def test_channels(channels, expected):
+    """Grey is 0.114 blue + 0.587 green + 0.299 red, three times."""
+    image = np.broadcast_to(np.array([10, 20, 30], np.uint8), (8, 8, 3))
+    config = PipelineConfig(
+        8, 8, channels=channels, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), divisor=1
+    )
+    assert prepare(image, config).pixels[:, 0, 0].tolist() == expected
