@@ -30,18 +30,12 @@ def build_book(name: str, runs_dir: Path) -> str:
     live = root / "book" / "live"
     for page in live_pages(root / "book" / "_toc.yml"):
         _publish(page, live, runs_dir / name)
-    command = [
-        sys.executable,
-        "-m",
-        "jupyter_book.cli.main",
-        "build",
-        ".",
-        "--toc",
-        "book/_toc.yml",
-    ]
-    command += ["--config", "_config.yml", "--path-output", "_out", "-W", "--keep-going"]
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "."]
+    command += ["--toc", "book/_toc.yml", "--config", "_config.yml", "--path-output", "_out"]
+    command += ["-W", "--keep-going"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    if done.returncode:
+    index = root / "_out" / "_build" / "html" / "index.html"
+    if done.returncode or not index.is_file():
         log = write_text(root / "_out" / "build.log", done.stdout + done.stderr)
         lines = [
             x for x in (done.stdout + done.stderr).splitlines() if "WARNING" in x or "ERROR" in x
@@ -49,7 +43,7 @@ def build_book(name: str, runs_dir: Path) -> str:
         raise EgolibError(
             "the book was not built: " + "; ".join(lines[:3] or ["see the log"]), file=log
         )
-    return str(root / "_out" / "_build" / "html" / "index.html")
+    return str(index)
 
 
 def pages(toc: Path) -> list[str]:
