@@ -59,7 +59,13 @@ def browser():
 def pages(html: Path) -> list[str]:
     built = [p for p in html.rglob("*.html") if not p.is_relative_to(html / "_static")]
     names = sorted(str(p.relative_to(html)) for p in built)
-    return [n for n in names if n not in ("genindex.html", "search.html")]
+    return [n for n in names if n not in ("index.html", "genindex.html", "search.html")]
+
+
+def test_the_index_leads_to_the_introduction(address, browser):
+    page = browser.new_page()
+    page.goto(address)
+    page.wait_for_url("**/book/intro.html")
 
 
 def test_every_page(html, address, browser):
