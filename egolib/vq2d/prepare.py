@@ -104,9 +104,12 @@ def check(step: Step[Config], annotations: Mapping[str, Annotations]) -> dict[st
     return {split: check_clips(annotations[split], clips_folder(step)) for split in wanted}
 
 
-def problems(done: Extraction, checked: Mapping[str, Skipped]) -> str:
+def problems(
+    annotations: Mapping[str, Annotations], done: Extraction, checked: Mapping[str, Skipped]
+) -> str:
     """Everything that was passed over, for people."""
-    lines = [f"extraction: {done.summary()}"]
+    lines = [f"queries of {split}: {own.skipped.summary()}" for split, own in annotations.items()]
+    lines += [f"extraction: {done.summary()}"]
     lines += [f"clips of {split}: {found.summary()}" for split, found in checked.items()]
     return "\n".join(lines)
 

@@ -60,10 +60,11 @@ def test_what_cannot_be_used_is_listed(root: Path, tmp_path: Path) -> None:
     own = step("1_data", broken, tmp_path / "runs")
     annotations = prepare.read_splits(own)
     done = prepare.cut(own, annotations)
-    text = prepare.problems(done, prepare.check(own, annotations))
-    assert missing in done.skipped.reasons
-    assert any(name in key for key in done.skipped.reasons if key != missing)
-    assert done.written and "skipped" in text
+    text = prepare.problems(annotations, done, prepare.check(own, annotations))
+    assert missing in done.skipped.reasons and done.written
+    (malformed,) = annotations["val"].skipped.reasons
+    assert malformed.endswith(name)
+    assert missing in text and malformed in text
 
 
 def test_a_folder_without_annotations(tmp_path: Path) -> None:
