@@ -13,7 +13,11 @@ without a file in the given folder yields no test.
 from __future__ import annotations
 
 import ast
+import ctypes
+import gc
 import importlib.util
+import sys
+from collections.abc import Iterator
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
@@ -23,6 +27,18 @@ import pytest
 
 HERE = Path(__file__).parent
 ALWAYS_KNOWN = ["README.md", "recipe.json", "*.py", "*.keys.json", "*.scales.json"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def give_memory_back() -> Iterator[None]:
+    """Published networks are large: those of one file of tests go before the next file begins."""
+    yield
+    for name in [n for n in sys.modules if n.startswith("tests.parity.") and "networks" in n]:
+        for value in list(vars(sys.modules[name]).values()):
+            getattr(value, "cache_clear", lambda: None)()
+    gc.collect()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
