@@ -1,6 +1,6 @@
 """The fixture ``slurm_node``: a Slurm cluster of this machine, or a skip with the reason.
 
-    from tests.slurm_node import slurm_node  # noqa: F401
+    (the fixture stands in tests/conftest.py)
 
 Tests that use it carry ``@pytest.mark.xdist_group("slurm")``: there is one cluster.
 """

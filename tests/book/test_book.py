@@ -11,14 +11,14 @@ from urllib.parse import urldefrag, urljoin
 
 import pytest
 
-from tests.tiny import egolib, tiny  # noqa: F401  (a fixture)
+from tests.tiny import egolib
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tiny")]
 PAGES_WITH_FIGURES = ("live",)
 
 
 @pytest.fixture(scope="module")
-def html(tiny) -> Path:  # noqa: F811
+def html(tiny) -> Path:
     """The HTML of the tiny run, built with warnings as errors."""
     root, ran = tiny
     assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from egolib.records import read_json
-from tests.tiny import CHECKOUT, egolib, tiny  # noqa: F401  (a fixture)
+from tests.tiny import CHECKOUT, egolib
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tiny")]
 SHORT = ("-p", "epochs=2", "-p", "evaluate_every=0")
@@ -22,7 +22,7 @@ def metrics(root, name, step, point=""):
     ]
 
 
-def test_plain_papermill_gives_the_runners_metrics(tiny, tmp_path):  # noqa: F811
+def test_plain_papermill_gives_the_runners_metrics(tiny, tmp_path):
     root, _ = tiny
     parameters = tmp_path / "parameters.yaml"
     parameters.write_text(egolib(root, "params", "nlq/2_train", "--preset", "tiny").stdout)
@@ -36,7 +36,7 @@ def test_plain_papermill_gives_the_runners_metrics(tiny, tmp_path):  # noqa: F81
     assert found == metrics(root, "tiny", "2_train")
 
 
-def test_a_grid_is_one_table(tiny):  # noqa: F811
+def test_a_grid_is_one_table(tiny):
     root, _ = tiny
     done = egolib(
         root,
@@ -58,7 +58,7 @@ def test_a_grid_is_one_table(tiny):  # noqa: F811
     assert Path(kept).is_file()
 
 
-def test_a_changed_value_repeats_what_depends_on_it(tiny):  # noqa: F811
+def test_a_changed_value_repeats_what_depends_on_it(tiny):
     root, _ = tiny
     done = egolib(root, "run", "nlq", "--preset", "tiny", "-p", "epochs=1", "--dry-run")
     assert done.returncode == 0, done.stderr
@@ -71,7 +71,7 @@ def test_a_changed_value_repeats_what_depends_on_it(tiny):  # noqa: F811
     assert "because: nlq/finetune/2_train ran again" in done.stdout
 
 
-def test_an_unknown_parameter_has_a_nearest_name(tiny):  # noqa: F811
+def test_an_unknown_parameter_has_a_nearest_name(tiny):
     root, _ = tiny
     done = egolib(root, "run", "nlq", "--preset", "tiny", "-p", "fit.epoch=1", "--dry-run")
     assert done.returncode != 0

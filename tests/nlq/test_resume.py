@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from egolib.records import read_json, read_jsonl
-from tests.tiny import egolib, tiny  # noqa: F401  (a fixture)
+from tests.tiny import egolib
 
 UPDATES = ("-p", "epochs=24", "-p", "snapshot_updates=4", "-p", "evaluate_every=8")
 MOMENTS = (5, 47, 90)  # updates after which everything is killed
@@ -58,7 +58,7 @@ def without_times(folder: Path) -> list[dict]:
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("tiny")
-def test_killed_runs_end_the_same(tiny):  # noqa: F811
+def test_killed_runs_end_the_same(tiny):
     root, _ = tiny
     assert egolib(root, *arguments("whole")).returncode == 0
     for update in MOMENTS:

@@ -12,7 +12,7 @@ import pytest
 
 from egolib import config
 from egolib.records import read_json
-from tests.tiny import CHECKOUT, tiny  # noqa: F401  (a fixture)
+from tests.tiny import CHECKOUT
 
 NOTEBOOKS = sorted((CHECKOUT / "notebooks").rglob("*.ipynb"))
 STEPS = [n for n in NOTEBOOKS if n.parent.name in config.TASKS]
@@ -85,7 +85,7 @@ def test_public_names_only(path):
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("tiny")
-def test_all_run_on_tiny(tiny):  # noqa: F811
+def test_all_run_on_tiny(tiny):
     root, done = tiny
     assert done.returncode == 0, done.stdout + done.stderr
     executed = {p.name for p in (root / "runs" / "tiny").rglob("[0-9]*.ipynb")}
@@ -94,7 +94,7 @@ def test_all_run_on_tiny(tiny):  # noqa: F811
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("tiny")
-def test_light_notebooks_load_no_torch(tiny):  # noqa: F811
+def test_light_notebooks_load_no_torch(tiny):
     """``hardware`` names threads only where torch was loaded."""
     root, _ = tiny
     results = {p.parent.name: p for p in (root / "runs" / "tiny").rglob("result.json")}
@@ -105,7 +105,7 @@ def test_light_notebooks_load_no_torch(tiny):  # noqa: F811
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("tiny")
-def test_your_video_runs_on_its_defaults(tiny):  # noqa: F811
+def test_your_video_runs_on_its_defaults(tiny):
     """It takes the models that the tiny run has trained."""
     root, _ = tiny
     command = [sys.executable, "-m", "papermill", "notebooks/your_video.ipynb", "out.ipynb"]

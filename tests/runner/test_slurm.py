@@ -13,7 +13,6 @@ import pytest
 from egolib.runner.plan import Request, plan, plan_grid
 from egolib.runner.slurm import run_slurm
 from tests.runner.project import schema
-from tests.slurm_node import slurm_node  # noqa: F401
 from tests.tiny import copy_project, egolib
 
 pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.usefixtures("slurm_node")]
