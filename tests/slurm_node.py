@@ -1,8 +1,7 @@
 """The fixture ``slurm_node``: a Slurm cluster of this machine, or a skip with the reason.
 
-    (the fixture stands in tests/conftest.py)
-
-Tests that use it carry ``@pytest.mark.xdist_group("slurm")``: there is one cluster.
+It stands in ``tests/conftest.py`` for all files. Tests that use it carry
+``@pytest.mark.xdist_group("slurm")``: there is one cluster.
 """
 
 from __future__ import annotations
