@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -60,3 +61,27 @@ def interleaved(works: dict[str, Callable[[], object]], runs: int) -> dict[str, 
 def ratio(times: dict[str, list[float]], slow: str, fast: str) -> float:
     """Median of the slow side's times over the fast side's."""
     return statistics.median(s / f for s, f in zip(times[slow], times[fast], strict=True))
+
+
+def run_parts(parts: Mapping[str, Callable[[int], Sequence[Bar]]], about: str | None) -> int:
+    """The command line of a benchmark: prints the bars, and ends with 1 when one is missed.
+
+    Args:
+        parts: by name, what measures with so many interleaved runs of each side.
+        about: the text of ``--help``.
+    """
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=3, help="interleaved runs of each side")
+    parser.add_argument("--only", default=",".join(parts), help="names, comma-separated")
+    options = parser.parse_args()
+    chosen = options.only.split(",")
+    if unknown := sorted(set(chosen) - set(parts)):
+        parser.error(f"no part {', '.join(unknown)}; there are {', '.join(parts)}")
+    bars: list[Bar] = []
+    for name in chosen:
+        for bar in parts[name](options.runs):
+            print(bar.line(), flush=True)
+            bars.append(bar)
+    return 0 if all(bar.met for bar in bars) else 1

@@ -8,13 +8,11 @@ Ends with 1 when a bar is missed or outputs differ.
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("EGOLIB_PROGRESS", "off")
@@ -22,6 +20,7 @@ os.environ.setdefault("EGOLIB_PROGRESS", "off")
 import numpy as np
 import torch
 
+from benchmarks.bars import Bar, run_parts
 from egolib.features import Provenance
 from egolib.nlq.annotations import Query, to_official
 from egolib.nlq.config import DataConfig, InferConfig, groundnlq
@@ -38,32 +37,6 @@ QUERIES_PER_CLIP = 11
 CLIP_LENGTHS = (727, 898, 898, 898, 898, 1291)
 CANDIDATES = 4520
 QUERIES = 4552
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One measured number and what it has to reach."""
-
-    name: str
-    value: float
-    unit: str
-    limit: float
-    at_least: bool
-    equal: bool = True
-
-    @property
-    def met(self) -> bool:
-        reached = self.value >= self.limit if self.at_least else self.value <= self.limit
-        return reached and self.equal
-
-    def line(self) -> str:
-        relation = ">=" if self.at_least else "<="
-        verdict = "met" if self.met else "MISSED"
-        outputs = "" if self.equal else ", outputs DIFFER"
-        return (
-            f"{self.name:<48} {self.value:>9.3g} {self.unit:<3} "
-            f"{relation} {self.limit:<6g} {verdict}{outputs}"
-        )
 
 
 class Memory:
@@ -213,21 +186,6 @@ BENCHMARKS = {
 }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--runs", type=int, default=3, help="interleaved runs of each side")
-    parser.add_argument("--only", default=",".join(BENCHMARKS), help="names, comma-separated")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    bars = []
-    for name in arguments.only.split(","):
-        for bar in BENCHMARKS[name](arguments.runs):
-            print(bar.line(), flush=True)
-            bars.append(bar)
-    return 0 if all(bar.met for bar in bars) else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    torch.set_num_threads(1)
+    sys.exit(run_parts(BENCHMARKS, __doc__))

@@ -10,7 +10,6 @@ when a bar is missed or outputs differ.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
@@ -25,7 +24,7 @@ import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from benchmarks.bars import Bar, cpu_seconds, interleaved, ratio
+from benchmarks.bars import Bar, cpu_seconds, interleaved, ratio, run_parts
 from egolib.metrics.retrieval import retrieval_metrics
 from egolib.vlp.config import LossConfig, ModelConfig, egovlpv2
 from egolib.vlp.data.egoclip import SegmentIndex
@@ -328,21 +327,6 @@ BENCHMARKS: dict[str, Callable[[int], list[Bar]]] = {
 }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--runs", type=int, default=3, help="interleaved runs of each side")
-    parser.add_argument("--only", default=",".join(BENCHMARKS), help="names, comma-separated")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    bars = []
-    for name in arguments.only.split(","):
-        for bar in BENCHMARKS[name](arguments.runs):
-            print(bar.line(), flush=True)
-            bars.append(bar)
-    return 0 if all(bar.met for bar in bars) else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    torch.set_num_threads(1)
+    sys.exit(run_parts(BENCHMARKS, __doc__))

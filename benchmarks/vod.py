@@ -8,7 +8,6 @@ The slow side is our own code in the official order of work, on the same kernels
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import sys
@@ -23,7 +22,7 @@ os.environ.setdefault("EGOLIB_PROGRESS", "off")
 import numpy as np
 import torch
 
-from benchmarks.bars import Bar, cpu_seconds, interleaved, ratio
+from benchmarks.bars import Bar, cpu_seconds, interleaved, ratio, run_parts
 from benchmarks.vod_official import (
     OfficialSelsa,
     literal_vid,
@@ -252,20 +251,6 @@ PARTS: dict[str, Callable[[int], list[Bar]]] = {
 }
 
 
-def main() -> int:
-    """Runs the parts and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--only", default=",".join(PARTS))
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    bars = []
-    for name in options.only.split(","):
-        for bar in PARTS[name](options.runs):
-            print(bar.line(), flush=True)
-            bars.append(bar)
-    return 0 if all(bar.met for bar in bars) else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    torch.set_num_threads(1)
+    sys.exit(run_parts(PARTS, __doc__))

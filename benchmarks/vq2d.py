@@ -10,13 +10,12 @@ IoU net. Ends with 1 when a bar is missed or outputs differ.
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -27,6 +26,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.bars import Bar, run_parts
 from egolib.metrics.visual_query import AP_THRESHOLDS
 from egolib.nn.config import ProposalConfig
 from egolib.vq2d.config import DetectorConfig, KysConfig, TrackConfig
@@ -44,31 +44,6 @@ QUERIES_OF_A_CLIP = 5
 FRAMES_OF_A_CLIP = 6
 QUERIES = 4500
 TRACKED_FRAMES = 50
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One measured number and what it has to reach."""
-
-    name: str
-    value: float
-    unit: str
-    limit: float
-    at_least: bool
-    equal: bool
-
-    @property
-    def met(self) -> bool:
-        reached = self.value >= self.limit if self.at_least else self.value <= self.limit
-        return reached and self.equal
-
-    def line(self) -> str:
-        relation, verdict = ">=" if self.at_least else "<=", "met" if self.met else "MISSED"
-        outputs = "outputs equal" if self.equal else "outputs DIFFER"
-        return (
-            f"{self.name:<52} {self.value:>7.3g} {self.unit:<2} {relation} {self.limit:<4g} "
-            f"{verdict}, {outputs}"
-        )
 
 
 def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -309,18 +284,6 @@ PARTS: dict[str, Callable[[int], list[Bar]]] = {
 }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--only", default=",".join(PARTS))
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    bars: list[Bar] = []
-    for name in options.only.split(","):
-        bars += PARTS[name](options.runs)
-        print(bars[-1].line(), flush=True)
-    return 0 if all(bar.met for bar in bars) else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    torch.set_num_threads(1)
+    sys.exit(run_parts(PARTS, __doc__))

@@ -93,8 +93,8 @@ class _Run:
         self.running[self._spawn(node)] = (node, time.monotonic())
 
     def _spawn(self, node: Node) -> Process:
-        threads = max(1, (os.cpu_count() or 1) // self.jobs)
-        environment = {"OMP_NUM_THREADS": str(threads), **os.environ, "EGOLIB_HEADLESS": "1"}
+        # One thread, unless told otherwise: sums, and so numbers, do not depend on the machine.
+        environment = {"OMP_NUM_THREADS": "1", **os.environ, "EGOLIB_HEADLESS": "1"}
         (node.out / "error.txt").unlink(missing_ok=True)
         command = [sys.executable, "-m", "egolib.runner.execute", str(node.write())]
         with (node.out / "log.txt").open("ab") as log:

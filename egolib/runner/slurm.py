@@ -159,7 +159,7 @@ def _executor(node: Node, after: list[str], array: bool = False) -> Any:
     executor.update_parameters(
         job_name=node.key.replace("/", "-"),
         ntasks_per_node=1,
-        setup=["export EGOLIB_HEADLESS=1"],
+        setup=["export EGOLIB_HEADLESS=1 OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}"],
         stderr_to_stdout=True,
         additional_parameters=additional,
         **{"time": 60 * 24, **known},

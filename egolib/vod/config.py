@@ -39,12 +39,18 @@ class ObjectConfig:
         batch: objects of an update.
         learning_rate: of AdamW.
         side: pixels of a cut-out object.
+        turn, zoom, shift, light: limits of what is changed by chance: degrees, logarithm of
+            the factor, share of the side, share of contrast and of brightness.
     """
 
     updates: int = 0
     batch: int = 16
     learning_rate: float = 2e-3
     side: int = 48
+    turn: float = 15.0
+    zoom: float = 0.2
+    shift: float = 0.08
+    light: float = 0.25
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,25 @@ def as_input(squares: np.ndarray, config: PipelineConfig) -> Tensor:
     return torch.from_numpy(np.stack(inputs))
 
 
+def jitter(squares: np.ndarray, config: ObjectConfig, rng: np.random.Generator) -> np.ndarray:
+    """Squares (B, S, S, 3) uint8, each turned, zoomed, shifted, relit and by chance mirrored."""
+    side = squares.shape[1]
+    changed = np.empty_like(squares)
+    for square, out in zip(squares, changed):
+        angle, zoom = (
+            rng.uniform(-config.turn, config.turn),
+            np.exp(rng.uniform(-config.zoom, config.zoom)),
+        )
+        turn = cv2.getRotationMatrix2D((side / 2, side / 2), angle, zoom)
+        turn[:, 2] += rng.uniform(-config.shift, config.shift, 2) * side
+        moved = cv2.warpAffine(square, turn, (side, side), borderMode=cv2.BORDER_REPLICATE)
+        contrast, light = rng.uniform(-config.light, config.light, 2)
+        relit = (moved - 128.0) * (1 + contrast) + 128 * (1 + light)
+        mirrored = relit[:, ::-1] if rng.random() < 0.5 else relit
+        out[:] = np.clip(mirrored, 0, 255)
+    return changed
+
+
 def _square(image: np.ndarray, box: np.ndarray, side: int) -> np.ndarray:
     """The square around a box, (S, S, 3)."""
     x1, y1, x2, y2 = (float(v) for v in box)
@@ -91,8 +110,7 @@ def learn_objects(
 ) -> list[float]:
     """Trains a backbone in place, frozen parts too; returns the loss of every update.
 
-    AdamW with a short warm-up, then a rate that falls linearly to nothing. Half of the
-    objects are mirrored.
+    AdamW with a short warm-up, then a rate that falls linearly to nothing.
     """
     squares, labels = cut_out(sources, config.side)
     frozen = [p for p in backbone.parameters() if not p.requires_grad]
@@ -105,9 +123,7 @@ def learn_objects(
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * min(1.0, rising, 2 * falling)
         chosen = rng.integers(len(labels), size=config.batch)
-        images = as_input(squares[chosen], pipeline)
-        mirrored = torch.from_numpy(rng.random(config.batch) < 0.5)[:, None, None, None]
-        images = torch.where(mirrored, images.flip(3), images)
+        images = as_input(jitter(squares[chosen], config, rng), pipeline)
         loss = F.cross_entropy(namer(images), torch.from_numpy(labels[chosen]))
         optimizer.zero_grad()
         loss.backward()
