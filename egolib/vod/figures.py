@@ -167,5 +167,5 @@ def bars(table: pd.DataFrame) -> Drawing:
             axes.bar_label(drawn, fmt="%.0f", fontsize=6, padding=1)
         axes.set_xticks(place, groups)
         axes.set(ylabel="AP50, %", ylim=(0, 105))
-        axes.legend(fontsize=7, ncols=2, loc="lower right")
+        axes.legend(fontsize=7, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
     return figure

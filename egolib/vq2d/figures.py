@@ -224,5 +224,5 @@ def precision_bars(rows: Mapping[str, Mapping[str, float]], kind: str = "stAP@0.
         axes.plot(limits, place, "|", color=TRUE, markersize=12, label="p: perfect ranking")
         axes.set_yticks(place, list(rows))
         axes.set(xlabel=kind, xlim=(0, None))
-        axes.legend(fontsize=7, loc="lower right")
+        axes.legend(fontsize=7, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
     return figure
