@@ -33,6 +33,7 @@ from egolib.vod.data.dataset import RECENT_INPUTS, TestVideo, class_names, mega_
 from egolib.vod.data.pipeline import Prepared, prepare
 from egolib.vod.data.references import test_places
 from egolib.vod.data_config import BY_METHOD
+from egolib.vod.kept import KeptDetections, join
 from egolib.vod.models.build import build_empty
 from egolib.vod.models.frames import Frames
 from egolib.vod.submission import DetectionSet
@@ -176,12 +177,41 @@ class Detector:
 
     # ----------------------------------------------------------------- a data set
 
-    def predict(self, videos: Iterable[TestVideo]) -> DetectionSet:
-        """Detections of a data set, in its order of testing."""
+    def predict(
+        self, videos: Iterable[TestVideo], kept: KeptDetections | None = None
+    ) -> DetectionSet:
+        """Detections of a data set, in its order of testing.
+
+        Args:
+            kept: where finished videos are kept, and taken from when this is repeated.
+        """
+        parts: list[DetectionSet] = []
+        for chain in track(self._chains(videos), "detecting", unit="video"):
+            name, wanted = chain[0].name, [v.image_id(place) for v in chain for place in v.order]
+            part = kept.get(name, wanted) if kept else None
+            if part is None:
+                part = self._predict_chain(chain)
+                if kept:
+                    kept.put(name, part)
+            parts.append(part)
+        return join(parts, self.class_names)
+
+    def _chains(self, videos: Iterable[TestVideo]) -> list[list[TestVideo]]:
+        """Videos that must be seen one after the other: EOVOD's snippets of one source."""
+        shared = self.config.method == "eovod" and self.config.location.bank_reset == "official"
+        chains: list[list[TestVideo]] = []
+        for video in videos:
+            if shared and chains and video.number % 1000 != 0:
+                chains[-1].append(video)
+            else:
+                chains.append([video])
+        return chains
+
+    def _predict_chain(self, chain: Sequence[TestVideo]) -> DetectionSet:
         ids: list[int] = []
         rows: list[Found] = []
         previous: Any = None
-        for video in track(list(videos), "detecting", unit="video"):
+        for video in chain:
             for place, found, state in self._steps(video, previous):
                 ids.append(video.image_id(place))
                 rows.append(Found(*(x.cpu() for x in found)))

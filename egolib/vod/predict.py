@@ -7,13 +7,15 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from egolib.checkpoint import compare, find_state, read_foreign
+from egolib.checkpoint import compare, file_sha256, find_state, read_foreign
+from egolib.config import to_tree, tree_hash
 from egolib.errors import EgolibError
 from egolib.step import Step
 from egolib.vod import infer
 from egolib.vod.config import Config
 from egolib.vod.convert import layout
 from egolib.vod.data.dataset import Source, TestVideo, test_videos
+from egolib.vod.kept import KeptDetections
 from egolib.vod.models.build import build_empty
 from egolib.vod.prepare import evaluation_source
 from egolib.vod.submission import DetectionSet, write_coco, write_detections
@@ -35,6 +37,13 @@ def weights_file(step: Step[Config]) -> Path:
     if not file.is_file():
         raise EgolibError("the training wrote no weights", file=file, remedy="run 2_train again")
     return file
+
+
+def _identity(step: Step[Config]) -> str:
+    """A name for the weights and settings that decide what is detected."""
+    config = to_tree(step.config)
+    settings = {name: config[name] for name in ("seed", "data", "model", "infer")}
+    return tree_hash({"weights": file_sha256(weights_file(step)), **settings})[:12]
 
 
 def load_detector(step: Step[Config]) -> infer.Detector:
@@ -75,10 +84,15 @@ def videos(step: Step[Config], source: Source | None = None) -> list[TestVideo]:
 
 
 def predict(step: Step[Config]) -> DetectionSet:
-    """Detects in all test videos and writes the files that the configuration asks for."""
+    """Detects in all test videos and writes the files that the configuration asks for.
+
+    Finished videos are kept until all are, so that a stopped step goes on where it was.
+    """
     source = evaluation_source(step)
-    detections = load_detector(step).predict(videos(step, source))
+    kept = KeptDetections(step.out / "videos" / _identity(step))
+    detections = load_detector(step).predict(videos(step, source), kept)
     write_detections(step.out / DETECTIONS, detections)
+    kept.clear()
     if step.config.infer.pickle:
         write_detections(step.out / PICKLE, detections)
     if step.config.infer.format_only:

@@ -10,6 +10,7 @@ from egolib.errors import EgolibError
 from egolib.records import read_json
 from egolib.vod import job, predict
 from egolib.vod.convert import layout
+from egolib.vod.infer import Detector
 from egolib.vod.models.build import build_model
 from egolib.vod.submission import read_detections
 from tests.vod.project import SELSA, changed, make_root, step
@@ -37,6 +38,33 @@ def test_all_files_that_are_asked_for(root):
 def test_fewer_videos(root, tmp_path):
     made = step("3_infer", root, root.parent, {"infer": {"max_videos": 1}})
     assert len(predict.predict(changed(made, out=tmp_path)).image_id) == 5
+
+
+def test_a_stopped_step_goes_on_where_it_was(root, tmp_path, monkeypatch):
+    made = changed(step("3_infer", root, root.parent), out=tmp_path / "whole")
+    whole = predict.predict(made)
+    assert sorted(p.name for p in made.out.iterdir()) == [predict.DETECTIONS]
+    stopped, seen, compute = changed(made, out=tmp_path / "stopped"), [], Detector._predict_chain
+
+    def stops(self, chain):
+        if seen:
+            raise KeyboardInterrupt
+        seen.append(chain[0].name)
+        return compute(self, chain)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Detector, "_predict_chain", stops)
+        predict.predict(stopped)
+    assert len(list(stopped.out.rglob("*.npz"))) == 1
+    again = []
+    monkeypatch.setattr(
+        Detector, "_predict_chain", lambda s, c: again.append(c[0].name) or compute(s, c)
+    )
+    found = predict.predict(stopped)
+    assert len(again) == 1 and again != seen
+    np.testing.assert_array_equal(found.boxes.box, whole.boxes.box)
+    np.testing.assert_array_equal(found.boxes.frame, whole.boxes.frame)
+    np.testing.assert_array_equal(found.image_id, whole.image_id)
 
 
 def test_the_steps_settings_of_inference_hold(root):
