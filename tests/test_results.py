@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,18 @@ from egolib import results
 def git(folder: Path, *arguments: str) -> None:
     who = ("-c", "user.name=a", "-c", "user.email=a@b")
     subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def commit() -> str:
+    """Asked anew: a process asks once."""
+    results.commit.cache_clear()
+    return results.commit()
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    yield
+    results.commit.cache_clear()
 
 
 @pytest.fixture
@@ -28,20 +41,20 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_changed_checkout_is_marked(checkout: Path):
-    clean = results.commit()
+    clean = commit()
     assert len(clean) == 12 and int(clean, 16)
     (checkout / "egolib" / "new.py").write_text("more")
-    assert results.commit() == f"{clean}+"
+    assert commit() == f"{clean}+"
 
 
 def test_evidence_that_a_run_wrote_is_no_change(checkout: Path):
-    clean = results.commit()
+    clean = commit()
     (checkout / "book" / "evidence").mkdir(parents=True)
     (checkout / "book" / "evidence" / "nlq.json").write_text("{}")
-    assert results.commit() == clean
+    assert commit() == clean
 
 
 def test_outside_git_nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.setattr(results, "__file__", str(tmp_path / "results.py"))
-    assert results.commit() == "unknown"
+    assert commit() == "unknown"
