@@ -48,6 +48,10 @@ class ModelConfig:
             and the time embedding too, for trainings from random weights.
         initial_std: spread of the random linear and embedding weights. The published 0.02
             suits a width of 768; narrow networks hardly pass anything on with it.
+        position_std: spread of the video side's position embeddings of patches, and with
+            ``time_init: random`` of its time embedding; 0 takes ``initial_std``. With as
+            little as that an untrained network's output is the same for frames in any
+            order, and order is learned late or not at all.
         gradient_checkpointing: recompute activations of blocks, layers and projectors.
     """
 
@@ -71,6 +75,7 @@ class ModelConfig:
     projection_width: int = 4096
     time_init: Literal["official", "zero_output", "random"] = "official"
     initial_std: float = 0.02
+    position_std: float = 0.0
     gradient_checkpointing: bool = False
 
     builders: ClassVar[dict[str, Callable[[], ModelConfig]]] = {}
@@ -118,7 +123,9 @@ class DataConfig:
         segment_sec: length of the stretches that scene-aware negatives come from.
         scene_negatives: draw a further clip of the same stretch for every clip.
         scene_partner: ``official`` may draw the clip itself, ``other`` never does
-            where there is another one.
+            where there is another one; ``reversed`` takes the clip itself with its frames
+            in reverse order and the opposite verb in its text, where its action has an
+            opposite (``data.reversal``), and another clip where it has none.
         text_length: tokens of a training text, padding included.
         relevancy_threshold: EPIC-KITCHENS captions above it may stand for a clip.
         crop_scale: share of the picture that random crops keep at least, at most.
@@ -135,7 +142,7 @@ class DataConfig:
     unreadable: Literal["official", "skip", "error"] = "official"
     segment_sec: float = 60.0
     scene_negatives: bool = True
-    scene_partner: Literal["official", "other"] = "official"
+    scene_partner: Literal["official", "other", "reversed"] = "official"
     text_length: int = 15
     relevancy_threshold: float = 0.1
     crop_scale: tuple[float, float] = (0.5, 1.0)
@@ -153,6 +160,11 @@ class LossConfig:
         egonce_noun, egonce_verb: clips that share nouns, verbs (both: the product)
             count as positives of each other; neither: the plain contrastive loss.
         matching_weight: weight of the matching loss in the total.
+        fused_every: masked words and matching, which take most of the time, see every
+            n-th pair of a batch only; 1 (official) sees all.
+        order_weight: weight of the order loss (0: official, none): which of two opposite
+            texts belongs to a clip, and which to the same clip backwards. It needs the
+            pairs that ``data.scene_partner: reversed`` makes.
         masking_probability: share of the tokens that are to be predicted.
         itm_negatives: ``official`` draws replacement videos by the similarities of
             the *video* to the texts and replacement texts by those of the text to
@@ -176,6 +188,8 @@ class LossConfig:
     egonce_noun: bool = True
     egonce_verb: bool = True
     matching_weight: float = 2.0
+    fused_every: int = 1
+    order_weight: float = 0.0
     masking_probability: float = 0.15
     itm_negatives: Literal["official", "straight"] = "official"
     margin: float = 0.2

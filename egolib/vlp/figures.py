@@ -83,7 +83,7 @@ def training(records: Sequence[Mapping[str, Any]], schedule: Callable[[int], flo
         schedule: the factor by update.
     """
     own = [r for r in records if r["kind"] == "train"]
-    names = [n for n in ("egonce", "mlm", "itm") if own and n in own[0]] or ["loss"]
+    names = [n for n in ("egonce", "mlm", "itm", "order") if own and n in own[0]] or ["loss"]
     with look():
         figure = Drawing(2.5)
         losses, rate = figure.subplots(1, 2, width_ratios=(3, 1))

@@ -98,11 +98,11 @@ class SegmentIndex:
     def partner(self, row: int, rng: np.random.Generator, partner: str = "official") -> int:
         """A random clip of the same stretch.
 
-        Official behaviour: it may be the clip itself. ``other`` takes another one
-        where there is one.
+        Official behaviour: it may be the clip itself. Every other value takes another
+        one where there is one.
         """
         rows = self.rows(row)
-        if partner == "other" and len(rows) > 1:
+        if partner != "official" and len(rows) > 1:
             rows = rows[rows != row]
         return int(rng.choice(rows))
 

@@ -5,7 +5,9 @@ Legend: B pairs of a batch, F frames, L tokens, S side of the input.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ from egolib.tokens import Tokenizer, encode
 from egolib.vlp.config import DataConfig, LossConfig, ModelConfig
 from egolib.vlp.data.clips import UnreadableClip, View, load_clip
 from egolib.vlp.data.egoclip import EgoClip, SegmentIndex
+from egolib.vlp.data.reversal import OPPOSITE_VERB, opposite_texts
 from egolib.vlp.data.sampling import drawer
 from egolib.vlp.data.videos import EgoClipVideos
 from egolib.vlp.losses.masked_language import corrupt
@@ -36,6 +39,7 @@ class Pair:
     nouns: np.ndarray
     verbs: np.ndarray
     trouble: str | None
+    backwards: bool = False
 
 
 class PretrainingData:
@@ -81,10 +85,14 @@ class PretrainingData:
 
     def sample(self, index: int, rng: np.random.Generator) -> list[Pair]:
         """The clip and, with scene-aware negatives, a further clip of the same minute."""
+        wanted, kind = self.data.scene_negatives, self.data.scene_partner
+        if wanted and kind == "reversed" and index in self.opposites:
+            place, own = self._readable(index, rng)
+            return [own, self.backwards(place, own, rng)]
         places = [index]
-        if self.data.scene_negatives:
-            places.append(self.segments.partner(index, rng, self.data.scene_partner))
-        return [self._readable(place, rng) for place in places]
+        if wanted:
+            places.append(self.segments.partner(index, rng, kind))
+        return [self._readable(place, rng)[1] for place in places]
 
     def collate(self, items: list[list[Pair]]) -> PretrainingBatch:
         """All clips, then all further clips."""
@@ -94,7 +102,24 @@ class PretrainingData:
             name: torch.from_numpy(np.stack([getattr(p, name) for p in pairs])) for name in arrays
         }
         black = torch.tensor([pair.trouble is not None for pair in pairs])
-        return PretrainingBatch(video=torch.stack([p.video for p in pairs]), black=black, **stacked)
+        turned = [[row % len(items), row] for row, pair in enumerate(pairs) if pair.backwards]
+        return PretrainingBatch(
+            video=torch.stack([p.video for p in pairs]),
+            black=black,
+            opposites=torch.tensor(turned, dtype=torch.int64).reshape(-1, 2),
+            **stacked,
+        )
+
+    def backwards(self, index: int, pair: Pair, rng: np.random.Generator) -> Pair:
+        """The same view with its frames in reverse order, and what that shows.
+
+        An action without an opposite keeps its text.
+        """
+        row = int(self.rows[index])
+        text, verbs = self.opposites.get(index, (str(self.clips.texts[row]), self.clips.verbs(row)))
+        return replace(
+            pair, video=pair.video.flip(0), verbs=verbs, backwards=True, **self._words(text, rng)
+        )
 
     def pair(self, index: int, rng: np.random.Generator) -> Pair:
         """One clip with its narration.
@@ -116,24 +141,37 @@ class PretrainingData:
             unreadable=self.data.unreadable,
             record=f"clip {row}",
         )
-        ids, mask = encode(self.tokenizer, [clips.texts[row]], self.data.text_length, pad=True)
-        corrupted, labels = self._corrupt(ids[0], rng)
         return Pair(
-            clip.video,
-            ids[0],
-            mask[0],
-            corrupted,
-            labels,
-            clips.nouns(row),
-            clips.verbs(row),
-            clip.trouble,
+            video=clip.video,
+            nouns=clips.nouns(row),
+            verbs=clips.verbs(row),
+            trouble=clip.trouble,
+            **self._words(str(clips.texts[row]), rng),
         )
 
-    def _readable(self, index: int, rng: np.random.Generator) -> Pair:
-        """The pair, or with ``unreadable: skip`` the next one that can be read."""
+    @cached_property
+    def opposites(self) -> dict[int, tuple[str, np.ndarray]]:
+        """Text and verb vector of the opposite of each sample that has one."""
+        texts = {i: opposite_texts(str(self.clips.texts[row])) for i, row in enumerate(self.rows)}
+        verbs = {t[2]: self.clips.verbs(int(self.rows[i])) for i, t in texts.items() if t}
+        return {
+            i: (found[1], verbs[opposite])
+            for i, found in texts.items()
+            if found and (opposite := OPPOSITE_VERB[found[2]]) in verbs
+        }
+
+    def _words(self, text: str, rng: np.random.Generator) -> dict[str, Any]:
+        """A text's fields of a pair."""
+        ids, mask = encode(self.tokenizer, [text], self.data.text_length, pad=True)
+        corrupted, labels = self._corrupt(ids[0], rng)
+        return {"ids": ids[0], "mask": mask[0], "corrupted": corrupted, "labels": labels}
+
+    def _readable(self, index: int, rng: np.random.Generator) -> tuple[int, Pair]:
+        """The pair, or with ``unreadable: skip`` the next one that can be read; and which."""
         for step in range(TRIES):
             try:
-                return self.pair((index + step) % len(self), rng)
+                place = (index + step) % len(self)
+                return place, self.pair(place, rng)
             except UnreadableClip as error:
                 if self.data.unreadable == "error":
                     raise

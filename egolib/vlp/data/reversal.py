@@ -18,6 +18,8 @@ OPPOSITES = (
     (("opens",), ("closes", "shuts")),
     (("turns on", "switches on"), ("turns off", "switches off")),
 )
+#: The verb that undoes each of these verbs.
+OPPOSITE_VERB = {verb[0]: other[0] for pair in OPPOSITES for verb, other in (pair, pair[::-1])}
 WEARER = "#C C "
 _ENDS = re.compile(r" (?:from|in|into|on|onto|out|of|off|at|to|with|under|over|and) .*")
 

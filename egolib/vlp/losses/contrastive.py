@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from egolib.vlp.losses.similarity import cosine_similarity
 
@@ -49,6 +50,28 @@ def norm_softmax(similarity: Tensor, temperature: float = 0.05) -> Tensor:
     """The symmetric contrastive loss with the pairs alone as positives (N, N)."""
     pairs = torch.eye(len(similarity), dtype=torch.bool, device=similarity.device)
     return egonce(similarity, pairs, temperature)
+
+
+def order_loss(similarity: Tensor, opposites: Tensor, temperature: float = 0.05) -> Tensor:
+    """Which of two opposite texts belongs to a clip, and which to the clip backwards.
+
+    Not official. Both clips hold the same frames, so that nothing but their order can
+    tell them apart: what else there is to see cancels out of the gradient. Reversed
+    clips as negatives are known from Bagad et al., Test of Time (arXiv 2301.02074).
+
+    Args:
+        similarity: (N, N) float.
+        opposites: (R, 2) int64, rows of a clip and of the same clip backwards.
+        temperature: divides the similarities.
+
+    Returns:
+        The mean over R; 0 without any.
+    """
+    a, b = opposites.unbind(1)
+    right = similarity[a, a] + similarity[b, b]
+    wrong = similarity[a, b] + similarity[b, a]
+    losses = F.softplus((wrong - right) / (2 * temperature))
+    return losses.sum() / max(len(losses), 1)
 
 
 def _negative_log_share(logits: Tensor, positives: Tensor) -> Tensor:

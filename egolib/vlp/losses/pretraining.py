@@ -6,14 +6,14 @@ L tokens, N = W B pairs of all W processes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from egolib.distributed import Backward, gather_rows, is_parallel, rank
 from egolib.vlp.config import LossConfig
-from egolib.vlp.losses.contrastive import egonce, positive_pairs
+from egolib.vlp.losses.contrastive import egonce, order_loss, positive_pairs
 from egolib.vlp.losses.masked_language import masked_language
 from egolib.vlp.losses.matching import MatchingPlan, matching, plan_matching
 from egolib.vlp.losses.similarity import cosine_similarity
@@ -30,6 +30,8 @@ class PretrainingBatch:
         corrupted, labels: (B, L) int64, see ``losses.masked_language.corrupt``.
         nouns, verbs: (B, classes) float, multi-hot.
         black: (B,) bool, clips that could not be read.
+        opposites: (R, 2) int64, rows of a clip and of the same clip backwards with the
+            opposite text.
     """
 
     video: Tensor
@@ -40,10 +42,16 @@ class PretrainingBatch:
     nouns: Tensor
     verbs: Tensor
     black: Tensor
+    opposites: Tensor = field(default_factory=lambda: torch.zeros(0, 2, dtype=torch.int64))
 
     def to(self, device: torch.device | str) -> PretrainingBatch:
         """The batch on another device."""
         return PretrainingBatch(**{k: v.to(device) for k, v in vars(self).items()})
+
+    def every(self, step: int) -> PretrainingBatch:
+        """Every ``step``-th pair, without what relates pairs."""
+        rows = {k: v[::step] for k, v in vars(self).items() if k != "opposites"}
+        return PretrainingBatch(**rows)
 
     def pin_memory(self) -> PretrainingBatch:
         """The batch in page-locked memory."""
@@ -74,14 +82,20 @@ class PretrainingLoss:
         similarity, positives = self.similarity(model, batch)
         if "egonce" in objectives:
             losses["egonce"] = egonce(similarity, positives, self.config.temperature)
-        fusion = _FusedPasses(model, batch, self.config.share_prefix)
+        part = batch.every(self.config.fused_every)
+        fusion = _FusedPasses(model, part, self.config.share_prefix)
         if "mlm" in objectives:
             text = fusion.masked_language()
-            losses["mlm"] = masked_language(model, text, batch.labels, self.backward)
+            losses["mlm"] = masked_language(model, text, part.labels, self.backward)
         if "itm" in objectives:
-            plan = self.plan(similarity.detach().float(), positives, len(batch.ids))
+            kept = torch.arange(len(similarity)) % len(batch.ids) % self.config.fused_every == 0
+            among = similarity.detach().float()[kept][:, kept]
+            plan = self.plan(among, positives[kept][:, kept], len(part.ids))
             losses["itm"] = matching(fusion.matching(plan), plan.labels, self.backward)
-        weights = {"itm": self.config.matching_weight}
+        if self.config.order_weight:
+            own = batch.opposites + (rank() * len(batch.ids) if is_parallel() else 0)
+            losses["order"] = order_loss(similarity, own, self.config.temperature)
+        weights = {"itm": self.config.matching_weight, "order": self.config.order_weight}
         total = torch.stack([weights.get(k, 1.0) * v for k, v in losses.items()]).sum()
         return {"loss": total, **losses, "black": batch.black.float().mean()}
 

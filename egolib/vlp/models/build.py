@@ -111,8 +111,11 @@ def _initialise_video(video: VideoEncoder, generator: torch.Generator | None) ->
     nn.init.trunc_normal_(video.class_token, std=std, generator=generator)
     nn.init.trunc_normal_(video.positions, std=std, generator=generator)
     nn.init.zeros_(video.times)
+    wide = video.config.position_std
     if time_init == "random":
-        nn.init.trunc_normal_(video.times, std=std, generator=generator)
+        nn.init.normal_(video.times, std=wide or std, generator=generator)
+    if wide:
+        nn.init.normal_(video.positions[:, 1:], std=wide, generator=generator)
     _uniform(video.patches, generator)
     for block in video.blocks:
         assert isinstance(block, VideoBlock)

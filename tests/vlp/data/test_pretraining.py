@@ -111,3 +111,45 @@ def test_texts_and_labels(root: Path) -> None:
     chosen = pair.labels >= 0
     assert (pair.labels[chosen] == pair.ids[chosen]).all()
     assert (pair.corrupted[~chosen] == pair.ids[~chosen]).all()
+
+
+def opposed(root: Path, partner: str) -> PretrainingData:
+    """Takes, puts and two stirs, each with its own verb class."""
+    table = replace(
+        clips(["v"] * 4),
+        texts=np.array(
+            ["#C C takes the mug", "#C C puts a pan", "#C C stirs a pan", "#C C stirs a pan"],
+            object,
+        ),
+        verb_tags=np.array(["[0]", "[1]", "[8]", "[8]"], object),
+    )
+    config = replace(DATA, scene_partner=partner, segment_sec=60.0)  # type: ignore[arg-type]
+    videos = EgoClipVideos(root, config)
+    return PretrainingData(table, videos, tokenizer(), CONFIG, config, LossConfig())
+
+
+def test_a_reversed_partner_shows_and_tells_the_opposite(root: Path) -> None:
+    source = opposed(root, "reversed")
+    own, partner = source.sample(0, np.random.default_rng(0))
+    assert own.verbs.argmax() == 0 and partner.verbs.argmax() == 1
+    assert own.nouns.tolist() == partner.nouns.tolist()
+    told = partner.ids[: partner.mask.sum()].tolist()[1:-1]  # without start and end
+    assert told == source.tokenizer.ids("#C C puts the mug")
+    assert source.sample(1, np.random.default_rng(0))[1].verbs.argmax() == 0
+
+
+def test_a_reversed_partners_frames_run_backwards(root: Path) -> None:
+    source = opposed(root, "reversed")
+    forward, backward = (pair.video for pair in source.sample(0, np.random.default_rng(3)))
+    assert torch.equal(forward.flip(0), backward) and not torch.equal(forward, backward)
+    items = [source.sample(i, np.random.default_rng(i)) for i in (2, 1, 0)]
+    assert source.collate(items).opposites.tolist() == [[1, 4], [2, 5]]
+
+
+def test_actions_without_an_opposite_have_another_clip_as_partner(root: Path) -> None:
+    source = opposed(root, "reversed")
+    assert sorted(source.opposites) == [0, 1]
+    for seed in range(10):
+        _, reversed_one = source.sample(2, np.random.default_rng(seed))
+        _, other = opposed(root, "other").sample(2, np.random.default_rng(seed))
+        assert torch.equal(reversed_one.video, other.video)

@@ -3,8 +3,23 @@ from __future__ import annotations
 import pytest
 import torch
 
-from egolib.vlp.losses.contrastive import egonce, norm_softmax, positive_pairs
+from egolib.vlp.losses.contrastive import egonce, norm_softmax, order_loss, positive_pairs
 from egolib.vlp.losses.similarity import cosine_similarity
+
+
+@pytest.mark.parametrize(
+    "similarity, opposites, expected",
+    [
+        ([[0.4, 0.4], [0.4, 0.4]], [], 0.0),
+        ([[0.4, 0.4], [0.4, 0.4]], [[0, 1]], 0.6931),  # cannot tell
+        ([[1.0, -1.0], [-1.0, 1.0]], [[0, 1]], 0.0),
+        ([[0.1, 0.2], [0.0, 0.2]], [[0, 1]], 0.3133),  # ln(1 + exp(-0.1 / 0.1))
+        ([[-1.0, 1.0], [1.0, -1.0]], [[0, 1]], 40.0),
+    ],
+)
+def test_order(similarity: list, opposites: list, expected: float) -> None:
+    rows = torch.tensor(opposites, dtype=torch.int64).reshape(-1, 2)
+    assert order_loss(torch.tensor(similarity), rows).item() == pytest.approx(expected, abs=1e-4)
 
 
 def test_cosines_of_zero_rows_are_zero() -> None:

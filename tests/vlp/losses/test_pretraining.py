@@ -38,6 +38,32 @@ def test_objectives_alone(name: str) -> None:
     assert found.keys() == {"loss", name, "black"}
 
 
+def test_the_order_of_frames_is_an_objective_by_option() -> None:
+    plain, _ = losses(LossConfig())
+    assert "order" not in plain
+    clips = replace(batch(4), opposites=torch.tensor([[0, 2], [1, 3]]))
+    config = LossConfig(objectives=("egonce",), order_weight=3.0)
+    found = PretrainingLoss(config)(small_model(), clips)
+    torch.testing.assert_close(found["loss"], found["egonce"] + 3 * found["order"])
+    none = PretrainingLoss(config)(small_model(), batch(4))
+    assert none["order"].item() == 0
+
+
+def test_the_fused_passes_may_see_a_part_of_the_pairs() -> None:
+    """What they compute is what a batch of these pairs alone gives."""
+    clips = batch(6)
+    found = PretrainingLoss(LossConfig(fused_every=2), torch.Generator().manual_seed(0))(
+        small_model(), clips
+    )
+    alone = PretrainingLoss(LossConfig(), torch.Generator().manual_seed(0))(
+        small_model(), clips.every(2)
+    )
+    whole = PretrainingLoss(LossConfig(), torch.Generator().manual_seed(0))(small_model(), clips)
+    torch.testing.assert_close(found["egonce"], whole["egonce"])
+    for name in ("mlm", "itm"):
+        torch.testing.assert_close(found[name], alone[name])
+
+
 def test_tags_make_positives() -> None:
     with_tags, _ = losses(LossConfig(objectives=("egonce",)))
     plain = LossConfig(objectives=("egonce",), egonce_noun=False, egonce_verb=False)

@@ -9,7 +9,7 @@ import torch
 from egolib.errors import EgolibError
 from egolib.vlp import convert
 from egolib.vlp.models.build import build, build_empty
-from tests.vlp.small import CONFIG, small_model
+from tests.vlp.small import CONFIG, batch, small_model
 
 
 def test_initial_weights_are_those_of_the_paper() -> None:
@@ -27,6 +27,32 @@ def test_initial_weights_are_those_of_the_paper() -> None:
     bound = CONFIG.width**-0.5
     projector = state["video_projector.0.weight"].abs()
     assert 0.9 * bound < projector.max().item() <= bound
+
+
+def test_positions_may_start_wider() -> None:
+    wide = replace(CONFIG, time_init="random", position_std=0.5)
+    model, _ = build(wide, generator=torch.Generator().manual_seed(0))
+    for values, std in (
+        (model.video.times, 0.5),
+        (model.video.positions[:, 1:], 0.5),
+        (model.video.positions[:, :1], 0.02),
+        (model.video.blocks[0].mlp.expand.weight, 0.02),
+    ):
+        assert values.std().item() == pytest.approx(std, rel=0.25)
+
+
+def test_frames_in_another_order_look_different_from_the_start() -> None:
+    """What ``position_std`` is for: otherwise order is nearly invisible before training."""
+    video = batch(8).video
+
+    def effect(position_std: float) -> float:
+        reduced = replace(CONFIG, time_init="random", initial_std=0.1, position_std=position_std)
+        model, _ = build(reduced, generator=torch.Generator().manual_seed(0))
+        with torch.inference_mode():
+            ways = [model.eval().video_class(v) for v in (video, video.flip(1))]
+        return float((ways[0] - ways[1]).norm() / ways[0].std(0).norm())
+
+    assert effect(0.7) > 2 * effect(0.0)
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:
