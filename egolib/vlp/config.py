@@ -159,6 +159,7 @@ class LossConfig:
         temperature: divides similarities, in EgoNCE, NormSoftmax and negative mining.
         egonce_noun, egonce_verb: clips that share nouns, verbs (both: the product)
             count as positives of each other; neither: the plain contrastive loss.
+        language_weight: weight of the masked words in the total.
         matching_weight: weight of the matching loss in the total.
         fused_every: masked words and matching, which take most of the time, see every
             n-th pair of a batch only; 1 (official) sees all.
@@ -187,6 +188,7 @@ class LossConfig:
     temperature: float = 0.05
     egonce_noun: bool = True
     egonce_verb: bool = True
+    language_weight: float = 1.0
     matching_weight: float = 2.0
     fused_every: int = 1
     order_weight: float = 0.0

@@ -95,7 +95,11 @@ class PretrainingLoss:
         if self.config.order_weight:
             own = batch.opposites + (rank() * len(batch.ids) if is_parallel() else 0)
             losses["order"] = order_loss(similarity, own, self.config.temperature)
-        weights = {"itm": self.config.matching_weight, "order": self.config.order_weight}
+        weights = {
+            "mlm": self.config.language_weight,
+            "itm": self.config.matching_weight,
+            "order": self.config.order_weight,
+        }
         total = torch.stack([weights.get(k, 1.0) * v for k, v in losses.items()]).sum()
         return {"loss": total, **losses, "black": batch.black.float().mean()}
 

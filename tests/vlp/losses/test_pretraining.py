@@ -30,6 +30,9 @@ def test_the_total_is_weighted() -> None:
     found, _ = losses(LossConfig())
     expected = found["egonce"] + found["mlm"] + 2 * found["itm"]
     torch.testing.assert_close(found["loss"], expected)
+    found, _ = losses(LossConfig(language_weight=0.5, matching_weight=3.0))
+    expected = found["egonce"] + 0.5 * found["mlm"] + 3 * found["itm"]
+    torch.testing.assert_close(found["loss"], expected)
 
 
 @pytest.mark.parametrize("name", ["egonce", "mlm", "itm"])
