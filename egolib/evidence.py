@@ -80,6 +80,11 @@ class Claims:
         own = self.cells[cell].seeds
         return seed in (self.seeds if own is None else own)
 
+    def is_single(self, pair: Claim | Pair) -> bool:
+        """Whether a comparison is meant for one seed: one of its cells has no other."""
+        named = [self.cells[c] for c in (pair.better, pair.worse) if c in self.cells]
+        return any(cell.seeds is not None and len(cell.seeds) == 1 for cell in named)
+
 
 def read_claims(task: str) -> Claims:
     """The claims of a task.
@@ -121,12 +126,18 @@ def cell_hash(nodes: Sequence[Node]) -> str:
     return configs.tree_hash({node.key: node.parts["parameters"] for node in nodes})
 
 
-def judge(claim: Claim, pair: Claim | Pair, cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def judge(
+    claim: Claim, pair: Claim | Pair, cells: Sequence[Mapping[str, Any]], once: bool = False
+) -> dict[str, Any]:
     """Differences paired by seed, their mean and standard error, and the verdict.
+
+    Args:
+        once: the cells are meant for one seed alone, which shows a direction and no more.
 
     The verdict is ``held`` when the mean difference exceeds twice its standard error
     (sd/sqrt(n)), or, for a claim of equality, when the mean lies within the stated
-    distance; else ``not held``; ``open`` while a cell is missing.
+    distance; else ``not held``; ``open`` while a cell is missing. One seed that was meant
+    to be alone gives ``above, one seed`` or ``below, one seed``.
     """
     better = _values(pair.better, claim.metric, cells)
     worse = _values(pair.worse, claim.metric, cells, like=better)
@@ -140,6 +151,9 @@ def judge(claim: Claim, pair: Claim | Pair, cells: Sequence[Mapping[str, Any]]) 
         "standard_error": None,
         "verdict": "open",
     }
+    if once and len(differences) == 1:
+        side = "above" if differences[0] > 0 else "below"
+        return found | {"mean": differences[0], "verdict": f"{side}, one seed"}
     if len(differences) < 2:
         return found
     mean = statistics.mean(differences)
@@ -155,7 +169,8 @@ def judge_all(claims: Claims, cells: Sequence[Mapping[str, Any]]) -> list[dict[s
     for claim in claims.claims:
         tried = [{"why": p.why, **judge(claim, p, cells)} for p in claim.tried]
         about = {"name": claim.name, "metric": claim.metric, "expected": claim.expected}
-        found.append({**about, **judge(claim, claim, cells), "tried": tried})
+        own = judge(claim, claim, cells, once=claims.is_single(claim))
+        found.append({**about, **own, "tried": tried})
     return found
 
 

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-VERDICT_COLORS = {"held": "#0072B2", "not held": "#D55E00", "open": "#999999"}
+VERDICT_COLORS = {
+    "held": "#0072B2",
+    "not held": "#D55E00",
+    "above, one seed": "#999999",
+    "below, one seed": "#999999",
+    "open": "#999999",
+}
 
 
 def results_table(runs: str | Path) -> pd.DataFrame:
@@ -78,7 +84,8 @@ def claims_table() -> pd.DataFrame:
         for claim in evidence.read_evidence(task)["claims"]:
             tried = "; ".join(f"{t['why']}: {t['verdict']}" for t in claim["tried"])
             mean, error = claim["mean"], claim["standard_error"]
-            difference = "" if mean is None else f"{mean:+.4f} ± {error:.4f}"
+            spread = "" if error is None else f" ± {error:.4f}"
+            difference = "" if mean is None else f"{mean:+.4f}{spread}"
             kind = "expected" if claim["expected"] else "reported"
             row = [task, claim["name"], kind, claim["metric"], difference, claim["verdict"], tried]
             rows.append(row)
@@ -94,7 +101,7 @@ def claims_figure() -> Figure:
     figure, axes = plt.subplots(figsize=(8, 0.6 + 0.42 * max(len(claims), 1)))
     for row, claim in enumerate(reversed(claims)):
         color = VERDICT_COLORS[claim["verdict"]]
-        spread = 2 * claim["standard_error"]
+        spread = 2 * (claim["standard_error"] or 0)
         axes.errorbar(claim["mean"], row, xerr=spread, fmt="o", color=color, capsize=3)
         axes.plot(claim["differences"], [row] * len(claim["differences"]), "|", color=color)
     axes.axvline(0, color="black", linewidth=0.8)

@@ -59,6 +59,17 @@ def test_cells_of_fewer_seeds():
     assert [claims.has("b", seed) for seed in (0, 1)] == [False, True]
 
 
+def test_one_seed_shows_a_direction_where_it_is_meant_to_be_alone():
+    cells_of = {"a": evidence.Cell("x", seeds=(0,)), "b": evidence.Cell("y")}
+    claims = evidence.Claims(cells=cells_of, claims=(Claim("x", "r1", "a", "b"),))
+    for better, verdict in ((0.5, "above, one seed"), (0.2, "below, one seed")):
+        found = evidence.judge_all(claims, cells(a=[better], b=[0.3, 0.4, 0.5]))[0]
+        assert found["verdict"] == verdict and found["standard_error"] is None
+        assert found["mean"] == pytest.approx(better - 0.3)
+    both = evidence.Claims(cells={"a": cells_of["b"], "b": cells_of["b"]}, claims=claims.claims)
+    assert evidence.judge_all(both, cells(a=[0.5], b=[0.3]))[0]["verdict"] == "open"
+
+
 TASKS_WITH_CLAIMS = [
     t for t in config.TASKS if (config.project_root() / "params" / t / "claims.yaml").is_file()
 ]
