@@ -7,6 +7,9 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,14 @@ class Bar:
 
 def cpu_seconds(work: Callable[[], object]) -> float:
     """CPU seconds of this process that some work takes."""
+    return timed(work)[0]
+
+
+def timed(work: Callable[[], Result]) -> tuple[float, Result]:
+    """CPU seconds of this process that some work takes, and its result."""
     begin = time.process_time()
-    work()
-    return time.process_time() - begin
+    result = work()
+    return time.process_time() - begin, result
 
 
 def interleaved(works: dict[str, Callable[[], object]], runs: int) -> dict[str, list[float]]:

@@ -9,10 +9,8 @@ Ends with 1 when a bar is missed or outputs differ.
 from __future__ import annotations
 
 import os
-import statistics
 import sys
-import time
-from collections.abc import Callable
+from functools import partial
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("EGOLIB_PROGRESS", "off")
@@ -20,7 +18,7 @@ os.environ.setdefault("EGOLIB_PROGRESS", "off")
 import numpy as np
 import torch
 
-from benchmarks.bars import Bar, run_parts
+from benchmarks.bars import Bar, cpu_seconds, interleaved, ratio, run_parts
 from egolib.features import Provenance
 from egolib.nlq.annotations import Query, to_official
 from egolib.nlq.config import DataConfig, InferConfig, groundnlq
@@ -58,12 +56,6 @@ class Memory:
         return uid in self.arrays
 
 
-def seconds(work: Callable[[], object]) -> float:
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin
-
-
 def questions() -> NlqData:
     """Random features of the validation clips' lengths, 11 questions each."""
     rng, model = np.random.default_rng(0), groundnlq()
@@ -91,22 +83,20 @@ def inference(runs: int) -> list[Bar]:
             if name.endswith("gain"):
                 parameter.fill_(1.0)
     paths = {path: Grounder(network, infer=InferConfig(path=path)) for path in ("official", "fast")}
-    answers, times = {}, {path: [] for path in paths}
-    for _ in range(runs):
-        for path, grounder in paths.items():
+    answers = {}
 
-            def work(path: str = path, grounder: Grounder = grounder) -> None:
-                answers[path] = grounder.answers(data)
+    def work(path: str) -> None:
+        answers[path] = paths[path].answers(data)
 
-            times[path].append(seconds(work))
+    times = interleaved({path: partial(work, path) for path in paths}, runs)
     equal = all(
         a.segments_sec.shape == b.segments_sec.shape
         and np.allclose(a.segments_sec, b.segments_sec, atol=1e-2)
         and np.allclose(a.scores, b.scores, atol=1e-4)
         for a, b in zip(answers["official"], answers["fast"])
     )
-    ratio = statistics.median(o / f for o, f in zip(times["official"], times["fast"]))
-    return [Bar("inference, fast against official order of work", ratio, "x", 2.5, True, equal)]
+    factor = ratio(times, "official", "fast")
+    return [Bar("inference, fast against official order of work", factor, "x", 2.5, True, equal)]
 
 
 def suppression(runs: int) -> list[Bar]:
@@ -123,11 +113,10 @@ def suppression(runs: int) -> list[Bar]:
         return soft_nms(segments, scores, sigma=0.75)
 
     equal = all(np.array_equal(a, b[:5]) for a, b in zip(stopped(), full()))
-    pairs = [(seconds(full), seconds(stopped)) for _ in range(max(5, runs))]
-    ratio = statistics.median(a / b for a, b in pairs)
-    best = min(b for _, b in pairs)
+    times = interleaved({"all": full, "five": stopped}, max(5, runs))
+    factor, best = ratio(times, "all", "five"), min(times["five"])
     return [
-        Bar("soft-NMS, 5 picks against all picks", ratio, "x", 50, True, equal),
+        Bar("soft-NMS, 5 picks against all picks", factor, "x", 50, True, equal),
         Bar("soft-NMS, 4,520 candidates, 5 picks", 1e3 * best, "ms", 1, False, equal),
     ]
 
@@ -153,7 +142,7 @@ def evaluator(runs: int) -> list[Bar]:
     truth = make_truth(to_official(queries, "val"))
     found = evaluate(results, truth)
     equal = _recall_by_loop(queries, results, found)
-    best = min(seconds(lambda: evaluate(results, truth)) for _ in range(max(5, runs)))
+    best = min(cpu_seconds(lambda: evaluate(results, truth)) for _ in range(max(5, runs)))
     return [Bar("evaluation of 4,552 questions", best, "s", 0.03, False, equal)]
 
 
@@ -174,7 +163,7 @@ def _recall_by_loop(queries: list[Query], results: list[dict], found: Evaluation
 
 def construction(runs: int) -> list[Bar]:
     """Building the published network."""
-    best = min(seconds(lambda: GroundNLQ(groundnlq())) for _ in range(max(5, runs)))
+    best = min(cpu_seconds(lambda: GroundNLQ(groundnlq())) for _ in range(max(5, runs)))
     return [Bar("construction of the published network", best, "s", 0.3, False)]
 
 

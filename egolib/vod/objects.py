@@ -62,10 +62,8 @@ def jitter(squares: np.ndarray, config: ObjectConfig, rng: np.random.Generator) 
     side = squares.shape[1]
     changed = np.empty_like(squares)
     for square, out in zip(squares, changed):
-        angle, zoom = (
-            rng.uniform(-config.turn, config.turn),
-            np.exp(rng.uniform(-config.zoom, config.zoom)),
-        )
+        angle = rng.uniform(-config.turn, config.turn)
+        zoom = np.exp(rng.uniform(-config.zoom, config.zoom))
         turn = cv2.getRotationMatrix2D((side / 2, side / 2), angle, zoom)
         turn[:, 2] += rng.uniform(-config.shift, config.shift, 2) * side
         moved = cv2.warpAffine(square, turn, (side, side), borderMode=cv2.BORDER_REPLICATE)
