@@ -154,8 +154,14 @@ def launch(
     return _elastic(target, arguments, processes, nodes, endpoint)[0]
 
 
-def join(folder: str | Path, *, timeout_sec: float = 3600.0, poll_sec: float = 2.0) -> None:
-    """On the further nodes of a job: waits for ``launch`` on the first one and takes part."""
+def join(
+    folder: str | Path, *, number: int = 1, timeout_sec: float = 3600.0, poll_sec: float = 2.0
+) -> None:
+    """On the further nodes of a job: waits for ``launch`` on the first one and takes part.
+
+    Args:
+        number: this node's, from 1; the first node, which launches, is 0.
+    """
     import time
 
     file = Path(folder) / "launch.json"
@@ -168,12 +174,18 @@ def join(folder: str | Path, *, timeout_sec: float = 3600.0, poll_sec: float = 2
             raise EgolibError("the first node did not start its processes", file=file)
         time.sleep(poll_sec)
     call = read_json(file, dict)
-    _elastic(call["target"], call["arguments"], call["processes"], call["nodes"], call["endpoint"])
+    sizes = call["processes"], call["nodes"]
+    _elastic(call["target"], call["arguments"], *sizes, call["endpoint"], number)
 
 
 def _elastic(
-    target: str, arguments: Any, processes: int, nodes: int, endpoint: str
+    target: str, arguments: Any, processes: int, nodes: int, endpoint: str, number: int = 0
 ) -> dict[int, Any]:
+    """Runs this node's processes; their values by rank.
+
+    Several nodes meet by number (``static``), so that rank 0 lies where ``launch`` waits for its
+    value; the other way to meet would number them by their names.
+    """
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     config = LaunchConfig(
@@ -181,8 +193,9 @@ def _elastic(
         max_nodes=nodes,
         nproc_per_node=processes,
         run_id="egolib",
-        rdzv_backend="c10d",
+        rdzv_backend="c10d" if nodes == 1 else "static",
         rdzv_endpoint=endpoint,
+        rdzv_configs={"rank": number},
         start_method="spawn",
         max_restarts=0,
         monitor_interval=0.5,

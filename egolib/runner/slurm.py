@@ -46,8 +46,9 @@ class _Task:
 
     def __call__(self) -> None:
         file = Path(self.node_file)
-        if int(os.environ.get("SLURM_PROCID", "0")) > 0:  # a further machine of the same job
-            distributed.join(file.parent)
+        number = int(os.environ.get("SLURM_PROCID", "0"))
+        if number > 0:  # a further machine of the same job
+            distributed.join(file.parent, number=number)
             return
         try:
             execute(Node.read(file))

@@ -73,21 +73,14 @@ def test_an_error_in_a_process_surfaces():
 
 @pytest.mark.slow
 def test_a_second_node_joins(tmp_path):
-    """Two 'nodes' of one process each, on this machine."""
-    import threading
-
-    other = threading.Thread(target=_join, args=(tmp_path,))
-    other.start()
-    value = distributed.launch(
-        "tests.engine.test_launch:fail", -1, processes=1, nodes=2, folder=tmp_path
-    )
-    other.join(timeout=60)
-    assert value in (0, 1)
-
-
-def _join(folder: Path) -> None:
+    """Two 'nodes' of one process each, on this machine; rank 0 is where launch was called."""
     import subprocess
     import sys
 
-    code = f"from egolib.distributed import join; join({str(folder)!r}, poll_sec=0.1)"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    code = f"from egolib.distributed import join; join({str(tmp_path)!r}, poll_sec=0.1)"
+    with subprocess.Popen([sys.executable, "-c", code]) as other:
+        value = distributed.launch(
+            "tests.engine.test_launch:fail", -1, processes=1, nodes=2, folder=tmp_path
+        )
+        assert other.wait(timeout=60) == 0
+    assert value == 0

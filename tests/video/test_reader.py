@@ -221,7 +221,8 @@ def test_an_interrupted_recording_has_no_table_of_frames(tmp_path: Path) -> None
 def test_truncated_files(suffix: str, codec: str, options: dict, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
     encode(path, range(200), codec=codec, container=options)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 6 // 10 | 1])  # odd: inside a transport packet of 188
     with pytest.raises(EgolibError, match="truncated") as error:
         VideoReader(path)
     reader = VideoReader(path, damaged="keep")
