@@ -66,6 +66,12 @@ def test_objectives_must_fit_the_data(tiny_world: Path, runs: Path, train_on: st
         train.build_job(made)
 
 
+def test_the_order_loss_needs_reversed_clips(tiny_world: Path, runs: Path) -> None:
+    made = step("2_train", tiny_world, runs, changes={"loss": {"order_weight": 1.0}})
+    with pytest.raises(EgolibError, match="order loss"):
+        train.build_job(made)
+
+
 def test_a_vocabulary_of_another_size_is_refused(tiny_world: Path, runs: Path) -> None:
     made = step("2_train", tiny_world, runs, changes={"model": {"vocabulary_size": 50265}})
     with pytest.raises(EgolibError, match="vocabulary"):
