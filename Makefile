@@ -19,7 +19,7 @@ book: $(STAMP)  ## draw the world, run every notebook on PRESET, build the HTML 
 	$(BIN)/egolib book --name $(PRESET)
 
 test: $(STAMP)  ## all tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q tests
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q -rs tests
 
 lab: $(STAMP)  ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
