@@ -169,11 +169,16 @@ class _Counter:
 
 
 def _similarity(video: Path, texts: Sequence[str], model: str | None) -> Similarity:
+    """The curve of a video under eight seconds gets shorter windows, so that it is one."""
     from egolib import vlp
+    from egolib.video import VideoReader
 
     if not texts:
         raise UsageError("vlp needs one or more texts")
-    return vlp.load(model).similarity(video, list(texts))
+    reader = VideoReader(video)
+    window_sec = min(2.0, len(reader) / reader.fps / 4)
+    loaded = vlp.load(model)
+    return loaded.similarity(reader, texts, window_sec=window_sec, stride_sec=window_sec / 2)
 
 
 def _ground(video: Path, texts: Sequence[str], model: str | None) -> Moments:

@@ -21,6 +21,7 @@ from egolib.vod import infer
 from egolib.vod.data_config import BY_METHOD
 from egolib.vq2d.infer import save
 from egolib.vq2d.siamese.model import SiameseRcnn
+from tests.vlp.small import save_small
 from tests.vod.small import CLASSES, make
 from tests.vq2d import made
 
@@ -146,6 +147,17 @@ def test_a_thinned_track_moves_between_its_frames(video: Path, tmp_path: Path):
 def test_wrong_use_of_vq2d(options: dict, message: str, video: Path, locator: Path):
     with pytest.raises(UsageError, match=message):
         run("vq2d", video, locator, **options)
+
+
+# ------------------------------------------------------------------------------- vlp
+
+
+def test_a_short_video_gets_a_curve_too(video: Path, tmp_path: Path):
+    save_small(tmp_path)
+    found = demos._similarity(video, ["#C C takes the mug", "#C C opens the box"], str(tmp_path))
+    assert found.curve.shape == (7, 2)
+    np.testing.assert_allclose(found.times_sec, np.arange(1, 8) / 4)
+    assert len(run("vlp", video, tmp_path, texts=["the mug"], out=tmp_path / "a.png")) == 2
 
 
 # --------------------------------------------------------------------------- in general

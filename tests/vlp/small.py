@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from egolib import checkpoint
 from egolib.tokens import WordTokenizer
 from egolib.video import Encoding, write_video
 from egolib.vlp.config import ModelConfig
@@ -50,6 +52,15 @@ def small_model(seed: int = 0, **changes: object) -> VideoLanguageModel:
             noise = torch.randn(parameter.shape, generator=generator)
             parameter.add_(0.5 if name.endswith("cross_gate") else 0.05 * noise)
     return model.eval()
+
+
+def save_small(folder: Path, **changes: object) -> Path:
+    """The reduced network's weights with their vocabulary beside them."""
+    words = tokenizer()
+    (folder / "vocabulary.json").write_text(json.dumps(words.vocabulary))
+    network = small_model()
+    about = {"model": "vlp/small", "config": asdict(network.config), "tokenizer_hash": words.hash}
+    return checkpoint.save(folder / "model", network.state_dict(), about | changes)
 
 
 def batch(size: int, seed: int = 0, config: ModelConfig = CONFIG) -> PretrainingBatch:

@@ -1,20 +1,18 @@
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from egolib import checkpoint, vlp
+from egolib import vlp
 from egolib.errors import EgolibError
 from egolib.video import VideoReader
 from egolib.vlp import convert
 from egolib.vlp.infer import VideoLanguage, window_frames
 from egolib.vlp.losses.similarity import cosine_similarity
-from tests.vlp.small import numbered_video, small_model, tokenizer
+from tests.vlp.small import numbered_video, save_small, small_model, tokenizer
 
 TEXTS = ["#C C takes the mug", "#C C puts a pan", "the mug"]
 
@@ -28,15 +26,6 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def model() -> VideoLanguage:
     return VideoLanguage(small_model(), tokenizer(), batch=2)
-
-
-def save(folder: Path, **changes: object) -> Path:
-    """Our weights with their vocabulary beside them."""
-    words = tokenizer()
-    (folder / "vocabulary.json").write_text(json.dumps(words.vocabulary))
-    network = small_model()
-    about = {"model": "vlp/small", "config": asdict(network.config), "tokenizer_hash": words.hash}
-    return checkpoint.save(folder / "model", network.state_dict(), about | changes)
 
 
 def test_embeddings_of_texts_do_not_depend_on_their_batch(model: VideoLanguage) -> None:
@@ -98,7 +87,7 @@ def test_windows_leave_the_incomplete_rest_out() -> None:
 
 
 def test_loading_ours(tmp_path: Path, video: Path, model: VideoLanguage) -> None:
-    save(tmp_path)
+    save_small(tmp_path)
     for path in (tmp_path, tmp_path / "model.safetensors"):
         loaded = vlp.load(path, device="cpu")
         np.testing.assert_allclose(loaded.embed_text(TEXTS), model.embed_text(TEXTS), atol=1e-5)
@@ -118,10 +107,10 @@ def test_loading_an_official_file(tmp_path: Path, monkeypatch) -> None:
 
 
 def test_another_vocabulary_is_refused(tmp_path: Path) -> None:
-    save(tmp_path, tokenizer_hash="another")
+    save_small(tmp_path, tokenizer_hash="another")
     with pytest.raises(EgolibError, match="another vocabulary"):
         vlp.load(tmp_path)
-    save(tmp_path, tokenizer_hash=None)
+    save_small(tmp_path, tokenizer_hash=None)
     with pytest.raises(EgolibError, match="whole words"):
         vlp.load(tmp_path)
     with pytest.raises(EgolibError, match="vocabulary of 13"):
