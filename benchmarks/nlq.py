@@ -2,7 +2,8 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.nlq [--runs 3] [--only inference,soft_nms]
 
-The slow side is our own code in the official order of work, on the same kernels.
+Times are CPU seconds of this process. The slow side is our own code in the official order
+of work, on the same kernels.
 Ends with 1 when a bar is missed or outputs differ.
 """
 
@@ -143,7 +144,7 @@ def evaluator(runs: int) -> list[Bar]:
     found = evaluate(results, truth)
     equal = _recall_by_loop(queries, results, found)
     best = min(cpu_seconds(lambda: evaluate(results, truth)) for _ in range(max(5, runs)))
-    return [Bar("evaluation of 4,552 questions", best, "s", 0.03, False, equal)]
+    return [Bar("evaluation of 4,552 questions", best, "CPU s", 0.03, False, equal)]
 
 
 def _recall_by_loop(queries: list[Query], results: list[dict], found: Evaluation) -> bool:
@@ -164,7 +165,7 @@ def _recall_by_loop(queries: list[Query], results: list[dict], found: Evaluation
 def construction(runs: int) -> list[Bar]:
     """Building the published network."""
     best = min(cpu_seconds(lambda: GroundNLQ(groundnlq())) for _ in range(max(5, runs)))
-    return [Bar("construction of the published network", best, "s", 0.3, False)]
+    return [Bar("construction of the published network", best, "CPU s", 0.3, False)]
 
 
 BENCHMARKS = {

@@ -2,10 +2,10 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.vq2d [--runs 3] [--only step1,evaluator,kys]
 
-The slow side is our own code in the official order of work, on the same kernels: step 1
-query by query, with the reference encoded for every frame; KYS with separate norms, one
-batch of first crops, convolutions, a cost volume by displacement, and whole maps for the
-IoU net. Ends with 1 when a bar is missed or outputs differ.
+Times are CPU seconds of this process. The slow side is our own code in the official order of
+work, on the same kernels: step 1 query by query, with the reference encoded for every frame;
+KYS with separate norms, one batch of first crops, convolutions, a cost volume by displacement,
+and whole maps for the IoU net. Ends with 1 when a bar is missed or outputs differ.
 """
 
 from __future__ import annotations
@@ -237,7 +237,7 @@ def evaluator(runs: int) -> list[Bar]:
     spent, expected = timed(lambda: plain_ap(content, submission))
     print(f"    plain loops, one of the metrics: {spent:.2f} s", flush=True)
     equal = np.allclose(scores.spatio_temporal.values, expected, rtol=0, atol=1e-12)
-    return [Bar("evaluator, 4,500 queries", min(times), "s", 0.5, False, bool(equal))]
+    return [Bar("evaluator, 4,500 queries", min(times), "CPU s", 0.5, False, bool(equal))]
 
 
 # ----------------------------------------------------------------------------- KYS

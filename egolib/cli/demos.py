@@ -169,7 +169,7 @@ class _Counter:
 
 
 def _similarity(video: Path, texts: Sequence[str], model: str | None) -> Similarity:
-    """The curve of a video under eight seconds gets shorter windows, so that it is one."""
+    """Windows of two seconds; shorter ones below eight, so that the curve has several points."""
     from egolib import vlp
     from egolib.video import VideoReader
 

@@ -86,7 +86,7 @@ def make_loss(config: Config, data: PretrainingData | CaptionedData) -> Loss:
     """The loss of a configuration.
 
     Raises:
-        EgolibError: objectives that the data cannot serve.
+        EgolibError: objectives that the data cannot serve, an order loss without reversed clips.
     """
     pretraining = set(config.loss.objectives) <= {"egonce", "mlm", "itm"}
     if pretraining != isinstance(data, PretrainingData):
@@ -94,12 +94,12 @@ def make_loss(config: Config, data: PretrainingData | CaptionedData) -> Loss:
             f"objectives {list(config.loss.objectives)} on the data {config.data.train!r}",
             remedy="egoclip takes egonce, mlm, itm; epic and charades one retrieval loss",
         )
-    if pretraining and config.loss.order_weight and config.data.scene_partner != "reversed":
-        raise EgolibError(
-            "the order loss has no pairs to learn from",
-            remedy="set data.scene_partner: reversed, or loss.order_weight: 0",
-        )
     if pretraining:
+        if config.loss.order_weight and config.data.scene_partner != "reversed":
+            raise EgolibError(
+                "the order loss has no pairs to learn from",
+                remedy="set data.scene_partner: reversed, or loss.order_weight: 0",
+            )
         return PretrainingLoss(config.loss, matching_generator(config.loss, config.seed))
     relevancy = data.split.relevancy if isinstance(data, EpicTraining) else None
     return RetrievalLoss(config.loss, relevancy)
