@@ -15,11 +15,11 @@ import time
 from typing import Any
 
 from egolib import config as configs
-from egolib import evidence, results
 from egolib.cli import schema
 from egolib.errors import EgolibError
-from egolib.records import write_json
-from egolib.runner.local import default_jobs, run_local
+from egolib.io.records import write_json
+from egolib.report import evidence, results
+from egolib.runs.local import default_jobs, run_local
 
 
 def run_task(task: str, only: set[str], seeds: set[int], jobs: int) -> bool:

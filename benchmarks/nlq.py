@@ -20,15 +20,15 @@ import numpy as np
 import torch
 
 from benchmarks.bars import Bar, cpu_seconds, interleaved, ratio, run_parts
-from egolib.features import Provenance
-from egolib.nlq.annotations import Query, to_official
+from egolib.io.features import Provenance
+from egolib.nlq.api import Grounder
 from egolib.nlq.config import DataConfig, InferConfig, groundnlq
-from egolib.nlq.data import NlqData
-from egolib.nlq.evaluate import Evaluation, evaluate
-from egolib.nlq.infer import Grounder
-from egolib.nlq.network import GroundNLQ
-from egolib.nlq.truth import make_truth
-from egolib.segments import soft_nms
+from egolib.nlq.data.annotations import Query, to_official
+from egolib.nlq.data.dataset import NlqData
+from egolib.nlq.data.truth import make_truth
+from egolib.nlq.evaluation import Evaluation, evaluate
+from egolib.nlq.models.network import GroundNLQ
+from egolib.ops.segments import soft_nms
 
 QUERIES_PER_CLIP = 11
 # Sixths of the 415 validation clips, in features; the last one is raised so that the

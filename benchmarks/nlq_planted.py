@@ -24,21 +24,21 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import torch
 
-from egolib import results
 from egolib.config import project_root
 from egolib.engine.fit import fit
 from egolib.engine.job import Job
 from egolib.engine.settings import FitSettings, updates_per_epoch
-from egolib.features import Provenance
-from egolib.nlq.annotations import Query
+from egolib.io.features import Provenance
+from egolib.io.records import write_json
+from egolib.nlq.api import Grounder
 from egolib.nlq.config import DataConfig, InferConfig, LossConfig, ModelConfig, TrainConfig
-from egolib.nlq.data import NlqData
-from egolib.nlq.evaluate import evaluate
-from egolib.nlq.infer import Grounder
-from egolib.nlq.network import GroundNLQ
-from egolib.nlq.train import TrainingLoss, make_optimizer, schedule
-from egolib.nlq.truth import truth_of
-from egolib.records import write_json
+from egolib.nlq.data.annotations import Query
+from egolib.nlq.data.dataset import NlqData
+from egolib.nlq.data.truth import truth_of
+from egolib.nlq.evaluation import evaluate
+from egolib.nlq.models.network import GroundNLQ
+from egolib.nlq.steps.train import TrainingLoss, make_optimizer, schedule
+from egolib.report import results
 
 EVIDENCE = "book/evidence/nlq_planted.json"
 THINGS, FILLERS, SHOWN = 8, 12, 8

@@ -16,17 +16,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from egolib import results
 from egolib.config import project_root
 from egolib.errors import EgolibError
-from egolib.nlq import blind
-from egolib.nlq.annotations import Query, check_counts, read_queries, statistics
+from egolib.io.records import write_json
 from egolib.nlq.config import DataConfig
-from egolib.nlq.evaluate import evaluate
-from egolib.nlq.prepare import list_file, official_file
-from egolib.nlq.stores import find_file
-from egolib.nlq.truth import read_truth, truth_of
-from egolib.records import write_json
+from egolib.nlq.data.annotations import Query, check_counts, read_queries, statistics
+from egolib.nlq.data.stores import find_file
+from egolib.nlq.data.truth import read_truth, truth_of
+from egolib.nlq.evaluation import evaluate
+from egolib.nlq.localization import blind
+from egolib.nlq.steps.data import list_file, official_file
+from egolib.report import results
 
 EVIDENCE = "book/evidence/nlq_real.json"
 

@@ -33,7 +33,7 @@ from benchmarks.vod_official import (
 from egolib.metrics.detection import evaluate_vid, predictions_from_lists, truths
 from egolib.metrics.motion_speed import table_from_rows
 from egolib.nn.roi import Found
-from egolib.vod import networks
+from egolib.vod.config import networks
 from egolib.vod.data.classes import IMAGENET_VID, make_categories
 from egolib.vod.data.cocovid import convert_vid
 from egolib.vod.data.lists import ListedVideo

@@ -27,8 +27,8 @@ os.environ.setdefault("EGOLIB_PROGRESS", "off")
 
 import av
 
-from egolib import weights
 from egolib.cli import demos
+from egolib.runs import weights
 from egolib.video import VideoReader, write_video
 
 KIB_A_MIB = 1024

@@ -31,13 +31,13 @@ from egolib.nn.config import ProposalConfig
 from egolib.vq2d.config import DetectorConfig, KysConfig, TrackConfig
 from egolib.vq2d.data.annotations import Query, from_content
 from egolib.vq2d.data.crop import reference_crop
-from egolib.vq2d.detect import Detector, detect_clip
-from egolib.vq2d.evaluate import evaluate_content
-from egolib.vq2d.kys.network import KysNetwork
-from egolib.vq2d.kys.tracker import KysTracker
-from egolib.vq2d.siamese.model import SiameseRcnn
-from egolib.vq2d.submission import build_submission
-from egolib.vq2d.tracks import Track
+from egolib.vq2d.evaluation import evaluate_content
+from egolib.vq2d.formats.submission import build_submission
+from egolib.vq2d.localization.detect import Detector, detect_clip
+from egolib.vq2d.localization.tracks import Track
+from egolib.vq2d.models.model import SiameseRcnn
+from egolib.vq2d.tracking.kys.network import KysNetwork
+from egolib.vq2d.tracking.kys.tracker import KysTracker
 
 QUERIES_OF_A_CLIP = 5
 FRAMES_OF_A_CLIP = 6

@@ -28,7 +28,7 @@ from typing import Any, Literal, TypeVar, Union
 import yaml
 
 from egolib.errors import EgolibError, nearest
-from egolib.records import read_text
+from egolib.io.records import read_text
 
 TASKS = ("vq2d", "vod", "vlp", "nlq")
 STEPS = ("1_data", "2_train", "3_infer", "4_evaluate")

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from egolib import config, results
-from egolib.records import write_json
-from egolib.runner.plan import tasks_with_chains
+from egolib import config
+from egolib.io.records import write_json
+from egolib.report import results
+from egolib.runs.plan import tasks_with_chains
 
 
 def parity(task: str, folder: Path) -> dict[str, Any]:

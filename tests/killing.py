@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from egolib.records import read_json, read_jsonl
+from egolib.io.records import read_json, read_jsonl
 
 VOLATILE = ("versions", "hardware", "commit", "wall_sec")
 

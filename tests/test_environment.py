@@ -74,7 +74,7 @@ def test_variants_resolve():
     """Every published variant builds on every preset that its task knows."""
     from egolib import config
     from egolib.cli import schema
-    from egolib.runner.plan import tasks_with_chains
+    from egolib.runs.plan import tasks_with_chains
 
     for task in tasks_with_chains():
         for variant in config.variants(task):

@@ -51,7 +51,14 @@ def test_no_relative_imports():
     assert not relative
 
 
-LIGHT = ["egolib", "egolib.cli", "egolib.config", "egolib.step", "egolib.features", "egolib.viz"]
+LIGHT = [
+    "egolib",
+    "egolib.cli",
+    "egolib.config",
+    "egolib.runs.step",
+    "egolib.io.features",
+    "egolib.viz",
+]
 LIGHT += ["egolib.world", *[f"egolib.{task}.config" for task in TASKS]]
 
 

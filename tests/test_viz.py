@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 
 from egolib import viz
 from egolib.errors import EgolibError
-from egolib.results import (
+from egolib.report.results import (
     Detections,
     FrameDetections,
     Moments,

@@ -16,7 +16,7 @@ import yaml
 
 from egolib import config as configs
 from egolib.errors import EgolibError, UsageError, nearest
-from egolib.runner.plan import Node, Request, plan, plan_grid
+from egolib.runs.plan import Node, Request, plan, plan_grid
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -105,13 +105,13 @@ def run(
 def _run_nodes(
     nodes: list[Node], executor: str, jobs: int | None, points: Any, as_json: bool
 ) -> None:
-    from egolib.runner import grid, local
+    from egolib.runs import grid, local
 
     def say(text: str) -> None:
         print(text, file=sys.stderr if as_json else sys.stdout, flush=True)
 
     if executor == "slurm":
-        from egolib.runner import slurm
+        from egolib.runs import slurm
 
         outcome = slurm.run_slurm(nodes, say=say)
     else:
@@ -160,7 +160,7 @@ def _show_list(task: str, as_json: bool) -> None:
 
 
 def _show_plan(nodes: list[Node], as_json: bool) -> None:
-    from egolib.runner.stamps import reasons
+    from egolib.runs.stamps import reasons
 
     rerun: list[str] = []
     rows = []
@@ -223,7 +223,7 @@ def status(
     as_json: Json = False,
 ) -> None:
     """List the steps of runs: finished or not, when, how long, with their first metrics."""
-    from egolib.runner import overview
+    from egolib.runs import overview
 
     rows = overview.steps(runs_dir or configs.project_root() / "runs", name)
     print(json.dumps(rows) if as_json else overview.as_text(rows))
@@ -241,7 +241,7 @@ def world_make(
 ) -> None:
     """Draw the built-in world in the official formats of all data sets."""
     from egolib import world
-    from egolib.runner.places import default_data_root
+    from egolib.runs.places import default_data_root
 
     folder = out or default_data_root(preset)
     manifest = world.make(preset, folder, workers=workers, seed=seed)
@@ -288,7 +288,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Score a prediction file; prints JSON."""
-    from egolib.results import plain
+    from egolib.report.results import plain
 
     module = _task_module(task, "evaluate")
     options = {k: yaml.safe_load(v) for k, _, v in (t.partition("=") for t in option or ())}
@@ -361,7 +361,7 @@ def book(
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Print versions, devices, decoders, bridges, and what is missing, with remedies."""
-    from egolib import doctor as checks
+    from egolib.cli import doctor as checks
 
     report = checks.examine()
     print(json.dumps(report) if as_json else checks.as_text(report))

@@ -11,7 +11,7 @@ import yaml
 
 from egolib import config as configs
 from egolib.errors import EgolibError
-from egolib.records import write_text
+from egolib.io.records import write_text
 
 
 def build_book(name: str, runs_dir: Path) -> str:

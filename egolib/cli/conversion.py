@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from egolib import checkpoint
 from egolib import config as configs
-from egolib.checkpoint import OfficialModel
 from egolib.errors import EgolibError, nearest
-from egolib.records import atomic_path
+from egolib.io import checkpoint
+from egolib.io.checkpoint import OfficialModel
+from egolib.io.records import atomic_path
 
 
 def official_models() -> dict[str, OfficialModel]:

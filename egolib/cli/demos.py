@@ -11,9 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from egolib import weights
 from egolib.errors import EgolibError, UsageError
-from egolib.results import (
+from egolib.report.results import (
     Detections,
     FrameDetections,
     Moments,
@@ -21,8 +20,9 @@ from egolib.results import (
     Result,
     Similarity,
 )
-from egolib.runner.local import default_jobs, run_local
-from egolib.runner.plan import Request, plan
+from egolib.runs import weights
+from egolib.runs.local import default_jobs, run_local
+from egolib.runs.plan import Request, plan
 from egolib.video.timing import exact_rate
 
 LEAST_SCORE = 0.3  # of boxes that are drawn and counted

@@ -9,8 +9,8 @@ from PIL import Image
 
 from egolib import world
 from egolib.errors import EgolibError
-from egolib.records import atomic_path
-from egolib.runner.places import default_data_root
+from egolib.io.records import atomic_path
+from egolib.runs.places import default_data_root
 from egolib.viz.style import look
 from egolib.world import figures
 

@@ -20,7 +20,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor
 
-from egolib import checkpoint, distributed
+from egolib.engine import distributed
 from egolib.engine.job import Job, MovingAverage, Objective
 from egolib.engine.loading import UpdateSampler, epoch_order, loader
 from egolib.engine.log import Averages, Stopwatch, TrainingLog
@@ -33,6 +33,7 @@ from egolib.engine.snapshot import (
     write_snapshot,
 )
 from egolib.errors import EgolibError
+from egolib.io import checkpoint
 from egolib.progress import Progress
 
 

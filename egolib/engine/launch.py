@@ -7,11 +7,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from egolib import distributed
+from egolib.engine import distributed
 from egolib.engine.fit import FitResult, fit
 from egolib.engine.job import Job
 from egolib.engine.settings import FitSettings
-from egolib.step import Step, from_json
+from egolib.runs.step import Step, from_json
 
 
 def train(step: Step[Any], build: str, folder: str = "train") -> FitResult:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from egolib.records import read_jsonl
+from egolib.io.records import read_jsonl
 
 
 class TrainingLog:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from egolib.errors import EgolibError
-from egolib.records import atomic_path
+from egolib.io.records import atomic_path
 
 
 def write_snapshot(path: Path, content: dict[str, Any]) -> None:

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 from egolib.config import flatten
 from egolib.errors import EgolibError
 from egolib.interop import require
-from egolib.records import write_text
+from egolib.io.records import write_text
 from egolib.vq2d.config import DetectorConfig
-from egolib.vq2d.official_config import DEPTHS, OfficialConfig, read_official_config
+from egolib.vq2d.formats.official_config import DEPTHS, OfficialConfig, read_official_config
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from egolib.vq2d.siamese.model import SiameseRcnn
+    from egolib.vq2d.models.model import SiameseRcnn
 
 NAME = "EgolibSiameseRcnn"  # of our network among detectron2's meta-architectures
 HEADS = {"siamese": "SiameseROIHeads", "set": "SetTransROIHeads"}
@@ -57,7 +57,7 @@ def trunk(model: SiameseRcnn) -> nn.Module:
     require("detectron2")
     from detectron2.modeling import build_model
 
-    from egolib.vq2d.convert import siamese_table
+    from egolib.vq2d.formats.checkpoint import siamese_table
 
     theirs = build_model(node_of(model.cfg, meta="ProposalNetwork")).eval()
     official = siamese_table(model.cfg).to_official(model.state_dict())

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from egolib.interop.detectron2 import settings_of
 from egolib.vq2d.config import TrainConfig
 from egolib.vq2d.data.dataset import Batch
-from egolib.vq2d.siamese.model import SiameseRcnn
-from egolib.vq2d.train import TrainingLoss
+from egolib.vq2d.models.model import SiameseRcnn
+from egolib.vq2d.optim import TrainingLoss
 
 
 class EgolibSiameseRcnn(nn.Module):

@@ -23,13 +23,17 @@ from typing import TYPE_CHECKING, Any
 from egolib.config import to_tree
 from egolib.errors import EgolibError, nearest
 from egolib.interop import mmcv_kernels, require
-from egolib.vod import networks  # noqa: F401  (fills ModelConfig.builders)
-from egolib.vod.config import DataConfig, ModelConfig, PipelineConfig
+from egolib.vod.config import (
+    DataConfig,
+    ModelConfig,
+    PipelineConfig,
+    networks,  # noqa: F401  (fills ModelConfig.builders)
+)
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from egolib.vod.infer import Detector
+    from egolib.vod.api import Detector
 
 NAME = "EgolibDetector"  # of our detectors in mmdet's registry
 
@@ -75,7 +79,7 @@ def model_settings(
             methods that look at other frames need; else single images.
         seed: of shuffles and memories in testing.
     """
-    from egolib.vod.infer import published_data
+    from egolib.vod.api import published_data
 
     config = _published(network) if isinstance(network, str) else network
     data = data or published_data(config)
@@ -161,7 +165,7 @@ def load_frames(
     import torch
 
     from egolib.interop.mmdet_models import MmdetFrames, build_mmdet
-    from egolib.vod.infer import Detector
+    from egolib.vod.api import Detector
 
     settings = _settings(config)
     model = build_mmdet(settings["model"])
@@ -192,7 +196,7 @@ def _settings(config: str | Path | Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _load_weights(model: nn.Module, path: str | Path) -> None:
-    from egolib.checkpoint import compare, find_state, read_foreign
+    from egolib.io.checkpoint import compare, find_state, read_foreign
 
     state = find_state(read_foreign(path))
     compare(state, model.state_dict()).require_complete(file=path)

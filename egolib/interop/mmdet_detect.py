@@ -17,13 +17,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from egolib import results
 from egolib.config import tree_hash
 from egolib.errors import EgolibError, UsageError
 from egolib.interop.mmdet import load_frames
+from egolib.report import results
 from egolib.vod.data.dataset import make_source, test_videos
 from egolib.vod.data.index import read_index
-from egolib.vod.submission import validate, write_detections
+from egolib.vod.formats.submission import validate, write_detections
 
 FILE = "detections.npz"
 

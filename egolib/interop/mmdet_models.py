@@ -18,16 +18,16 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from egolib import checkpoint
 from egolib.config import build
 from egolib.errors import EgolibError
+from egolib.io import checkpoint
 from egolib.nn.roi import Found
+from egolib.vod.api import Detector
 from egolib.vod.config import DataConfig, ModelConfig
 from egolib.vod.data.pipeline import Prepared, make_sample
-from egolib.vod.infer import Detector
 from egolib.vod.models.build import build_model
 from egolib.vod.models.frames import Clip, Frames, Losses, Truth
-from egolib.vod.train import NOT_A_LOSS
+from egolib.vod.optim import NOT_A_LOSS
 
 Samples = Sequence[Any]
 

@@ -13,7 +13,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from egolib.segments import hull_iou
+from egolib.ops.segments import hull_iou
 
 THRESHOLDS = (0.3, 0.5)
 TOP_K = (1, 5, 10)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from egolib.errors import EgolibError
-from egolib.records import atomic_path
+from egolib.io.records import atomic_path
 
 WINDOW = 10  # frames before and after
 

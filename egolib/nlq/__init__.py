@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from egolib.nlq.api import Grounder
     from egolib.nlq.config import Config
-    from egolib.nlq.infer import Grounder
-    from egolib.step import Step
+    from egolib.runs.step import Step
 
 
 def load(name: str | Path | None = None, **options: Any) -> Grounder:
-    """A grounder from a path, a run of ours or the Hub; see ``egolib.nlq.infer.load``."""
-    from egolib.nlq.infer import load as load_grounder
+    """A grounder from a path, a run of ours or the Hub; see ``egolib.nlq.api.load``."""
+    from egolib.nlq.api import load as load_grounder
 
     return load_grounder(name, **options)
 
 
 def start(name: str, **parameters: Any) -> Step[Config]:
-    """The step that a notebook's parameters describe; see ``egolib.step.start``."""
+    """The step that a notebook's parameters describe; see ``egolib.runs.step.start``."""
     from egolib.nlq.config import Config
-    from egolib.step import start as start_step
+    from egolib.runs.step import start as start_step
 
     return start_step(Config, "nlq", name, **parameters)

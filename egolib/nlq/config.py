@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from egolib.engine.settings import FitSettings
-from egolib.segments import Suppression
+from egolib.ops.segments import Suppression
 
 MadeStore = Literal["random_video", "object_tokens", "caption_tokens"]
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
-from egolib import boxes as bx
 from egolib.nn.assign import assign, sample
 from egolib.nn.config import AssignConfig, DetectionConfig, RoiAlignConfig, SampleConfig
+from egolib.ops import boxes as bx
 
 
 class RoiAlign(nn.Module):

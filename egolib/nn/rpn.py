@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from egolib import boxes as bx
 from egolib.nn import init
 from egolib.nn.anchors import AnchorGrid
 from egolib.nn.assign import IGNORED, assign, sample
 from egolib.nn.config import ProposalConfig, RpnConfig
+from egolib.ops import boxes as bx
 
 Size = tuple[int, int]  # height, width in pixels
 

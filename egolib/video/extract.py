@@ -21,8 +21,8 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from egolib.errors import EgolibError
+from egolib.io.records import Skipped
 from egolib.progress import track
-from egolib.records import Skipped
 from egolib.video.encode import VideoWriter
 from egolib.video.images import save_image
 from egolib.video.plans import ClipPlan, ImagePlan, VideoPlan, check_plans, is_made, note_for

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from egolib.errors import EgolibError
-from egolib.results import (
+from egolib.report.results import (
     Detections,
     FrameDetections,
     Moments,

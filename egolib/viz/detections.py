@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from egolib.errors import EgolibError
-from egolib.results import Detections, FrameDetections
+from egolib.report.results import Detections, FrameDetections
 from egolib.viz.pictures import Video, as_reader, row_inch, seconds_of, spread
 from egolib.viz.style import Drawing, colours, look, show_box, show_image
 

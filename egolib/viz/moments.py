@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from egolib.errors import EgolibError
-from egolib.results import Moments
+from egolib.report.results import Moments
 from egolib.viz.pictures import Video, as_reader
 from egolib.viz.style import PREDICTED, Drawing, beside, brief, look, show_image, true_patch
 

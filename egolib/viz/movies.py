@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from egolib.errors import EgolibError
-from egolib.results import Detections, FrameDetections, ResponseTrack
+from egolib.report.results import Detections, FrameDetections, ResponseTrack
 from egolib.video import Encoding, VideoReader, VideoWriter
 from egolib.video.timing import Rate
 from egolib.viz.detections import caption, strongest, tint

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
 from egolib.errors import EgolibError
-from egolib.results import Similarity
+from egolib.report.results import Similarity
 from egolib.viz.pictures import Video, as_reader, row_inch
 from egolib.viz.style import QUIET, RIGHT, TRUE, Drawing, brief, colours, look, show_image
 

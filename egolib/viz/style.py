@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from egolib.errors import EgolibError
-from egolib.records import atomic_path
+from egolib.io.records import atomic_path
 
 #: Okabe and Ito's palette (Color Universal Design, 2008), without yellow, which is faint on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
 
-from egolib.results import ResponseTrack
+from egolib.report.results import ResponseTrack
 from egolib.viz.pictures import Video, as_reader, row_inch, seconds_of, spread
 from egolib.viz.style import PREDICTED, TRUE, Drawing, look, show_box, show_image, true_patch
 

@@ -9,21 +9,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from egolib.step import Step
+    from egolib.runs.step import Step
+    from egolib.vlp.api import VideoLanguage
     from egolib.vlp.config import Config
-    from egolib.vlp.infer import VideoLanguage
 
 
 def load(name: str | None = None, **options: Any) -> VideoLanguage:
     """A model with ``embed_video``, ``embed_text`` and ``similarity``; see ``vlp.infer.load``."""
-    from egolib.vlp.infer import load as load_model
+    from egolib.vlp.api import load as load_model
 
     return load_model(name, **options)
 
 
 def start(name: str, **parameters: Any) -> Step[Config]:
-    """The step that a notebook's parameters describe; see ``egolib.step.start``."""
-    from egolib.step import start as start_step
+    """The step that a notebook's parameters describe; see ``egolib.runs.step.start``."""
+    from egolib.runs.step import start as start_step
     from egolib.vlp.config import Config
 
     return start_step(Config, "vlp", name, **parameters)

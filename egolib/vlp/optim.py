@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from egolib.errors import EgolibError
 from egolib.vlp.config import OptimConfig
-from egolib.vlp.convert import KEYS
+from egolib.vlp.formats.checkpoint import KEYS
 
 #: Name parts, by which the official code sorts parameters into groups.
 NO_DECAY = (

@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from egolib.step import Step
+    from egolib.runs.step import Step
+    from egolib.vod.api import Detector
     from egolib.vod.config import Config
-    from egolib.vod.infer import Detector
 
 
 def load(name: str | Path | None = None, **options: Any) -> Detector:
-    """A detector from a checkpoint of ours or an official file; see ``egolib.vod.infer.load``."""
-    from egolib.vod.infer import load as load_detector
+    """A detector from a checkpoint of ours or an official file; see ``egolib.vod.api.load``."""
+    from egolib.vod.api import load as load_detector
 
     return load_detector(name, **options)
 
 
 def start(name: str, **parameters: Any) -> Step[Config]:
-    """The step that a notebook's parameters describe; see ``egolib.step.start``."""
-    from egolib.step import start as start_step
+    """The step that a notebook's parameters describe; see ``egolib.runs.step.start``."""
+    from egolib.runs.step import start as start_step
     from egolib.vod.config import Config
 
     return start_step(Config, "vod", name, **parameters)

@@ -9,21 +9,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from egolib.step import Step
+    from egolib.runs.step import Step
+    from egolib.vq2d.api import Locator
     from egolib.vq2d.config import Config
-    from egolib.vq2d.infer import Locator
 
 
 def load(model_root: str | None = None, **options: Any) -> Locator:
-    """A locator from an official folder or a checkpoint of ours; see ``egolib.vq2d.infer.load``."""
-    from egolib.vq2d.infer import load as load_locator
+    """A locator from an official folder or a checkpoint of ours; see ``egolib.vq2d.api.load``."""
+    from egolib.vq2d.api import load as load_locator
 
     return load_locator(model_root, **options)
 
 
 def start(name: str, **parameters: Any) -> Step[Config]:
-    """The step that a notebook's parameters describe; see ``egolib.step.start``."""
-    from egolib.step import start as start_step
+    """The step that a notebook's parameters describe; see ``egolib.runs.step.start``."""
+    from egolib.runs.step import start as start_step
     from egolib.vq2d.config import Config
 
     return start_step(Config, "vq2d", name, **parameters)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from egolib.config import build
 from egolib.errors import EgolibError
+from egolib.io.records import read_json, write_json
 from egolib.progress import track
-from egolib.records import read_json, write_json
 from egolib.world import settings as world_settings
 from egolib.world import symbolic
 from egolib.world.checksums import read_manifest, write_manifest

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from egolib.records import read_table, write_text
+from egolib.io.records import read_table, write_text
 
 CHECK_EVERY = 50  # raw frames
 COLUMNS = (

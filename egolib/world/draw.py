@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 
-from egolib.records import atomic_path
+from egolib.io.records import atomic_path
 from egolib.world.checksums import FrameChecksum
 from egolib.world.encode import Encoder
 from egolib.world.episode import make_episode, video_uid

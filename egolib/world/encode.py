@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from egolib.records import atomic_path
+from egolib.io.records import atomic_path
 from egolib.video.encode import repeatable_x264
 from egolib.world.settings import WorldSettings
 

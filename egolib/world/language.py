@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from egolib.records import write_json
-from egolib.tokens import WordTokenizer, words
+from egolib.io.records import write_json
+from egolib.text.tokens import WordTokenizer, words
 from egolib.world.catalog import (
     FIXTURES,
     HUES,

@@ -17,13 +17,7 @@ from egolib.world.camera import matrix
 from egolib.world.canvas import HAND, LID_STEPS, Art, Canvas, blend
 from egolib.world.catalog import FIXTURES
 from egolib.world.degrade import NOISE_FRAMES
-from egolib.world.episode import (
-    PERSON_FEET_Y,
-    Episode,
-    moving_place,
-    resting_place,
-    slide_of,
-)
+from egolib.world.episode import PERSON_FEET_Y, Episode, moving_place, resting_place, slide_of
 from egolib.world.motion import Scene, scene_at
 from egolib.world.script import NONE, Event, State, target
 from egolib.world.sprites import Colour, Sprite, hand_sprite, person_sprite

@@ -14,7 +14,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from egolib.features import FeatureWriter, Provenance, write_packed
+from egolib.io.features import FeatureWriter, Provenance, write_packed
 from egolib.world.catalog import (
     CLASSES,
     FIXTURES,

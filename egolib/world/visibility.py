@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from egolib.errors import EgolibError
-from egolib.records import atomic_path
+from egolib.io.records import atomic_path
 from egolib.world.canvas import HAND
 from egolib.world.episode import Episode, clipped_share, sketch_boxes
 from egolib.world.render import Frame

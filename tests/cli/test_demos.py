@@ -14,13 +14,13 @@ from matplotlib.colors import to_rgb
 from egolib import viz, vod
 from egolib.cli import demos, main
 from egolib.errors import EgolibError, UsageError
-from egolib.results import FrameDetections, ResponseTrack
+from egolib.report.results import FrameDetections, ResponseTrack
 from egolib.video import VideoReader, write_video
 from egolib.viz.style import PREDICTED
-from egolib.vod import infer
-from egolib.vod.data_config import BY_METHOD
-from egolib.vq2d.infer import save
-from egolib.vq2d.siamese.model import SiameseRcnn
+from egolib.vod import api
+from egolib.vod.config.data import BY_METHOD
+from egolib.vq2d.api import save
+from egolib.vq2d.models.model import SiameseRcnn
 from tests.vlp.small import save_small
 from tests.vod.small import CLASSES, make
 from tests.vq2d import made
@@ -43,7 +43,7 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model, config = make("single")
     data = BY_METHOD["single"]()
     data = replace(data, pipeline=replace(data.pipeline, long=96, short=64), classes=NAMES)
-    return infer.save(tmp_path_factory.mktemp("vod") / "model.safetensors", model, config, data)
+    return api.save(tmp_path_factory.mktemp("vod") / "model.safetensors", model, config, data)
 
 
 @pytest.fixture(scope="module")

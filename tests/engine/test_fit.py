@@ -12,10 +12,10 @@ import time
 import pytest
 import torch
 
-from egolib import checkpoint
 from egolib.engine import FitSettings, total_updates, updates_per_epoch
 from egolib.engine.loading import UpdateSampler
 from egolib.errors import EgolibError
+from egolib.io import checkpoint
 from tests.engine import toy
 
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from egolib import checkpoint, distributed
-from egolib.engine import FitSettings
+from egolib.engine import FitSettings, distributed
 from egolib.engine.job import Job
 from egolib.engine.launch import train
-from egolib.step import Step
+from egolib.io import checkpoint
+from egolib.runs.step import Step
 from tests.engine.toy import Lines
 
 SETTINGS = FitSettings(epochs=1, batch_size=4, clip_norm=1.0, log_every=2, device="cpu")
@@ -77,7 +77,7 @@ def test_a_second_node_joins(tmp_path):
     import subprocess
     import sys
 
-    code = f"from egolib.distributed import join; join({str(tmp_path)!r}, poll_sec=0.1)"
+    code = f"from egolib.engine.distributed import join; join({str(tmp_path)!r}, poll_sec=0.1)"
     with subprocess.Popen([sys.executable, "-c", code]) as other:
         value = distributed.launch(
             "tests.engine.test_launch:fail", -1, processes=1, nodes=2, folder=tmp_path

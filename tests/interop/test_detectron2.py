@@ -12,8 +12,8 @@ from egolib.errors import EgolibError
 from egolib.interop.detectron2 import node_of, read_config, register, settings_of, trunk
 from egolib.nn.config import ResNetConfig
 from egolib.vq2d.config import DetectorConfig, HeadConfig, siam_rcnn, small
-from egolib.vq2d.convert import siamese_table
-from egolib.vq2d.siamese.model import SiameseRcnn
+from egolib.vq2d.formats.checkpoint import siamese_table
+from egolib.vq2d.models.model import SiameseRcnn
 
 pytest.importorskip("detectron2", reason="detectron2 is not installed: make bridge-detectron2")
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("detectron2")]

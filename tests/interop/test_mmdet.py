@@ -13,16 +13,16 @@ from torchvision.ops import roi_align
 from egolib.errors import EgolibError
 from egolib.interop import mmcv_kernels, mmdet_detect
 from egolib.interop.mmdet import load_frames, model_settings, register, test_pipeline
-from egolib.results import read_result
-from egolib.vod import infer
+from egolib.report.results import read_result
+from egolib.vod import api
+from egolib.vod.api import Detector
 from egolib.vod.config import DataConfig
+from egolib.vod.config.data import BY_METHOD
 from egolib.vod.data.dataset import make_source, test_videos
 from egolib.vod.data.pipeline import Prepared, prepare
-from egolib.vod.data_config import BY_METHOD
-from egolib.vod.evaluate import evaluate, evaluate_files, motion_table
-from egolib.vod.infer import Detector
-from egolib.vod.submission import validate
-from egolib.vod.train import make_frames
+from egolib.vod.evaluation import evaluate, evaluate_files, motion_table
+from egolib.vod.formats.submission import validate
+from egolib.vod.optim import make_frames
 from tests.vod.made import make_data
 from tests.vod.small import CLASSES, clip, make
 
@@ -57,7 +57,7 @@ def ours_in_mmdet(name: str, folder: Path, clips: bool = False):
 
     model, config = make(name)
     data = small_data(config.method)
-    weights = infer.save(folder / f"{name}.safetensors", model, config, data)
+    weights = api.save(folder / f"{name}.safetensors", model, config, data)
     settings = model_settings(config, data, weights=weights, clips=clips)
     return build_mmdet(settings).eval(), Detector(model, config, data)
 

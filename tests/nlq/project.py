@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from egolib import config as configs
-from egolib.features import FeatureWriter, Provenance, write_packed
-from egolib.nlq.annotations import Query, to_official
+from egolib.io.features import FeatureWriter, Provenance, write_packed
+from egolib.io.records import write_json, write_text
 from egolib.nlq.config import Config
-from egolib.records import write_json, write_text
-from egolib.step import Step
+from egolib.nlq.data.annotations import Query, to_official
+from egolib.runs.step import Step
 from egolib.world.language import encode
 
 VIDEO, TEXT = "nlq/features/symbolic_video", "nlq/features/symbolic_text"

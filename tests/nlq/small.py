@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from egolib.features import Provenance
-from egolib.nlq.annotations import Query
+from egolib.io.features import Provenance
 from egolib.nlq.config import DataConfig, ModelConfig
-from egolib.nlq.data import NlqData
-from egolib.nlq.network import GroundNLQ
+from egolib.nlq.data.annotations import Query
+from egolib.nlq.data.dataset import NlqData
+from egolib.nlq.models.network import GroundNLQ
 
 SMALL = ModelConfig(
     video_streams=(("video", 12),),

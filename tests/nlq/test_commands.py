@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from egolib.records import read_json
+from egolib.io.records import read_json
 from tests.tiny import CHECKOUT, egolib
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tiny")]

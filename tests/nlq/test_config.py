@@ -16,7 +16,7 @@ from egolib.nlq.config import (
     pretrain,
     scratch,
 )
-from egolib.nlq.network import GroundNLQ
+from egolib.nlq.models.network import GroundNLQ
 
 
 @pytest.mark.parametrize(

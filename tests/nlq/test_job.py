@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from egolib import checkpoint
 from egolib.errors import EgolibError
-from egolib.nlq import prepare, train
+from egolib.io import checkpoint
+from egolib.nlq.api import load
 from egolib.nlq.config import groundnlq
-from egolib.nlq.convert import KEYS
-from egolib.nlq.infer import load
-from egolib.nlq.network import GroundNLQ
+from egolib.nlq.formats.checkpoint import KEYS
+from egolib.nlq.models.network import GroundNLQ
+from egolib.nlq.steps import data, train
 from tests.nlq.project import changed, make_root, step
 
 
@@ -22,7 +22,7 @@ def root(tmp_path_factory):
     """A data root with the lists of ``1_data`` in ``runs``."""
     folder = tmp_path_factory.mktemp("root")
     made = make_root(folder / "data")
-    prepare.convert(step("1_data", made, folder / "runs"))
+    data.convert(step("1_data", made, folder / "runs"))
     (folder / "runs" / "1_data" / "result.json").write_text("{}")
     return made
 

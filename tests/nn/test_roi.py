@@ -6,16 +6,10 @@ from dataclasses import replace
 
 import torch
 
-from egolib.boxes import BoxCoder
 from egolib.nn.assign import BACKGROUND
-from egolib.nn.config import (
-    AssignConfig,
-    BoxConfig,
-    DetectionConfig,
-    RoiAlignConfig,
-    SampleConfig,
-)
+from egolib.nn.config import AssignConfig, BoxConfig, DetectionConfig, RoiAlignConfig, SampleConfig
 from egolib.nn.roi import RoiAlign, roi_examples, select_detections
+from egolib.ops.boxes import BoxCoder
 
 SCALE = torch.ones(4)
 
@@ -96,7 +90,7 @@ def test_detections_equal_a_literal_loop():
     scale = torch.tensor([2.0, 2, 2, 2])
     found = select_detections(scores, offsets, regions, (80, 90), scale, coder, config)
 
-    from egolib.boxes import clip, nms
+    from egolib.ops.boxes import clip, nms
 
     rows = []
     for label in range(5):

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from egolib import boxes as bx
 from egolib.nn.config import AnchorConfig, AssignConfig, ProposalConfig, RpnConfig, SampleConfig
 from egolib.nn.rpn import RegionProposals, RpnOutput, smooth_l1
+from egolib.ops import boxes as bx
 
 TWO_LEVELS = AnchorConfig((8, 16), ((16.0,), (32.0,)))
 LIMITS = ProposalConfig(before=50, after=20)

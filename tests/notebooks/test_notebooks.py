@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from egolib import config
-from egolib.records import read_json
+from egolib.io.records import read_json
 from tests.tiny import CHECKOUT
 
 NOTEBOOKS = sorted((CHECKOUT / "notebooks").rglob("*.ipynb"))

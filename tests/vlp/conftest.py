@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from egolib import world
-from egolib.vlp import overview, train
+from egolib.vlp.steps import data as overview
+from egolib.vlp.steps import train
 from tests.vlp.project import finished, step
 
 

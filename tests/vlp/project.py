@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from egolib import config as configs
-from egolib.records import write_json
-from egolib.step import Step
+from egolib.io.records import write_json
+from egolib.runs.step import Step
 from egolib.vlp.config import Config
 
 PRETRAIN = "egoclip_pretrain_smallproj"

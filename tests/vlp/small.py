@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from egolib import checkpoint
-from egolib.tokens import WordTokenizer
+from egolib.io import checkpoint
+from egolib.text.tokens import WordTokenizer
 from egolib.video import Encoding, write_video
 from egolib.vlp.config import ModelConfig
 from egolib.vlp.losses.pretraining import PretrainingBatch

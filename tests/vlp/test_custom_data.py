@@ -10,10 +10,10 @@ import pytest
 
 from egolib.config import project_root
 from egolib.vlp.config import DataConfig, LossConfig
+from egolib.vlp.data.chunks import chunk_videos, verify_chunks
 from egolib.vlp.data.egoclip import CHUNKS, TABLE, data_file, read_egoclip
 from egolib.vlp.data.pretraining import PretrainingData
 from egolib.vlp.data.videos import EgoClipVideos
-from egolib.vlp.prepare import chunk_videos, verify_chunks
 from tests.vlp.small import CONFIG, numbered_video, tokenizer
 
 PAGE = project_root() / "book" / "vlp_custom_data.md"

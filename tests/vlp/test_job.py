@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from egolib import checkpoint
 from egolib.errors import EgolibError
-from egolib.vlp import train
+from egolib.io import checkpoint
+from egolib.vlp.api import load
 from egolib.vlp.config import egovlpv2
-from egolib.vlp.convert import KEYS
 from egolib.vlp.data.training import labelled_rows, training_data
-from egolib.vlp.infer import load
-from egolib.vlp.vocabulary import read_vocabulary
+from egolib.vlp.data.vocabulary import read_vocabulary
+from egolib.vlp.formats.checkpoint import KEYS
+from egolib.vlp.steps import train
 from tests.vlp.project import PRETRAIN, step
 
 FINETUNE = "epic_finetune_10"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from egolib.engine import fit as engine
-from egolib.vlp import train
+from egolib.vlp.steps import train
 from tests.vlp.project import step
 
 CHANGES = {"fit": {"max_updates": 6, "snapshot_updates": 2}}

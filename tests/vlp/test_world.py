@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 
 from egolib import world
-from egolib.records import Skipped
-from egolib.tokens import load_tokenizer
-from egolib.vlp import evaluate, scores
+from egolib.io.records import Skipped
+from egolib.text.tokens import load_tokenizer
+from egolib.vlp import evaluation
+from egolib.vlp.api import VideoLanguage
+from egolib.vlp.benchmarks import scores
 from egolib.vlp.config import DataConfig, LossConfig, ModelConfig
 from egolib.vlp.data import charades, egoclip, epic
 from egolib.vlp.data.moments import ANNOTATIONS, FILES, VIDEOS, read_moment_clips
 from egolib.vlp.data.pretraining import EgoClipVideos, PretrainingData
 from egolib.vlp.data.retrieval import CharadesVideos, EpicVideos
-from egolib.vlp.infer import VideoLanguage
 from egolib.vlp.losses.pretraining import PretrainingLoss
 from tests.vlp.small import CONFIG, small_model
 
@@ -62,7 +63,7 @@ def test_every_question_can_be_read_and_answered(root: Path, model: VideoLanguag
     assert not skipped.reasons and fusion is not None
     assert dual.shape == fusion.shape == (len(questions), 5)
     truth = np.eye(5)[[q.answer for q in questions]]
-    accuracy = evaluate.evaluate_egomcq(questions, {"dual": truth})["dual"]
+    accuracy = evaluation.evaluate_egomcq(questions, {"dual": truth})["dual"]
     assert accuracy == {"Inter-video": 100.0, "Intra-video": 100.0}
 
 
@@ -72,7 +73,7 @@ def test_retrieval(root: Path, model: VideoLanguage) -> None:
     np.testing.assert_array_equal(split.relevancy, computed)
     similarity = scores.epic_similarity(model, split, EpicVideos(root), skipped=skipped)
     assert similarity.shape == split.relevancy.shape and not skipped.reasons
-    perfect = evaluate.evaluate_epic(split, {"similarity": split.relevancy})
+    perfect = evaluation.evaluate_epic(split, {"similarity": split.relevancy})
     assert all(value == pytest.approx(100, abs=1e-6) for value in perfect.values())
 
 
@@ -90,7 +91,7 @@ def test_actions(root: Path, model: VideoLanguage) -> None:
     )
     assert found.shape == (len(videos), len(classes)) and not skipped.reasons
     truth = charades.targets(videos, len(classes)).astype(float)
-    assert evaluate.evaluate_charades(videos, {"scores": truth})["mAP"] == 1.0
+    assert evaluation.evaluate_charades(videos, {"scores": truth})["mAP"] == 1.0
 
 
 def test_moments(root: Path) -> None:

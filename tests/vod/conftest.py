@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from egolib.vod.data_config import DataConfig
+from egolib.vod.config.data import DataConfig
 from tests.vod.made import make_data
 
 

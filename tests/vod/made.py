@@ -7,11 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from egolib.records import write_json, write_text
+from egolib.io.records import write_json, write_text
+from egolib.vod.config.data import DataConfig
 from egolib.vod.data.classes import make_categories
 from egolib.vod.data.cocovid import convert_det, convert_vid
 from egolib.vod.data.lists import ListedVideo, read_images, read_videos
-from egolib.vod.data_config import DataConfig
 
 CLASSES = (("mug", "n09900001"), ("jar", "n09900002"))
 SIZE = (48, 64)  # rows, columns

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from egolib import config as configs
-from egolib.step import Step
+from egolib.runs.step import Step
 from egolib.vod.config import Config
 from tests.vod.made import CLASSES, make_data
 

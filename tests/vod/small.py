@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from egolib.nn.config import ProposalConfig, SampleConfig, SwinConfig
-from egolib.vod import networks
-from egolib.vod.model_config import ModelConfig
+from egolib.vod.config import networks
+from egolib.vod.config.model import ModelConfig
 from egolib.vod.models.build import build_model
 from egolib.vod.models.frames import Clip, Frames, Truth
 

@@ -14,12 +14,12 @@ import torch
 import yaml
 
 from egolib.config import build, project_root
+from egolib.vod.api import Detector
 from egolib.vod.config import Config
 from egolib.vod.data.cocovid import check_cocovid
 from egolib.vod.data.dataset import TrainingClips, make_source, test_videos
-from egolib.vod.evaluate import evaluate, motion_table
-from egolib.vod.infer import Detector
-from egolib.vod.train import TrainingLoss, collate
+from egolib.vod.evaluation import evaluate, motion_table
+from egolib.vod.optim import TrainingLoss, collate
 from tests.vod.small import make
 
 PAGE = (project_root() / "book" / "vod_custom_data.md").read_text()

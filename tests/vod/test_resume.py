@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from egolib.vod import job
+from egolib.vod.steps import train
 from tests.killing import log_without_times, start_and_kill
 from tests.vod.project import SELSA, changed, make_root, step
 
@@ -25,7 +25,7 @@ run(Path(sys.argv[1]), Path(sys.argv[2]))
 def run(root: Path, out: Path):
     """Trains, or continues, into a folder."""
     made = step("2_train", root, root.parent, SELSA | LENGTH, "selsa_staged")
-    return job.train(changed(made, out=out))
+    return train.train(changed(made, out=out))
 
 
 @pytest.mark.slow

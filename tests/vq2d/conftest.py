@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from egolib.vq2d import figures, jobs, predict, prepare, scores
+from egolib.vq2d.steps import data, evaluate, figures, infer, train
 from tests.vq2d.project import make_world, step
 
 
@@ -20,11 +20,11 @@ def runs(root: Path) -> Path:
     """A run up to the trained networks."""
     folder = root.parent / "runs"
     own = step("1_data", root, folder)
-    prepare.cut(own, prepare.read_splits(own))
+    data.cut(own, data.read_splits(own))
     training = step("2_train", root, folder)
-    results = jobs.train(training)
+    results = train.train(training)
     assert set(results) == {"detector", "tracker"}
-    found = jobs.summary(results)
+    found = train.summary(results)
     assert found["detector"]["updates"] == found["tracker"]["updates"] == 2
     assert len(figures.losses(results["detector"].records).axes) == 2
     return folder
@@ -34,12 +34,12 @@ def runs(root: Path) -> Path:
 def answered(root: Path, runs: Path) -> Path:
     """The same after ``3_infer``."""
     own = step("3_infer", root, runs)
-    folder, skipped = predict.detect(own)
-    answers = predict.follow(own, folder)
+    folder, skipped = infer.detect(own)
+    answers = infer.follow(own, folder)
     assert not skipped.reasons
-    splits = predict.splits_to_answer(own)
+    splits = infer.splits_to_answer(own)
     for split, found in answers.items():
         assert len(found.found) == len(splits[split].queries)
-    counts = scores.summary(answers)
+    counts = evaluate.summary(answers)
     assert counts["val"]["answered"] == len(splits["val"].queries)
     return runs

@@ -7,12 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from egolib.nn.config import (
-    AnchorConfig,
-    ProposalConfig,
-    PyramidConfig,
-    ResNetConfig,
-)
+from egolib.nn.config import AnchorConfig, ProposalConfig, PyramidConfig, ResNetConfig
 from egolib.video.encode import write_video
 from egolib.vq2d.config import DetectorConfig, HeadConfig, KysConfig, small
 

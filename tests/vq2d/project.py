@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from egolib import vq2d, world
-from egolib.records import write_json
-from egolib.step import Step
+from egolib.io.records import write_json
+from egolib.runs.step import Step
 from egolib.vq2d.config import Config
 
 SECTIONS = {

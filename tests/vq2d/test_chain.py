@@ -14,7 +14,7 @@ import torch
 from egolib import vq2d, world
 from egolib.video import VideoReader
 from egolib.video.extract import extract as cut
-from egolib.vq2d import answer
+from egolib.vq2d.api import read_detector, read_kys, save
 from egolib.vq2d.config import (
     AugmentConfig,
     DataConfig,
@@ -31,15 +31,15 @@ from egolib.vq2d.data.annotations import find_annotations, processed, read_annot
 from egolib.vq2d.data.dataset import TrainingSet, stored_sizes
 from egolib.vq2d.data.prepare import check_clips, find_videos, plans
 from egolib.vq2d.data.samples import VARIANTS, build_samples
-from egolib.vq2d.detect import Detector, extract
-from egolib.vq2d.evaluate import evaluate_files
-from egolib.vq2d.infer import read_detector, read_kys, save
-from egolib.vq2d.kys.train import SequenceData, find_runs, from_detector, sequence_losses
-from egolib.vq2d.siamese.model import SiameseRcnn
-from egolib.vq2d.submission import write_submission
-from egolib.vq2d.trackers import make_tracker
-from egolib.vq2d.tracks import Track
-from egolib.vq2d.train import TrainingLoss, make_optimizer, validation_ap
+from egolib.vq2d.evaluation import evaluate_files
+from egolib.vq2d.formats.submission import write_submission
+from egolib.vq2d.localization import answers as answer
+from egolib.vq2d.localization.detect import Detector, extract
+from egolib.vq2d.localization.tracks import Track
+from egolib.vq2d.models.model import SiameseRcnn
+from egolib.vq2d.optim import TrainingLoss, make_optimizer, validation_ap
+from egolib.vq2d.tracking.kys.train import SequenceData, find_runs, from_detector, sequence_losses
+from egolib.vq2d.tracking.trackers import make_tracker
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("vq2d_chain")]
 

@@ -13,15 +13,15 @@ import pytest
 from egolib.config import project_root
 from egolib.video import write_video
 from egolib.video.extract import extract
-from egolib.vq2d.answer import Work, answer_all, jobs
 from egolib.vq2d.config import Config, DataConfig, LocalizeConfig, ParticleConfig, PeakConfig
 from egolib.vq2d.data.annotations import Annotations, find_annotations, processed, read_annotations
 from egolib.vq2d.data.dataset import stored_sizes
 from egolib.vq2d.data.prepare import check_clips, find_videos, plans
 from egolib.vq2d.data.samples import VARIANTS, build_samples
-from egolib.vq2d.evaluate import evaluate_files
-from egolib.vq2d.submission import write_submission
-from egolib.vq2d.trackers import make_tracker
+from egolib.vq2d.evaluation import evaluate_files
+from egolib.vq2d.formats.submission import write_submission
+from egolib.vq2d.localization.answers import Work, answer_all, jobs
+from egolib.vq2d.tracking.trackers import make_tracker
 from tests.vq2d import made
 
 PAGE = (project_root() / "book" / "vq2d_custom_data.md").read_text()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from egolib.tokens import WordTokenizer, words
+from egolib.text.tokens import WordTokenizer, words
 from egolib.world.exports import nlq
 from egolib.world.language import (
     MASK,

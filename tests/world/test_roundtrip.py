@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from egolib.features import open_store
+from egolib.io.features import open_store
+from egolib.io.records import read_json, read_text
 from egolib.metrics.detection import Boxes, evaluate_vid, truths
 from egolib.metrics.motion_speed import motion_from_tracks
 from egolib.metrics.multiple_choice import egomcq_accuracy
 from egolib.metrics.retrieval import charades_metrics, retrieval_metrics
 from egolib.metrics.visual_query import evaluate
-from egolib.nlq import evaluate as nlq_scores
-from egolib.nlq import narrations as nlq_narrations
-from egolib.nlq import stores as nlq_stores
-from egolib.nlq import submission as nlq_submission
-from egolib.nlq.annotations import check_queries, from_official, read_official
-from egolib.records import read_json, read_text
+from egolib.nlq import evaluation as nlq_scores
+from egolib.nlq.data import narrations as nlq_narrations
+from egolib.nlq.data import stores as nlq_stores
+from egolib.nlq.data.annotations import check_queries, from_official, read_official
+from egolib.nlq.formats import submission as nlq_submission
 from egolib.video import VideoReader
 from egolib.video.timing import clip_frames, clip_to_video, frame_step
 from egolib.vlp.data import charades, egoclip, epic, moments
@@ -30,9 +30,9 @@ from egolib.vod.data.cocovid import check_cocovid, convert_det, convert_vid
 from egolib.vod.data.lists import find_list, read_images, read_videos
 from egolib.vq2d.data.annotations import find_annotations, read_annotations
 from egolib.vq2d.data.frames import right_duration
-from egolib.vq2d.evaluate import load_queries
-from egolib.vq2d.submission import build_submission, validate
-from egolib.vq2d.tracks import Track
+from egolib.vq2d.evaluation import load_queries
+from egolib.vq2d.formats.submission import build_submission, validate
+from egolib.vq2d.localization.tracks import Track
 from egolib.world.library import World
 
 SPLITS = ("train", "val", "test")

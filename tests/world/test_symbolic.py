@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from egolib.features import open_store
+from egolib.io.features import open_store
 from egolib.world import symbolic
 from egolib.world.exports import nlq
 from egolib.world.language import vocabulary_hash

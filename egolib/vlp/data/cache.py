@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from egolib.errors import EgolibError
+from egolib.io.records import Skipped, atomic_path, read_json, write_json
 from egolib.progress import track
-from egolib.records import Skipped, atomic_path, read_json, write_json
 from egolib.video import VideoReader
 
 INDEX = "index.json"

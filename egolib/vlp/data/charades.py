@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from egolib.errors import EgolibError
-from egolib.records import read_table, read_text, write_text
+from egolib.io.records import read_table, read_text, write_text
 
 FOLDER = Path("CharadesEgo/CharadesEgo")
 VIDEOS = Path("CharadesEgo/CharadesEgo_v1_480")

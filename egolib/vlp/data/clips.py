@@ -15,15 +15,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from egolib.errors import EgolibError
-from egolib.records import Skipped
-from egolib.vlp.data.transforms import (
-    Crop,
-    Test,
-    as_tensor,
-    random_crop,
-    test_view,
-    train_view,
-)
+from egolib.io.records import Skipped
+from egolib.vlp.data.transforms import Crop, Test, as_tensor, random_crop, test_view, train_view
 
 Unreadable = Literal["official", "skip", "error"]
 

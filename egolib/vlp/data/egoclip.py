@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from egolib.errors import EgolibError
-from egolib.records import read_json, read_table, require
+from egolib.io.records import read_json, read_table, require
 
 TABLE = Path("egoclip/egoclip.csv")
 QUESTIONS = Path("egomcq/egomcq.json")

@@ -17,8 +17,8 @@ from typing import TypeVar
 import numpy as np
 
 from egolib.errors import EgolibError
-from egolib.pickles import read_pickle
-from egolib.records import read_table
+from egolib.io.pickles import read_pickle
+from egolib.io.records import read_table
 
 Entry = TypeVar("Entry")
 _ROWS = 256  # rows of a matrix that are worked on at once

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from egolib.records import read_json, require
+from egolib.io.records import read_json, require
 
 ANNOTATIONS = Path("ego4d/v2/annotations")
 VIDEOS = Path("ego4d/Ego4D_256")

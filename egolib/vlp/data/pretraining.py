@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from egolib.tokens import Tokenizer, encode
+from egolib.text.tokens import Tokenizer, encode
 from egolib.vlp.config import DataConfig, LossConfig, ModelConfig
 from egolib.vlp.data.clips import UnreadableClip, View, load_clip
 from egolib.vlp.data.egoclip import EgoClip, SegmentIndex

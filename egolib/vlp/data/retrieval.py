@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from egolib.records import Skipped
-from egolib.tokens import Tokenizer, encode
+from egolib.io.records import Skipped
+from egolib.text.tokens import Tokenizer, encode
 from egolib.vlp.config import DataConfig, ModelConfig
 from egolib.vlp.data.charades import Action
 from egolib.vlp.data.clips import UnreadableClip, View, load_clip, stream_views

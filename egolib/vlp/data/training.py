@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from egolib import distributed
-from egolib.step import Step
-from egolib.tokens import Tokenizer
+from egolib.engine import distributed
+from egolib.runs.step import Step
+from egolib.text.tokens import Tokenizer
 from egolib.vlp.config import Config
 from egolib.vlp.data import charades, egoclip
 from egolib.vlp.data.cache import FRAMES, FrameCache

@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
-from egolib.distributed import Backward, sum_over_processes
+from egolib.engine.distributed import Backward, sum_over_processes
 from egolib.vlp.models.model import VideoLanguageModel
 
 #: The label of a token that is not to be predicted.
@@ -61,7 +61,7 @@ def masked_language(
     Args:
         text: (B, L, D) fused text states.
         labels: (B, L) word ids, ``IGNORED`` where nothing is to be predicted.
-        backward: see ``egolib.distributed.gather_rows``.
+        backward: see ``egolib.engine.distributed.gather_rows``.
     """
     wanted = labels != IGNORED
     logits = model.mlm_logits(text[wanted])  # K V

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from egolib.distributed import Backward, sum_over_processes
+from egolib.engine.distributed import Backward, sum_over_processes
 
 Crossing = Literal["official", "straight"]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from egolib.distributed import Backward, gather_rows, is_parallel, rank
+from egolib.engine.distributed import Backward, gather_rows, is_parallel, rank
 from egolib.vlp.config import LossConfig
 from egolib.vlp.losses.contrastive import egonce, order_loss, positive_pairs
 from egolib.vlp.losses.masked_language import masked_language

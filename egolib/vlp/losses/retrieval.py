@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from egolib.distributed import Backward, gather_rows
+from egolib.engine.distributed import Backward, gather_rows
 from egolib.errors import EgolibError
 from egolib.vlp.config import LossConfig
 from egolib.vlp.losses.contrastive import norm_softmax

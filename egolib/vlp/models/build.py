@@ -15,9 +15,9 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from egolib.checkpoint import LoadReport
-from egolib.vlp import convert
+from egolib.io.checkpoint import LoadReport
 from egolib.vlp.config import ModelConfig
+from egolib.vlp.formats import checkpoint
 from egolib.vlp.models.model import VideoLanguageModel
 from egolib.vlp.models.video import VideoBlock, VideoEncoder
 
@@ -75,8 +75,8 @@ def build(
     model = build_empty(config)
     initialise(model, generator)
     return model, InitialWeights(
-        convert.load_vit(model.video, vit) if vit else None,
-        convert.load_roberta(model.text, roberta) if roberta else None,
+        checkpoint.load_vit(model.video, vit) if vit else None,
+        checkpoint.load_roberta(model.text, roberta) if roberta else None,
     )
 
 

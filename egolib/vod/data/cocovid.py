@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from egolib.errors import EgolibError
+from egolib.io.records import read_xml
 from egolib.progress import track
-from egolib.records import read_xml
 from egolib.vod.data.classes import OTHER_NAME, Category
 from egolib.vod.data.lists import ListedVideo
 

@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 
 from egolib.errors import EgolibError
+from egolib.vod.config.data import DataConfig, MegaSampling
 from egolib.vod.data.classes import IMAGENET_VID
 from egolib.vod.data.index import VideoIndex, read_index
 from egolib.vod.data.pipeline import Prepared, Sample, make_sample, prepare, prepare_clip
 from egolib.vod.data.references import test_order, training_references
-from egolib.vod.data_config import DataConfig, MegaSampling
 
 RECENT_INPUTS = 32
 

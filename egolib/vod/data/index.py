@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from egolib.errors import EgolibError
-from egolib.records import atomic_path, read_json
+from egolib.io.records import atomic_path, read_json
 
 CACHE_VERSION = 1
 

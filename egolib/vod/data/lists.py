@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from egolib.errors import EgolibError
-from egolib.records import read_text
+from egolib.io.records import read_text
 
 FOLDERS = ("Lists", "ImageSets")
 VID_TRAIN, VID_VAL, DET_TRAIN = "VID_train_15frames", "VID_val_videos", "DET_train_30classes"

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from egolib.vod.data_config import PipelineConfig
+from egolib.vod.config.data import PipelineConfig
 
 Size = tuple[int, int]  # height, width
 

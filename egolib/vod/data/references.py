@@ -11,8 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from egolib.vod.config.data import ReferenceConfig
 from egolib.vod.data.index import VideoIndex
-from egolib.vod.data_config import ReferenceConfig
 
 
 def training_references(

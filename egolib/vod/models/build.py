@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from egolib.vod.model_config import ModelConfig
+from egolib.vod.config.model import ModelConfig
 from egolib.vod.models.eovod import Eovod
 from egolib.vod.models.flow_methods import Dff, Fgfa
 from egolib.vod.models.mamba import Mamba

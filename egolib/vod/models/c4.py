@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from egolib.nn.resnet import initialise, make_stage, stage_channels
-from egolib.vod.model_config import ModelConfig
+from egolib.vod.config.model import ModelConfig
 from egolib.vod.models.heads import RegionHead
 
 

@@ -16,7 +16,7 @@ from egolib.nn.resnet import ResNet
 from egolib.nn.roi import Found, RoiExamples, roi_examples
 from egolib.nn.rpn import Proposals, RegionProposals
 from egolib.nn.swin import Swin
-from egolib.vod.model_config import ModelConfig
+from egolib.vod.config.model import ModelConfig
 from egolib.vod.models.frames import Frames, Losses, Size, Truth
 from egolib.vod.models.heads import RegionHead
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from egolib.nn.roi import Found
-from egolib.vod.model_config import LocationConfig, ModelConfig
+from egolib.vod.config.model import LocationConfig, ModelConfig
 from egolib.vod.models import pixels
 from egolib.vod.models.bank import MemoryBank
 from egolib.vod.models.fcos import FcosDetector, LevelFound

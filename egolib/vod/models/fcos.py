@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import sigmoid_focal_loss
 
-from egolib import boxes as bx
 from egolib.nn import init
 from egolib.nn.roi import Found
-from egolib.vod.model_config import FcosConfig, ModelConfig
+from egolib.ops import boxes as bx
+from egolib.vod.config.model import FcosConfig, ModelConfig
 from egolib.vod.models.detector import Neck, make_backbone
 from egolib.vod.models.frames import Frames, Losses, Size, Truth
 

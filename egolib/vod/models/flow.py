@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from egolib.nn import init
-from egolib.vod.model_config import FlowConfig
+from egolib.vod.config.model import FlowConfig
 
 
 class _Convolution(nn.Sequential):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from egolib.nn import init
 from egolib.nn.roi import Found
-from egolib.vod.model_config import ModelConfig
+from egolib.vod.config.model import ModelConfig
 from egolib.vod.models.detector import RegionDetector
 from egolib.vod.models.flow import FlowNetS, warp
 from egolib.vod.models.frames import Clip, Frames, Losses, single_frames

@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from egolib.boxes import BoxCoder
 from egolib.nn import init
 from egolib.nn.roi import Found, RoiAlign, RoiExamples, select_detections
 from egolib.nn.rpn import smooth_l1
-from egolib.vod.model_config import HeadConfig, ModelConfig
+from egolib.ops.boxes import BoxCoder
+from egolib.vod.config.model import HeadConfig, ModelConfig
 from egolib.vod.models.frames import Losses, Size, Truth
 
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from egolib.nn.roi import Found
-from egolib.vod.model_config import MemoryConfig, ModelConfig
+from egolib.vod.config.model import MemoryConfig, ModelConfig
 from egolib.vod.models import pixels
 from egolib.vod.models.bank import MemoryBank
 from egolib.vod.models.detector import RegionDetector

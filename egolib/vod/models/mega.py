@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from egolib.nn.roi import Found
-from egolib.vod.model_config import MegaConfig, ModelConfig
+from egolib.vod.config.model import MegaConfig, ModelConfig
 from egolib.vod.models.c4 import C4Head
 from egolib.vod.models.detector import RegionDetector
 from egolib.vod.models.frames import Clip, Frames, Losses, single_frames

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from egolib.nn.roi import Found
-from egolib.vod.model_config import ModelConfig
+from egolib.vod.config.model import ModelConfig
 from egolib.vod.models.detector import RegionDetector
 from egolib.vod.models.frames import Clip, Frames, Losses, single_frames
 from egolib.vod.models.heads import Projected, SupportHead, join_projected

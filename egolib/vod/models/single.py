@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from egolib.nn.roi import Found
-from egolib.vod.model_config import ModelConfig
+from egolib.vod.config.model import ModelConfig
 from egolib.vod.models.c4 import C4Head
 from egolib.vod.models.detector import RegionDetector
 from egolib.vod.models.fcos import FcosDetector

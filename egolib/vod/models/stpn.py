@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from egolib.nn.config import SwinConfig
 from egolib.nn.roi import Found
 from egolib.nn.swin import DropPath, PatchMerging, Swin, SwinBlock, SwinStage
-from egolib.vod.model_config import ModelConfig, PromptConfig
+from egolib.vod.config.model import ModelConfig, PromptConfig
 from egolib.vod.models.detector import RegionDetector
 from egolib.vod.models.frames import Clip, Frames, Losses, single_frames
 from egolib.vod.models.heads import Aggregator

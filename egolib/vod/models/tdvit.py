@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from egolib.nn.config import SwinConfig
 from egolib.nn.roi import Found
 from egolib.nn.swin import Swin, SwinBlock
-from egolib.vod.model_config import ModelConfig, TemporalConfig
+from egolib.vod.config.model import ModelConfig, TemporalConfig
 from egolib.vod.models.detector import RegionDetector
 from egolib.vod.models.frames import Clip, Frames, Losses
 

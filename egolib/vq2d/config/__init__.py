@@ -9,12 +9,7 @@ from __future__ import annotations
 
 from egolib.vq2d.config.data import DataConfig, DetectConfig
 from egolib.vq2d.config.kys import KysConfig, KysTrainConfig, kys, small_kys
-from egolib.vq2d.config.localize import (
-    LocalizeConfig,
-    ParticleConfig,
-    PeakConfig,
-    TrackConfig,
-)
+from egolib.vq2d.config.localize import LocalizeConfig, ParticleConfig, PeakConfig, TrackConfig
 from egolib.vq2d.config.run import Config, EvaluateConfig, PeakChange, SweepConfig
 from egolib.vq2d.config.siamese import (
     DetectorConfig,

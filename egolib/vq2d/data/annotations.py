@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from egolib.errors import EgolibError
-from egolib.records import Skipped, read_json, require, write_json
+from egolib.io.records import Skipped, read_json, require, write_json
 
 Record = dict[str, Any]
 BOX_FIELDS = ("frame_number", "x", "y", "width", "height", "original_width", "original_height")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from egolib.errors import EgolibError
-from egolib.records import Skipped
+from egolib.io.records import Skipped
 from egolib.video import VideoReader
 from egolib.video.encode import Encoding
 from egolib.video.plans import ClipPlan, ImagePlan, VideoPlan

@@ -6,7 +6,7 @@ import csv
 import io
 from typing import Any
 
-from egolib.records import write_text
+from egolib.io.records import write_text
 from egolib.world.encode import cut
 from egolib.world.language import charades_classes
 from egolib.world.library import Video, World, clips, spread

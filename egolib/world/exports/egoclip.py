@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from egolib.errors import EgolibError
-from egolib.records import write_json, write_text
+from egolib.io.records import write_json, write_text
 from egolib.world.catalog import PARTNER, VERBS
 from egolib.world.library import Video, World, link
 from egolib.world.narrations import Narration, narrations

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from egolib.records import atomic_path, write_text
+from egolib.io.records import atomic_path, write_text
 from egolib.world.catalog import NOUNS, VERBS
 from egolib.world.language import FORMS
 from egolib.world.library import Video, World, link

@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from egolib.records import write_json, write_text
+from egolib.io.records import write_json, write_text
 from egolib.world.catalog import CLASSES, OTHER_WNIDS
 from egolib.world.episode import Episode
 from egolib.world.exports.snippets import Plan, Snippet, make_plan

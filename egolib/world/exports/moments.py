@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from egolib.records import write_json
+from egolib.io.records import write_json
 from egolib.world.exports.common import NLQ_VERSION, annotation_path, head, whole_clip
 from egolib.world.library import Video, World
 from egolib.world.settings import SPLITS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from egolib.records import write_json
+from egolib.io.records import write_json
 from egolib.world.exports.common import NLQ_VERSION, annotation_path, head, whole_clip
 from egolib.world.library import Video, World, spread
 from egolib.world.questions import TEMPLATES, Asker, Question

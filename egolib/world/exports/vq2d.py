@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from egolib.records import write_json
+from egolib.io.records import write_json
 from egolib.world.catalog import CLASSES
 from egolib.world.degrade import runs
 from egolib.world.exports.common import VERSION, annotation_path, clip_fields, head

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from egolib.nlq.config import ModelConfig, groundnlq, groundnlq_star
-from egolib.nlq.convert import KEYS
-from egolib.nlq.network import GroundNLQ
+from egolib.nlq.formats.checkpoint import KEYS
+from egolib.nlq.models.network import GroundNLQ
 from tests.parity.recordings import auxiliary, normal
 from tests.parity.weights import make_state_dict
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from egolib.nlq.annotations import (
+from egolib.nlq.data.annotations import (
     check_counts,
     from_official,
     read_official,
@@ -15,7 +15,7 @@ from egolib.nlq.annotations import (
     to_official,
     write_queries,
 )
-from egolib.nlq.narrations import (
+from egolib.nlq.data.narrations import (
     merge_naq,
     naq_annotations,
     narration_queries,

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from egolib.features import open_store
-from egolib.nlq.annotations import read_queries
+from egolib.io.features import open_store
 from egolib.nlq.config import DataConfig, ModelConfig
-from egolib.nlq.data import NlqData, official_order
+from egolib.nlq.data.annotations import read_queries
+from egolib.nlq.data.dataset import NlqData, official_order
 from tests.parity.recordings import read
 
 SEED = 1234

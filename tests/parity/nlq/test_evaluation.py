@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from egolib.nlq.ensemble import ensemble, list_nms
-from egolib.nlq.evaluate import Evaluation, evaluate
-from egolib.nlq.truth import read_truth
-from egolib.segments import hull_iou
+from egolib.nlq.data.truth import read_truth
+from egolib.nlq.evaluation import Evaluation, evaluate
+from egolib.nlq.localization.ensemble import ensemble, list_nms
+from egolib.ops.segments import hull_iou
 from tests.parity.recordings import read
 
 COMMAND_LINE = {"thresholds": (0.3, 0.5, 0.01), "top_k": (1, 3, 5)}

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from egolib.nlq.blocks import Block
 from egolib.nlq.config import DataConfig, InferConfig
-from egolib.nlq.decode import decode
-from egolib.nlq.network import GroundNLQ, Predictions, padded_length
+from egolib.nlq.localization.decode import decode
+from egolib.nlq.models.blocks import Block
+from egolib.nlq.models.network import GroundNLQ, Predictions, padded_length
 from tests.parity.nlq.networks import inputs, meta, network, published, small_config, to
 from tests.parity.recordings import read
 

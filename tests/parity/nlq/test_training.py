@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from egolib.engine.job import MovingAverage
-from egolib.nlq.blocks import StochasticDepth
 from egolib.nlq.config import LossConfig, TrainConfig, groundnlq
-from egolib.nlq.convert import KEYS
-from egolib.nlq.losses import GroundingLoss, focal_loss, overlap_loss
-from egolib.nlq.network import GroundNLQ, Predictions
-from egolib.nlq.points import assign, assign_batch, make_points, pyramid_lengths
-from egolib.nlq.train import make_optimizer, parameter_groups, schedule
+from egolib.nlq.formats.checkpoint import KEYS
+from egolib.nlq.localization.points import assign, assign_batch, make_points, pyramid_lengths
+from egolib.nlq.losses.grounding import GroundingLoss, focal_loss, overlap_loss
+from egolib.nlq.models.blocks import StochasticDepth
+from egolib.nlq.models.network import GroundNLQ, Predictions
+from egolib.nlq.steps.train import make_optimizer, parameter_groups, schedule
 from tests.parity.nlq.networks import inputs, meta, network, published, small_config, to
 from tests.parity.recordings import auxiliary, read, recipe, stream
 
@@ -313,7 +313,7 @@ def drawn_items(recording: Path, update: int) -> tuple[list[dict], list]:
 
 @pytest.mark.recordings("keys")
 def test_keys_both_ways(recording: Path) -> None:
-    from egolib.nlq.convert import recognise, to_official
+    from egolib.nlq.formats.checkpoint import recognise, to_official
     from tests.parity.nlq.networks import official_state
 
     official = official_state(read(recording), 0, False)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from egolib.vlp import convert
+from egolib.vlp.formats import checkpoint
 from egolib.vlp.models.build import build_empty
 from egolib.vlp.models.model import VideoLanguageModel
 from tests.parity.recordings import auxiliary, normal, recipe
@@ -44,8 +44,8 @@ def published(recording: Path, keys: str, device: str) -> VideoLanguageModel:
 @lru_cache(maxsize=2)
 def _published(keys: Path, seed: int, device: str) -> VideoLanguageModel:
     state = official_state(json.loads(keys.read_text()), seed)
-    model = build_empty(convert.recognise(state))
-    convert.load_official(model, state)
+    model = build_empty(checkpoint.recognise(state))
+    checkpoint.load_official(model, state)
     return model.eval().to(device)
 
 

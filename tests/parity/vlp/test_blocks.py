@@ -10,7 +10,7 @@ import torch
 
 from egolib.errors import EgolibError
 from egolib.nn.text_encoder import TextEmbeddings, TextLayer, attention_bias
-from egolib.vlp.convert import BLOCK_KEYS, EMBEDDING_KEYS, LAYER_KEYS, resize_times
+from egolib.vlp.formats.checkpoint import BLOCK_KEYS, EMBEDDING_KEYS, LAYER_KEYS, resize_times
 from egolib.vlp.models.video import VideoBlock
 from tests.parity.recordings import read
 from tests.parity.vlp.networks import assert_close, part_state

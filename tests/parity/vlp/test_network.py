@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from egolib.vlp import convert
+from egolib.vlp.formats import checkpoint
 from egolib.vlp.losses.similarity import cosine_similarity
 from egolib.vlp.models.build import build_empty
 from egolib.vlp.models.model import VideoLanguageModel
@@ -160,19 +160,19 @@ def test_keys(recording: Path) -> None:
     """Every published name has one of ours, and back; shapes fit."""
     keys = json.loads(recording.read_text())
     state = {k: torch.empty(shape, dtype=getattr(torch, d)) for k, (d, shape) in keys.items()}
-    model = build_empty(convert.recognise(state))
-    official = convert.to_official(model)
+    model = build_empty(checkpoint.recognise(state))
+    official = checkpoint.to_official(model)
     assert {k: [str(v.dtype)[6:], list(v.shape)] for k, v in official.items()} == keys
-    ours = {convert.KEYS.our_name(k) for k in official if not k.endswith("position_ids")}
+    ours = {checkpoint.KEYS.our_name(k) for k in official if not k.endswith("position_ids")}
     assert ours == model.state_dict().keys()
 
 
 @pytest.mark.recordings("keys")
 def test_weights_survive_the_round_trip(recording: Path) -> None:
     state = official_state(json.loads(auxiliary(recording, recording.name).read_text()), seed=3)
-    model = build_empty(convert.recognise(state))
-    convert.load_official(model, state)
-    back = convert.to_official(model)
+    model = build_empty(checkpoint.recognise(state))
+    checkpoint.load_official(model, state)
+    back = checkpoint.to_official(model)
     assert back.keys() == state.keys()
     assert all(torch.equal(back[k], state[k]) for k in state)
 
@@ -182,7 +182,7 @@ def test_epsilons(recording: Path) -> None:
     """Outputs of this size carry no trace of a norm's epsilon: look at the attribute."""
     keys = json.loads(recording.read_text())
     state = {k: torch.empty(shape, dtype=getattr(torch, d)) for k, (d, shape) in keys.items()}
-    model = build_empty(convert.recognise(state))
+    model = build_empty(checkpoint.recognise(state))
     found = {name: m.eps for name, m in model.named_modules() if isinstance(m, nn.LayerNorm)}
     special = {"fusion_norm": 1e-6, "masked_language.norm": 1e-12}
     assert found == {name: special.get(name, 1e-5) for name in found}

@@ -13,10 +13,10 @@ import pytest
 
 from egolib.errors import EgolibError
 from egolib.video import VideoReader
+from egolib.vlp.api import window_frames
 from egolib.vlp.data import readers, sampling
 from egolib.vlp.data.egoclip import segment_id
 from egolib.vlp.data.epic import timestamp_sec
-from egolib.vlp.infer import window_frames
 from tests.parity.recordings import auxiliary, read
 
 Case = dict[str, Any]

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from egolib.vlp.config import LossConfig, OptimConfig
-from egolib.vlp.convert import KEYS, recognise
+from egolib.vlp.formats.checkpoint import KEYS, recognise
 from egolib.vlp.losses.contrastive import norm_softmax
 from egolib.vlp.losses.masked_language import masked_language
 from egolib.vlp.losses.matching import MatchingPlan, make_plan, matching, negative_weights

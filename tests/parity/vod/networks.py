@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from egolib.nn.roi import Found
-from egolib.vod import networks
-from egolib.vod.convert import layout
-from egolib.vod.model_config import ModelConfig
+from egolib.vod.config import networks
+from egolib.vod.config.model import ModelConfig
+from egolib.vod.formats.checkpoint import layout
 from egolib.vod.models.build import build_empty
 from egolib.vod.models.frames import Frames
 from tests.parity import inputs, weights

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from egolib.vod.config.data import PipelineConfig, ReferenceConfig
 from egolib.vod.data.classes import IMAGENET_VID, make_categories
 from egolib.vod.data.cocovid import check_cocovid, convert_det, convert_vid
 from egolib.vod.data.index import make_index
 from egolib.vod.data.lists import DET_TRAIN, VID_TRAIN, VID_VAL, find_list, read_images, read_videos
 from egolib.vod.data.pipeline import make_sample, prepare, prepare_clip
 from egolib.vod.data.references import test_order, test_places, training_references
-from egolib.vod.data_config import PipelineConfig, ReferenceConfig
 from tests.parity import inputs
 from tests.parity.recordings import auxiliary, read
 

@@ -8,11 +8,7 @@ import numpy as np
 import pytest
 
 from egolib.metrics.coco import COCO_NAMES, evaluate_coco
-from egolib.metrics.detection import (
-    evaluate_vid,
-    predictions_from_lists,
-    truths,
-)
+from egolib.metrics.detection import evaluate_vid, predictions_from_lists, truths
 from egolib.metrics.motion_speed import read_motion, table_from_rows
 from egolib.vod.data.index import VideoIndex, make_index
 from egolib.vod.data.references import test_order

@@ -18,12 +18,12 @@ import numpy as np
 import pytest
 import torch
 
-from egolib.boxes import nms
 from egolib.nn.anchors import cell_anchors
 from egolib.nn.rpn import Proposals
+from egolib.ops.boxes import nms
+from egolib.vod.config.data import c4
 from egolib.vod.data.dataset import mega_test_places
 from egolib.vod.data.pipeline import prepare
-from egolib.vod.data_config import c4
 from egolib.vod.models.frames import Frames
 from tests.parity import inputs
 from tests.parity.recordings import read
@@ -292,6 +292,6 @@ def test_base_anchors_suppression_and_preparation(recording: Path):
 
 
 def published_anchors():
-    from egolib.vod.networks import frcnn_r101_c4
+    from egolib.vod.config.networks import frcnn_r101_c4
 
     return frcnn_r101_c4().rpn.anchors

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from egolib.vod.convert import layout
-from egolib.vod.model_config import TemporalConfig
+from egolib.vod.config.model import TemporalConfig
+from egolib.vod.formats.checkpoint import layout
 from egolib.vod.models.bank import MemoryBank
 from egolib.vod.models.build import build_empty
 from egolib.vod.models.flow import warp

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from egolib.nn.config import SampleConfig
-from egolib.vod.convert import layout
-from egolib.vod.model_config import ModelConfig
+from egolib.vod.config.model import ModelConfig
+from egolib.vod.formats.checkpoint import layout
 from egolib.vod.models.frames import Clip, Truth
 from tests.parity.vod.networks import Case, published, read_case, system_of
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from egolib.boxes import BoxCoder, clip
-from egolib.checkpoint import KeyTable
+from egolib.io.checkpoint import KeyTable
 from egolib.nn.anchors import AnchorGrid, cell_anchors
 from egolib.nn.config import BoxConfig
-from egolib.vod.convert import _attention
+from egolib.ops.boxes import BoxCoder, clip
+from egolib.vod.config.networks import frcnn_r50_fpn, frcnn_r101_dc5
+from egolib.vod.formats.checkpoint import _attention
 from egolib.vod.models.bank import MemoryBank
 from egolib.vod.models.heads import Aggregator
-from egolib.vod.networks import frcnn_r50_fpn, frcnn_r101_dc5
 from tests.parity import weights
 from tests.parity.recordings import read
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from egolib.vq2d import convert
 from egolib.vq2d.config import DetectorConfig, KysConfig
-from egolib.vq2d.kys.network import KysNetwork
-from egolib.vq2d.siamese.model import SiameseRcnn
+from egolib.vq2d.formats import checkpoint
+from egolib.vq2d.models.model import SiameseRcnn
+from egolib.vq2d.tracking.kys.network import KysNetwork
 from tests.parity.recordings import auxiliary, read
 from tests.parity.weights import make_state_dict
 
@@ -49,7 +49,7 @@ def kys_state(recording: Path, seed: int) -> dict[str, torch.Tensor]:
 def kys_network(recording: Path, seed: int, device: str) -> KysNetwork:
     """The published KYS network with recorded weights."""
     network = KysNetwork(KysConfig()).eval()
-    convert.KYS.load(network, kys_state(recording, seed))
+    checkpoint.KYS.load(network, kys_state(recording, seed))
     return network.to(device)
 
 
@@ -88,5 +88,5 @@ def detector_state(recording: Path, seed: int) -> dict[str, torch.Tensor]:
 def siamese_rcnn(recording: Path, seed: int, cfg: DetectorConfig, device: str) -> SiameseRcnn:
     """A Siamese R-CNN of the published widths with recorded weights."""
     model = SiameseRcnn(cfg, weights="empty").eval()
-    convert.siamese_table(cfg).load(model, detector_state(recording, seed))
+    checkpoint.siamese_table(cfg).load(model, detector_state(recording, seed))
     return model.to(device)

@@ -12,8 +12,8 @@ from egolib.video.timing import clip_frames, frame_step
 from egolib.vq2d.data.annotations import from_content, grouped_by_clip, processed
 from egolib.vq2d.data.images import images_of_clip
 from egolib.vq2d.data.samples import VARIANTS, Sample, build_samples
-from egolib.vq2d.submission import build_submission, validate
-from egolib.vq2d.tracks import Track
+from egolib.vq2d.formats.submission import build_submission, validate
+from egolib.vq2d.localization.tracks import Track
 from tests.parity.recordings import auxiliary, read
 
 

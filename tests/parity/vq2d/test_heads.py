@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from egolib.checkpoint import KeyTable
 from egolib.errors import EgolibError
-from egolib.vq2d import convert
+from egolib.io.checkpoint import KeyTable
 from egolib.vq2d.config import DetectorConfig, HeadConfig
-from egolib.vq2d.losses import comparison_loss, cross_batch, frame_loss, margin_loss
-from egolib.vq2d.siamese.heads import Compared, make_head
-from egolib.vq2d.siamese.model import SiameseRcnn
+from egolib.vq2d.formats import checkpoint
+from egolib.vq2d.losses.siamese import comparison_loss, cross_batch, frame_loss, margin_loss
+from egolib.vq2d.models.heads import Compared, make_head
+from egolib.vq2d.models.model import SiameseRcnn
 from tests.parity.recordings import auxiliary, read
 from tests.parity.vq2d.networks import relative, siamese_rcnn
 from tests.parity.weights import make_state_dict
@@ -41,7 +41,7 @@ def head_config(name: str) -> HeadConfig:
 
 def compare(case: dict, cfg: HeadConfig, state: dict) -> Compared:
     head = make_head(CHANNELS, cfg).eval()
-    KeyTable(convert.head_rules(cfg)).load(head, state)
+    KeyTable(checkpoint.head_rules(cfg)).load(head, state)
     regions, reference = torch.from_numpy(case["var_x"]), torch.from_numpy(case["var_y"])
     vectors = head.projectors.region(regions.flatten(0, 1)).reshape(*regions.shape[:2], HIDDEN)
     return head.compare(vectors, head.projectors.reference(reference[:, 0]))
@@ -71,12 +71,12 @@ def test_keys_both_ways(recording: Path) -> None:
     """Every head converts back; its configuration is told from its entries."""
     for name, state in variants(recording, read(recording)):
         cfg = head_config(name)
-        head, table = make_head(CHANNELS, cfg), KeyTable(convert.head_rules(cfg))
+        head, table = make_head(CHANNELS, cfg), KeyTable(checkpoint.head_rules(cfg))
         table.load(head, state)
         back = table.to_official(head.state_dict())
         assert back.keys() == state.keys()
         assert all(torch.equal(back[key], state[key]) for key in state)
-        infer = partial(convert.infer_head, state, prefix="")
+        infer = partial(checkpoint.infer_head, state, prefix="")
         if name in AMBIGUOUS:
             with pytest.raises(EgolibError, match="same entries"):
                 infer()

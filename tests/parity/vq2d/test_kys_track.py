@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from egolib.vq2d.config import TrackConfig
-from egolib.vq2d.kys.bidirectional import track_both_ways
-from egolib.vq2d.kys.tracker import KysTracker, Target
+from egolib.vq2d.tracking.kys.bidirectional import track_both_ways
+from egolib.vq2d.tracking.kys.tracker import KysTracker, Target
 from tests.parity.recordings import auxiliary, read
 from tests.parity.vq2d.networks import kys_network, relative, statistics
 

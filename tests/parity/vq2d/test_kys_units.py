@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from egolib.vq2d import convert
 from egolib.vq2d.config import KysConfig
-from egolib.vq2d.kys.classifier import apply_filter
-from egolib.vq2d.kys.correlation import absolute_positions, correlation, cost_volume
-from egolib.vq2d.kys.network import KysNetwork, Maps
-from egolib.vq2d.kys.patches import blur, cut_patch, flip, rotate, shift_crop
-from egolib.vq2d.kys.pooling import precise_roi_pool
-from egolib.vq2d.kys.predictor import translate
-from egolib.vq2d.kys.tracker import hann_window
+from egolib.vq2d.formats import checkpoint
+from egolib.vq2d.tracking.kys.classifier import apply_filter
+from egolib.vq2d.tracking.kys.correlation import absolute_positions, correlation, cost_volume
+from egolib.vq2d.tracking.kys.network import KysNetwork, Maps
+from egolib.vq2d.tracking.kys.patches import blur, cut_patch, flip, rotate, shift_crop
+from egolib.vq2d.tracking.kys.pooling import precise_roi_pool
+from egolib.vq2d.tracking.kys.predictor import translate
+from egolib.vq2d.tracking.kys.tracker import hann_window
 from tests.parity.recordings import read
 from tests.parity.vq2d.networks import check_map, kys_network, kys_state, relative
 
@@ -54,8 +54,8 @@ def test_keys_both_ways(recording: Path) -> None:
     """The official layout loads strictly and comes back unchanged."""
     state = kys_state(recording, 1)
     network = KysNetwork(KysConfig())
-    assert convert.KYS.load(network, state).complete
-    back = convert.KYS.to_official(network.state_dict())
+    assert checkpoint.KYS.load(network, state).complete
+    back = checkpoint.KYS.to_official(network.state_dict())
     assert back.keys() == state.keys()
     assert all(torch.equal(back[name], state[name]) for name in state)
 
@@ -64,7 +64,7 @@ def test_keys_both_ways(recording: Path) -> None:
 def test_initial_values(recording: Path) -> None:
     """A fresh filter optimiser starts at the published functions of distance."""
     case = read(recording)
-    fresh = convert.KYS.to_official(KysNetwork(KysConfig()).state_dict())
+    fresh = checkpoint.KYS.to_official(KysNetwork(KysConfig()).state_dict())
     names = [name.removeprefix("init_") for name in case if name.startswith("init_")]
     assert len(names) == 5
     for name in names:

@@ -8,15 +8,9 @@ import numpy as np
 import pytest
 
 from egolib.metrics.box_tracks import pack_tracks
-from egolib.metrics.visual_query import (
-    Queries,
-    Scores,
-    evaluate,
-    evaluate_pairings,
-    score_order,
-)
+from egolib.metrics.visual_query import Queries, Scores, evaluate, evaluate_pairings, score_order
 from egolib.vq2d.data.annotations import from_content
-from egolib.vq2d.evaluate import evaluate_content, load_queries
+from egolib.vq2d.evaluation import evaluate_content, load_queries
 from tests.parity.recordings import read
 
 PAIRINGS = {

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from egolib.vq2d.config import ParticleConfig
-from egolib.vq2d.particle_filter import (
+from egolib.vq2d.tracking.particle_filter import (
     RESAMPLING,
     observe,
     pixel_similarity,

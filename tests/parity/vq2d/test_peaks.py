@@ -9,9 +9,9 @@ import pytest
 
 from egolib.errors import EgolibError
 from egolib.vq2d.config import PeakConfig
-from egolib.vq2d.detections import Detections
-from egolib.vq2d.localize import start_of_track
-from egolib.vq2d.peaks import find_curve, search_window
+from egolib.vq2d.formats.detections import Detections
+from egolib.vq2d.localization.localize import start_of_track
+from egolib.vq2d.localization.peaks import find_curve, search_window
 from tests.parity.recordings import read
 
 

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from egolib.nn.config import ProposalConfig
-from egolib.vq2d import convert
 from egolib.vq2d.config import DetectorConfig
 from egolib.vq2d.data.annotations import Query
-from egolib.vq2d.detect import Detector, detect_clip
-from egolib.vq2d.siamese.model import Batch, SiameseRcnn
-from egolib.vq2d.siamese.prepare import network_image, scaled_down
+from egolib.vq2d.formats import checkpoint
+from egolib.vq2d.localization.detect import Detector, detect_clip
+from egolib.vq2d.models.inputs import network_image, scaled_down
+from egolib.vq2d.models.model import Batch, SiameseRcnn
 from tests.parity.recordings import read
 from tests.parity.vq2d.networks import (
     check_map,
@@ -61,12 +61,12 @@ def test_keys_both_ways(recording: Path) -> None:
         "pixel_std": torch.ones(3, 1, 1),
         "proposal_generator.anchor_generator.cell_anchors.0": torch.zeros(3, 4),
     }
-    table, model = convert.siamese_table(cfg), SiameseRcnn(cfg, weights="empty")
+    table, model = checkpoint.siamese_table(cfg), SiameseRcnn(cfg, weights="empty")
     assert table.load(model, state | constants).loaded == 301
     back = table.to_official(model.state_dict())
     assert back.keys() == state.keys()
     assert all(torch.equal(back[name], state[name]) for name in state)
-    assert convert.infer_head(state) == cfg.head
+    assert checkpoint.infer_head(state) == cfg.head
 
 
 @pytest.mark.recordings("siamrcnn_forward")

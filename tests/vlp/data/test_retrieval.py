@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from egolib.records import Skipped
+from egolib.io.records import Skipped
 from egolib.vlp.config import DataConfig
 from egolib.vlp.data.charades import Action
 from egolib.vlp.data.clips import View

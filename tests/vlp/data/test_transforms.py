@@ -15,9 +15,7 @@ from egolib.vlp.data.transforms import (
     resize_short_side,
     train_view,
 )
-from egolib.vlp.data.transforms import (
-    test_view as evaluation_view,
-)
+from egolib.vlp.data.transforms import test_view as evaluation_view
 
 
 def test_pictures_become_tensors() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from egolib.errors import EgolibError
-from egolib.vlp import convert
+from egolib.vlp.formats import checkpoint
 from egolib.vlp.models.build import build, build_empty
 from tests.vlp.small import CONFIG, batch, small_model
 
@@ -93,7 +93,7 @@ def test_an_empty_model_takes_a_state_dict() -> None:
 
 def save_vit(path: Path) -> Path:
     """A file with the names of ``jx_vit_base_p16_224``, made of a small model's weights."""
-    names = convert.VIT_KEYS.to_official(
+    names = checkpoint.VIT_KEYS.to_official(
         {
             k: v
             for k, v in small_model(seed=3).video.state_dict().items()
@@ -107,7 +107,7 @@ def save_vit(path: Path) -> Path:
 def save_roberta(path: Path) -> Path:
     """A file with the names of roberta-base, made of a small model's weights."""
     state = {k: v for k, v in small_model(seed=4).text.state_dict().items() if "cross" not in k}
-    names = {f"roberta.{k}": v for k, v in convert.ROBERTA_KEYS.to_official(state).items()}
+    names = {f"roberta.{k}": v for k, v in checkpoint.ROBERTA_KEYS.to_official(state).items()}
     names["roberta.embeddings.position_ids"] = torch.arange(20)[None]
     torch.save({**names, "lm_head.bias": torch.zeros(13)}, path)
     return path

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from egolib.errors import EgolibError
-from egolib.records import read_json, write_text
+from egolib.io.records import read_json, write_text
+from egolib.vod.config.data import DataConfig
 from egolib.vod.data.classes import make_categories
 from egolib.vod.data.cocovid import check_cocovid, convert_vid, read_annotation
 from egolib.vod.data.lists import read_images, read_videos
-from egolib.vod.data_config import DataConfig
 from tests.vod.made import CLASSES, XML, xml_object
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from egolib.errors import EgolibError
-from egolib.records import read_json, write_json
+from egolib.io.records import read_json, write_json
+from egolib.vod.config.data import DataConfig, MegaSampling, selsa
 from egolib.vod.data.dataset import (
     TrainingClips,
     class_names,
@@ -21,7 +22,6 @@ from egolib.vod.data.dataset import (
     test_videos,
     true_objects,
 )
-from egolib.vod.data_config import DataConfig, MegaSampling, selsa
 
 SMALL = replace(selsa().pipeline, long=80, short=48)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from egolib.errors import EgolibError
-from egolib.records import read_json, write_json
+from egolib.io.records import read_json, write_json
+from egolib.vod.config.data import DataConfig
 from egolib.vod.data.index import make_index, read_index
-from egolib.vod.data_config import DataConfig
 
 
 def test_empty_file():

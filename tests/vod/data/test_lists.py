@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from egolib.errors import EgolibError
-from egolib.records import write_text
+from egolib.io.records import write_text
 from egolib.vod.data.lists import find_list, read_images, read_videos
 
 

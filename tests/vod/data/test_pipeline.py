@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from egolib.vod.config.data import PipelineConfig, c4, eovod
 from egolib.vod.data.pipeline import (
     crop,
     fitted_size,
@@ -17,7 +18,6 @@ from egolib.vod.data.pipeline import (
     prepare_clip,
     resize_to_fit,
 )
-from egolib.vod.data_config import PipelineConfig, c4, eovod
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (30, 50, 3), dtype=np.uint8)
 BOXES = np.array([[5.0, 6, 20, 25], [0.0, 0, 50, 30]], np.float32)

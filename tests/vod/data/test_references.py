@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from egolib.vod.config.data import ReferenceConfig, mamba, tdvit
 from egolib.vod.data.index import VideoIndex, make_index
 from egolib.vod.data.references import (
     split_videos,
@@ -15,7 +16,6 @@ from egolib.vod.data.references import (
     training_references,
     window_frames,
 )
-from egolib.vod.data_config import ReferenceConfig, mamba, tdvit
 
 
 def videos(*lengths: int, stills: int = 0) -> VideoIndex:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from egolib.vod.convert import layout
+from egolib.vod.formats.checkpoint import layout
 from egolib.vod.models.build import build_empty
 from tests.vod.small import BUILDERS, CLASSES, clip, frames, make, same
 

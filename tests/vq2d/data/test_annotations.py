@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from egolib.errors import EgolibError
-from egolib.records import read_json
+from egolib.io.records import read_json
 from egolib.vq2d.data.annotations import (
     Box,
     find_annotations,

@@ -1,0 +1,1 @@
+"""Files: records, pickles, features, checkpoints, and where data and weights come from."""

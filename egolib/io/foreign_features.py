@@ -1,0 +1,302 @@
+"""Feature stores of other people: LMDB, folders of ``.pt``/``.npy``/``.npz``/``.safetensors``
+files, and single archives. They state no provenance, so the caller assumes one.
+
+Every back end reads raw arrays by uid; ``ForeignStore`` turns them into (n, width) float32.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from egolib.errors import EgolibError, nearest
+from egolib.io.features import Provenance
+from egolib.io.records import atomic_path
+
+ARRAY_NAMES = ("features", "token_features")
+SUFFIXES = (".safetensors", ".npy", ".npz", ".pt", ".pth")
+LMDB_SUFFIXES = (".mdb", ".lmdb")
+
+
+class Backend(Protocol):
+    """Raw arrays by uid."""
+
+    path: Path
+
+    def keys(self) -> list[str]: ...
+
+    def get(self, uid: str) -> np.ndarray: ...
+
+
+class ForeignStore:
+    """A store over a back end: arrays (n, width) float32 by uid.
+
+    Args:
+        backend: what reads the files.
+        assume: what the caller knows about the arrays; width 0 means that of the
+            first array. None leaves everything but the width unknown.
+    """
+
+    def __init__(self, backend: Backend, assume: Provenance | None = None):
+        self.backend, self.path = backend, backend.path
+        known = assume or Provenance(kind="unknown", width=0)
+        if not self._known:
+            raise EgolibError("the feature store is empty", file=self.path)
+        width = known.width or self._read(min(self._known)).shape[1]
+        self.provenance = replace(known, width=width)
+
+    def uids(self) -> list[str]:
+        """All uids, sorted."""
+        return sorted(self._known)
+
+    def __contains__(self, uid: object) -> bool:
+        return uid in self._known
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def get(self, uid: str) -> np.ndarray:
+        """The array (n, width) float32 of one uid.
+
+        Raises:
+            EgolibError: unknown uid, damaged entry, or another width.
+        """
+        if uid not in self._known:
+            raise EgolibError(
+                "no features for this uid",
+                file=self.path,
+                record=uid,
+                remedy=nearest(uid, self._known),
+            )
+        array = self._read(uid)
+        if array.shape[1] != self.provenance.width:
+            raise EgolibError(
+                f"array of shape {array.shape} in a store of width {self.provenance.width}",
+                file=self.path,
+                record=uid,
+            )
+        return array
+
+    def length(self, uid: str) -> int:
+        """Number of rows of one uid."""
+        return len(self.get(uid))
+
+    @cached_property
+    def _known(self) -> set[str]:
+        return set(self.backend.keys())
+
+    def _read(self, uid: str) -> np.ndarray:
+        try:
+            array = np.asarray(self.backend.get(uid), dtype=np.float32)
+        except EgolibError:
+            raise
+        except Exception as error:
+            raise EgolibError(
+                f"damaged entry: {error}", file=self.path, record=uid, remedy="copy it again"
+            ) from error
+        array = np.atleast_2d(array)  # one token may be stored flat
+        if array.ndim != 2:
+            raise EgolibError(
+                f"array of shape {array.shape}, two dimensions are needed",
+                file=self.path,
+                record=uid,
+            )
+        return array
+
+
+def open_foreign(path: str | Path, assume: Provenance | None = None) -> ForeignStore:
+    """Opens a foreign store by what is found at ``path``.
+
+    Raises:
+        EgolibError: nothing there that can be read as a feature store.
+    """
+    path = Path(path)
+    if (path / "data.mdb").is_file() or path.suffix in LMDB_SUFFIXES:
+        return ForeignStore(LmdbBackend(path), assume)
+    if path.is_file() and path.suffix in SUFFIXES:
+        return ForeignStore(ArchiveBackend(path), assume)
+    if path.is_dir() and any(file.suffix in SUFFIXES for file in path.iterdir()):
+        return ForeignStore(FolderBackend(path), assume)
+    raise EgolibError(
+        "no feature store that can be read",
+        file=path,
+        remedy="an LMDB folder (data.mdb), or a folder or archive: " + ", ".join(SUFFIXES),
+    )
+
+
+# ------------------------------------------------------------------------- back ends
+
+
+class LmdbBackend:
+    """LMDB: key = uid in UTF-8, value = an npz file with ``features`` or ``token_features``."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    @cached_property
+    def _environment(self) -> Any:
+        key = str(self.path.resolve())
+        environment = _ENVIRONMENTS.get(key)
+        if environment is None:
+            _ENVIRONMENTS[key] = environment = _open_lmdb(self.path)
+        return environment
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}  # an open environment does not travel
+
+    def keys(self) -> list[str]:
+        with self._environment.begin() as transaction:
+            return [key.decode() for key in transaction.cursor().iternext(values=False)]
+
+    def get(self, uid: str) -> np.ndarray:
+        with self._environment.begin() as transaction:
+            value = transaction.get(uid.encode())
+        return _named_array(value)
+
+
+# A process may open a database only once; stores over the same one share it.
+_ENVIRONMENTS: WeakValueDictionary[str, Any] = WeakValueDictionary()
+
+
+def _open_lmdb(path: Path) -> Any:
+    import lmdb
+
+    try:
+        return lmdb.open(
+            str(path),
+            subdir=path.is_dir(),
+            readonly=True,
+            lock=False,
+            readahead=False,
+            max_readers=1024,
+        )
+    except lmdb.Error as error:
+        raise EgolibError(f"not a readable LMDB: {error}", file=path) from error
+
+
+class FolderBackend:
+    """One file per uid; the suffix says how it is read."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    @cached_property
+    def _files(self) -> dict[str, Path]:
+        return {file.stem: file for file in self.path.iterdir() if file.suffix in SUFFIXES}
+
+    def keys(self) -> list[str]:
+        return list(self._files)
+
+    def get(self, uid: str) -> np.ndarray:
+        file = self._files[uid]
+        if file.suffix == ".npy":
+            return np.load(file)
+        if file.suffix == ".npz":
+            return _named_array(file.read_bytes())
+        content = _read_tensors(file)
+        return _only(content) if isinstance(content, Mapping) else content
+
+
+class ArchiveBackend:
+    """One npz, safetensors or ``.pt`` file that holds all arrays by uid."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    @cached_property
+    def _arrays(self) -> Mapping[str, np.ndarray]:
+        try:
+            content = np.load(self.path) if self.path.suffix == ".npz" else _read_tensors(self.path)
+        except Exception as error:
+            raise EgolibError(f"not a readable archive: {error}", file=self.path) from error
+        if not isinstance(content, Mapping):
+            raise EgolibError("the archive holds no arrays by name", file=self.path)
+        return content
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+    def keys(self) -> list[str]:
+        return list(self._arrays)
+
+    def get(self, uid: str) -> np.ndarray:
+        return np.asarray(self._arrays[uid])
+
+
+def _named_array(data: bytes) -> np.ndarray:
+    """The features of an npz; others (an ``allow_pickle`` of old NumPy) are ignored."""
+    with np.load(io.BytesIO(data)) as arrays:
+        for name in ARRAY_NAMES:
+            if name in arrays.files:
+                return arrays[name]
+        raise ValueError(f"none of {', '.join(ARRAY_NAMES)} among {', '.join(arrays.files)}")
+
+
+def _read_tensors(file: Path) -> Any:
+    """A safetensors file by name, or what a ``.pt`` file holds, without executing it."""
+    if file.suffix == ".safetensors":
+        from safetensors.numpy import load_file
+
+        return load_file(file)
+    import torch
+
+    content = torch.load(file, map_location="cpu", weights_only=True)
+    if isinstance(content, Mapping):
+        return {name: value.float().numpy() for name, value in content.items()}
+    return content.float().numpy()
+
+
+def _only(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    for name in ARRAY_NAMES:
+        if name in arrays:
+            return arrays[name]
+    if len(arrays) == 1:
+        return next(iter(arrays.values()))
+    raise ValueError(f"none of {', '.join(ARRAY_NAMES)} among {', '.join(arrays)}")
+
+
+# --------------------------------------------------------------------------- writing
+
+
+def write_lmdb(
+    path: str | Path,
+    arrays: Iterable[tuple[str, np.ndarray]],
+    *,
+    name: str = "features",
+    map_size: int = 1 << 40,
+) -> Path:
+    """Writes an LMDB folder in the official layout; returns it.
+
+    Args:
+        arrays: (uid, array) pairs; arrays are stored as float32.
+        name: of the array in each value, ``features`` or ``token_features``.
+        map_size: largest size of the database in bytes; the file grows only as needed.
+    """
+    import lmdb
+
+    Path(path).mkdir(parents=True, exist_ok=True)
+    with (
+        lmdb.open(str(path), map_size=map_size) as environment,
+        environment.begin(write=True) as transaction,
+    ):
+        for uid, array in arrays:
+            value = io.BytesIO()
+            contents: dict[str, Any] = {name: np.asarray(array, np.float32)}
+            np.savez_compressed(value, **contents)
+            transaction.put(uid.encode(), value.getvalue())
+    return Path(path)
+
+
+def write_archive(path: str | Path, arrays: Mapping[str, np.ndarray]) -> Path:
+    """Writes all arrays into one compressed npz, atomically; returns its path."""
+    contents: dict[str, Any] = {uid: np.asarray(a, np.float32) for uid, a in arrays.items()}
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, **contents)
+    return Path(path)

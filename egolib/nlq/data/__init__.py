@@ -1,0 +1,1 @@
+"""Annotations, narrations, feature stores, and what the network sees of a question."""

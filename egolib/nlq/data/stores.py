@@ -1,0 +1,308 @@
+"""Files and feature stores of a configuration: finding, opening and checking them.
+
+The check is one report before any training: coverage, width, lengths against
+durations (which give the true distance between features away), clips that are too
+long, and NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from egolib.errors import EgolibError
+from egolib.io.features import Provenance, Store, open_store, require_provenance
+from egolib.nlq.config import DataConfig, ModelConfig
+from egolib.nlq.data.annotations import Query
+from egolib.progress import track
+
+STRIDES = {16.043: "as published for GroundNLQ", 16.0: "as later systems read the same files"}
+OUTLIER_ROWS = 3.0  # a clip whose length is further off than this has other features
+
+Roots = Path | Sequence[Path]
+
+
+# ---------------------------------------------------------------- finding and opening
+
+
+def find_file(roots: Roots, name: str) -> Path:
+    """A file or store: at its place below a root, or directly in the root.
+
+    Args:
+        roots: a data root, or several folders that are searched in this order.
+
+    Raises:
+        EgolibError: it is in none of these places.
+    """
+    found = look_for(roots, name)
+    if found is None:
+        first, *others = _places(roots, name)
+        remedy = f"looked for too: {', '.join(map(str, others))}; see --data-root"
+        raise EgolibError("not found", file=first, remedy=remedy)
+    return found
+
+
+def look_for(roots: Roots, name: str) -> Path | None:
+    """As ``find_file``, but None where there is nothing."""
+    return next((place for place in _places(roots, name) if place.exists()), None)
+
+
+def _places(roots: Roots, name: str) -> list[Path]:
+    folders = [roots] if isinstance(roots, Path) else roots
+    return list(dict.fromkeys(f / n for f in folders for n in (name, Path(name).name)))
+
+
+def open_stores(
+    roots: Roots, model: ModelConfig, data: DataConfig, *, training: bool
+) -> tuple[Store, dict[str, Store]]:
+    """The video store and the token stores of a configuration."""
+    names = data.text_stores
+    if not training and data.evaluation_text_stores:
+        names = data.evaluation_text_stores
+    if len(names) != len(model.text_streams):
+        raise EgolibError(f"{len(names)} token stores for {len(model.text_streams)} text streams")
+    texts = {
+        stream: open_store(find_file(roots, name), Provenance(kind="text", width=width))
+        for (stream, width), name in zip(model.text_streams, names)
+    }
+    return open_video_store(roots, data, model), texts
+
+
+def open_video_store(roots: Roots, data: DataConfig, model: ModelConfig | None = None) -> Store:
+    """The video stores of a configuration, side by side.
+
+    Args:
+        model: gives the width of a foreign store, which states none.
+
+    Raises:
+        EgolibError: a store says that its rows lie at another distance than configured.
+    """
+    width = sum(width for _, width in model.video_streams) if model else 0
+    known = Provenance(
+        kind="video",
+        width=0 if len(data.video_stores) > 1 else width,
+        fps=data.fps,
+        stride_frames=data.stride_frames,
+        window_frames=data.window_frames,
+    )
+    store = open_store([find_file(roots, name) for name in data.video_stores], known)
+    return require_provenance(store, kind="video", fps=data.fps, stride_frames=data.stride_frames)
+
+
+# --------------------------------------------------------------------------- checking
+
+
+@dataclass(frozen=True)
+class StrideEstimate:
+    """The distance between features that lengths and durations speak for.
+
+    Args:
+        frames: the estimate, at the report's frame rate.
+        standard_error: of the estimate.
+        clips: how many it rests on, outliers left out.
+    """
+
+    frames: float
+    standard_error: float
+    clips: int
+
+    def agrees_with(self, frames: float, spread: float = 4.0) -> bool:
+        """Whether ``frames`` lies within so many standard errors (or 0.05 %)."""
+        margin = max(spread * self.standard_error, 5e-4 * frames)
+        return abs(self.frames - frames) <= margin
+
+
+@dataclass(frozen=True)
+class StoreReport:
+    """What was found in a store, for one set of questions.
+
+    Args:
+        wanted: how many uids the questions need.
+        missing: those that the store lacks.
+        unused: how many the store has beyond them.
+        width: columns.
+        lengths: rows by uid.
+        stride: the estimate; None for token stores and where clips are too few.
+        outliers: uid -> what is odd about its length.
+        too_long: uid -> rows, where that exceeds the network's maximum.
+        not_finite: uids whose arrays hold NaN or infinity.
+        problems: sentences about all of this that need attention.
+    """
+
+    wanted: int
+    missing: list[str]
+    unused: int
+    width: int
+    lengths: dict[str, int]
+    stride: StrideEstimate | None = None
+    outliers: dict[str, str] = field(default_factory=dict)
+    too_long: dict[str, int] = field(default_factory=dict)
+    not_finite: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def coverage(self) -> float:
+        """Share of the wanted uids that are there."""
+        return 1 - len(self.missing) / max(self.wanted, 1)
+
+    def summary(self) -> str:
+        """A few lines for people."""
+        lengths = sorted(self.lengths.values()) or [0]
+        lines = [
+            f"{len(self.lengths)} of {self.wanted} there ({100 * self.coverage:.1f} %), "
+            f"{self.unused} more in the store; width {self.width}",
+            f"rows: {lengths[0]} to {lengths[-1]}, median {lengths[len(lengths) // 2]}",
+        ]
+        if self.stride is not None:
+            lines.append(
+                f"stride estimated from {self.stride.clips} clips: {self.stride.frames:.3f} "
+                f"± {self.stride.standard_error:.3f} frames"
+            )
+        return "\n".join(lines + [f"! {problem}" for problem in self.problems])
+
+    def require_usable(self) -> StoreReport:
+        """Raises EgolibError where training would fail; returns itself."""
+        fatal = self.missing or self.not_finite
+        if fatal:
+            raise EgolibError(
+                "the feature store cannot be used: " + "; ".join(self.problems),
+                record=fatal[0],
+                remedy="extract the missing or broken features, or leave those questions out",
+            )
+        return self
+
+
+def check_video_store(
+    store: Store,
+    queries: Iterable[Query],
+    *,
+    fps: float = 30.0,
+    stride_frames: float = 16.043,
+    width: int | None = None,
+    max_length: int = 2560,
+    read: bool = True,
+) -> StoreReport:
+    """Checks a video store against the clips of the questions.
+
+    Args:
+        fps, stride_frames: what the configuration says about the features.
+        width: what the network expects; None for any.
+        max_length: longest video that the network takes.
+        read: look for NaN in every array too, which reads the whole store.
+    """
+    durations = {query.clip_uid: query.duration_sec for query in queries}
+    lengths, missing, not_finite = _scan(store, durations, read)
+    stride, outliers = _estimate(lengths, durations, fps)
+    too_long = {uid: n for uid, n in lengths.items() if n > max_length}
+    report = StoreReport(
+        wanted=len(durations),
+        missing=missing,
+        unused=len(set(store.uids()) - durations.keys()),
+        width=store.provenance.width,
+        lengths=lengths,
+        stride=stride,
+        outliers=outliers,
+        too_long=too_long,
+        not_finite=not_finite,
+    )
+    report.problems.extend(_problems(report, width))
+    if stride is not None and not stride.agrees_with(stride_frames):
+        report.problems.append(_stride_problem(stride, stride_frames))
+    return report
+
+
+def check_text_store(
+    store: Store, queries: Iterable[Query], *, width: int | None = None, read: bool = True
+) -> StoreReport:
+    """Checks a token store against the ids of the questions."""
+    ids = {query.query_id: 0.0 for query in queries}
+    lengths, missing, not_finite = _scan(store, ids, read)
+    report = StoreReport(
+        wanted=len(ids),
+        missing=missing,
+        unused=len(set(store.uids()) - ids.keys()),
+        width=store.provenance.width,
+        lengths=lengths,
+        not_finite=not_finite,
+    )
+    report.problems.extend(_problems(report, width))
+    return report
+
+
+def estimate_stride(
+    lengths: dict[str, int], durations_sec: dict[str, float], fps: float = 30.0
+) -> StrideEstimate | None:
+    """The stride that lengths against durations give; None from fewer than 3 durations.
+
+    A straight line with an intercept (which takes up the rounding of each length),
+    fitted twice, the second time without clips that lie far off.
+    """
+    return _estimate(lengths, durations_sec, fps)[0]
+
+
+def _scan(
+    store: Store, wanted: dict[str, float], read: bool
+) -> tuple[dict[str, int], list[str], list[str]]:
+    lengths, missing, not_finite = {}, [], []
+    for uid in track(sorted(wanted), "checking features"):
+        if uid not in store:
+            missing.append(uid)
+        elif read:
+            array = store.get(uid)
+            lengths[uid] = len(array)
+            if not np.isfinite(array).all():
+                not_finite.append(uid)
+        else:
+            lengths[uid] = store.length(uid)
+    return lengths, missing, not_finite
+
+
+def _estimate(
+    lengths: dict[str, int], durations: dict[str, float], fps: float
+) -> tuple[StrideEstimate | None, dict[str, str]]:
+    uids = sorted(lengths)
+    frames = np.array([durations[uid] * fps for uid in uids])
+    rows = np.array([lengths[uid] for uid in uids], float)
+    if len({durations[uid] for uid in uids}) < 3:
+        return None, {}
+    keep = np.ones(len(uids), bool)
+    for _ in range(2):
+        rate, intercept = np.polyfit(frames[keep], rows[keep], 1)
+        misfit = rows - (intercept + rate * frames)
+        keep = np.abs(misfit - np.median(misfit)) <= OUTLIER_ROWS
+        if np.ptp(frames[keep]) == 0:
+            return None, {}
+    error = misfit[keep].std() / (frames[keep].std() * max(keep.sum() - 2, 1) ** 0.5)
+    outliers = {
+        uids[i]: f"{lengths[uids[i]]} rows, {intercept + rate * frames[i]:.0f} expected"
+        for i in np.flatnonzero(~keep)
+    }
+    estimate = StrideEstimate(1 / rate, float(error / rate**2), int(keep.sum()))
+    return estimate, outliers
+
+
+def _problems(report: StoreReport, width: int | None) -> list[str]:
+    found = []
+    if report.missing:
+        found.append(f"{len(report.missing)} are missing, first {report.missing[0]}")
+    if width is not None and report.width != width:
+        found.append(f"width {report.width}, the configuration expects {width}")
+    if report.not_finite:
+        first = report.not_finite[0]
+        found.append(f"{len(report.not_finite)} hold NaN or infinity, first {first}")
+    if report.too_long:
+        uid, rows = next(iter(report.too_long.items()))
+        found.append(f"{len(report.too_long)} are too long, first {uid} with {rows} rows")
+    if report.outliers:
+        uid, why = next(iter(report.outliers.items()))
+        found.append(f"{len(report.outliers)} have an odd length, first {uid}: {why}")
+    return found
+
+
+def _stride_problem(stride: StrideEstimate, configured: float) -> str:
+    likely = [f"{s} ({why})" for s, why in STRIDES.items() if stride.agrees_with(s)]
+    text = f"the configuration says stride {configured}, the lengths say {stride.frames:.3f}"
+    return f"{text}; it may be {' or '.join(likely)}" if likely else text

@@ -1,0 +1,201 @@
+"""Official GroundNLQ checkpoints: our parameter names and theirs, both ways, strictly.
+
+``recognise`` reads the network's configuration off an official state dict, so a file
+needs no name. Layer norms and stochastic depth are (1, C, 1) there and (C,) here;
+1x1 convolutions are (C, C, 1) there and (C, C) linear maps here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from egolib.config import to_tree
+from egolib.errors import EgolibError
+from egolib.io import checkpoint
+from egolib.io.checkpoint import KeyTable, OfficialModel, Rule, State
+from egolib.nlq.config import ModelConfig, groundnlq
+from egolib.nlq.models.network import GroundNLQ
+
+
+def _channels(ours: str, official: str) -> Rule:
+    return Rule(ours, official, lambda x: x.reshape(-1), lambda x: x.reshape(1, -1, 1))
+
+
+def _linear(ours: str, official: str) -> list[Rule]:
+    weight = Rule(
+        f"{ours}.weight", f"{official}.weight", lambda x: x.squeeze(2), lambda x: x.unsqueeze(2)
+    )
+    return [weight, Rule(f"{ours}.bias", f"{official}.bias")]
+
+
+def _block(ours: str, official: str) -> list[Rule]:
+    rules = [
+        _channels(f"{ours}.attention_norm.{{kind}}", f"{official}.ln1.{{kind}}"),
+        _channels(f"{ours}.mlp_norm.{{kind}}", f"{official}.ln2.{{kind}}"),
+        _channels(f"{ours}.cross_norms.query.{{kind}}", f"{official}.ln3.{{kind}}"),
+        _channels(f"{ours}.attention_depth.gain", f"{official}.drop_path_attn.scale"),
+        _channels(f"{ours}.mlp_depth.gain", f"{official}.drop_path_mlp.scale"),
+        *_linear(f"{ours}.expand", f"{official}.mlp.0"),
+        *_linear(f"{ours}.contract", f"{official}.mlp.3"),
+        *_linear(f"{ours}.attention.output", f"{official}.attn.proj"),
+        *_linear(f"{ours}.cross.query.output", f"{official}.cross_attn.proj"),
+        Rule(
+            f"{ours}.attention.relative_bias",
+            f"{official}.attn.rel_pe",
+            lambda x: x[0, 0],
+            lambda x: x[None, None],
+        ),
+    ]
+    for part in ("query", "key", "value"):
+        ours_part = f"{ours}.attention.{part}"
+        rules += [
+            Rule(f"{ours_part}.conv.weight", f"{official}.attn.{part}_conv.conv.weight"),
+            _channels(f"{ours_part}.norm.{{kind}}", f"{official}.attn.{part}_norm.{{kind}}"),
+            *_linear(f"{ours_part}.linear", f"{official}.attn.{part}"),
+            *_linear(f"{ours}.cross.query.{part}", f"{official}.cross_attn.{part}"),
+        ]
+    return rules
+
+
+def _stack(ours: str, convs: str, norms: str) -> list[Rule]:
+    return [
+        Rule(f"{ours}.convs.{{i}}.{{kind}}", f"{convs}.{{i}}.conv.{{kind}}"),
+        _channels(f"{ours}.norms.{{i}}.{{kind}}", f"{norms}.{{i}}.{{kind}}"),
+    ]
+
+
+KEYS = KeyTable(
+    [
+        *_stack("video_embedding", "backbone.vid_embd", "backbone.vid_embd_norm"),
+        *_stack("text_encoders.query.embedding", "backbone.txt_embd", "backbone.txt_embd_norm"),
+        *_block("text_encoders.query.blocks.{n}", "backbone.txt_stem.{n}"),
+        *_block("stem.{n}", "backbone.vid_stem.{n}"),
+        *_block("branch.{n}", "backbone.branch.{n}"),
+        _channels("level_norms.{i}.{kind}", "neck.fpn_norms.{i}.{kind}"),
+        *_stack("classification.body", "cls_head.head", "cls_head.norm"),
+        Rule("classification.output.{kind}", "cls_head.cls_head.conv.{kind}"),
+        *_stack("regression.body", "reg_head.head", "reg_head.norm"),
+        Rule("regression.output.{kind}", "reg_head.offset_head.conv.{kind}"),
+        Rule("level_scales.{i}", "reg_head.scale.{i}.scale"),
+    ]
+)
+
+
+TELLING = {
+    "backbone.vid_embd.0.conv.weight",
+    "backbone.txt_embd.0.conv.weight",
+    "reg_head.scale.0.scale",
+}
+
+
+def recognise(official: Mapping[str, Tensor], start: ModelConfig | None = None) -> ModelConfig:
+    """The configuration of an official state dict, from its keys and shapes.
+
+    What leaves no trace in the weights (heads, windows without relative bias,
+    maximum length) is taken from ``start``, by default the published values.
+
+    Raises:
+        EgolibError: it is not a GroundNLQ state dict.
+    """
+    first, text = "backbone.vid_embd.0.conv.weight", "backbone.txt_embd.0.conv.weight"
+    if not _is_groundnlq(official):
+        raise EgolibError(
+            "not a GroundNLQ checkpoint",
+            remedy=f"a state dict with {first!r} was expected, found {sorted(official)[:3]}",
+        )
+    start = start or groundnlq()
+    branch = _count(official, "backbone.branch")
+    crossing = sum(f"backbone.branch.{i}.ln3.weight" in official for i in range(branch))
+    width, video_width, kernel = official[first].shape
+    bias = official.get("backbone.vid_stem.0.attn.rel_pe")
+    return replace(
+        start,
+        video_streams=((start.video_streams[0][0], video_width),),
+        text_streams=(("query", official[text].shape[1]),),
+        width=width,
+        head_width=official["cls_head.cls_head.conv.weight"].shape[1],
+        heads=start.heads if bias is None else bias.shape[2],
+        windows=start.windows if bias is None else (bias.shape[3],),
+        relative_bias=bias is not None,
+        embedding_layers=_count(official, "backbone.vid_embd"),
+        text_blocks=_count(official, "backbone.txt_stem"),
+        stem_blocks=_count(official, "backbone.vid_stem"),
+        cross_branch_blocks=crossing,
+        plain_branch_blocks=branch - crossing,
+        embedding_kernel=kernel,
+        embedding_norm="backbone.vid_embd_norm.0.weight" in official,
+        level_norm="neck.fpn_norms.0.weight" in official,
+        head_norm="cls_head.norm.0.weight" in official,
+        head_kernel=official["cls_head.cls_head.conv.weight"].shape[2],
+        head_layers=1 + _count(official, "cls_head.head"),
+        classes=official["cls_head.cls_head.conv.weight"].shape[0],
+        drop_path=start.drop_path if "backbone.vid_stem.0.drop_path_attn.scale" in official else 0,
+    )
+
+
+def _is_groundnlq(official: Mapping[str, Tensor]) -> bool:
+    return official.keys() >= TELLING
+
+
+def _is_published(official: Mapping[str, Tensor], *, star: bool) -> bool:
+    """GroundNLQ, or with ``star`` GroundNLQ*, whose branch attends to the question too."""
+    return _is_groundnlq(official) and star == ("backbone.branch.0.ln3.weight" in official)
+
+
+def _to_ours(official: Mapping[str, Tensor]) -> tuple[State, dict[str, Any]]:
+    return KEYS.to_ours(official), {"model": to_tree(recognise(official))}
+
+
+MODELS = [
+    OfficialModel(
+        name,
+        partial(_is_published, star=star),
+        _to_ours,
+        lambda ours, _: KEYS.to_official(ours),
+    )
+    for name, star in (("nlq/groundnlq", False), ("nlq/groundnlq_star", True))
+]
+"""The published architectures of this task."""
+
+
+def read_official(
+    path: str | Path, *, weights: str = "official", start: ModelConfig | None = None
+) -> tuple[GroundNLQ, ModelConfig]:
+    """A network with the weights of an official ``.pth.tar`` file.
+
+    Args:
+        weights: ``official`` takes ``state_dict``, which the published evaluation
+            uses; ``averaged`` takes ``state_dict_ema``.
+        start: settings that leave no trace in the weights.
+    """
+    content = checkpoint.read_foreign(path)
+    if weights == "averaged":
+        if "state_dict_ema" not in content:
+            raise EgolibError("the file holds no averaged weights", file=path)
+        content = {"state_dict": content["state_dict_ema"]}
+    official = checkpoint.find_state(content)
+    config = recognise(official, start)
+    model = GroundNLQ(config)
+    KEYS.load(model, official, file=path)
+    return model, config
+
+
+def to_official(model: GroundNLQ) -> dict[str, Tensor]:
+    """The state dict in the official layout.
+
+    Raises:
+        EgolibError: the network has parts that the official one lacks.
+    """
+    return KEYS.to_official(model.state_dict())
+
+
+def _count(state: Mapping[str, Tensor], prefix: str) -> int:
+    pattern = re.compile(re.escape(prefix) + r"\.(\d+)\.")
+    return len({m.group(1) for name in state if (m := pattern.match(name))})

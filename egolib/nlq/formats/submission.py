@@ -1,0 +1,202 @@
+"""The challenge's prediction file: writing it, and checking it before it is uploaded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from egolib.errors import EgolibError, nearest
+from egolib.io.records import read_json, write_json
+from egolib.nlq.data.annotations import Query, read_official
+from egolib.nlq.data.truth import Truth, make_truth
+from egolib.report.results import Moments
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+VERSION = "1.0"
+CHALLENGE = "ego4d_nlq_challenge"
+FIELDS = ("clip_uid", "annotation_uid", "query_idx", "predicted_times")
+MOST_WINDOWS = 10
+
+
+def prediction(query: Query, segments_sec: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
+    """The record of one question: windows (K, 2) and scores (K,), best first.
+
+    The challenge wants at least one window: where no candidate was found, that is the
+    whole clip with score 0. Official behaviour: such a question stops the evaluation.
+    """
+    windows = np.column_stack([segments_sec, scores]).astype(float).tolist()
+    return {
+        "query_idx": query.index,
+        "annotation_uid": query.annotation_uid,
+        "predicted_times": windows or [[0.0, float(query.duration_sec), 0.0]],
+        "clip_uid": query.clip_uid,
+    }
+
+
+def moments(query: Query, record: Mapping[str, Any]) -> Moments:
+    """The inverse of ``prediction``: the ranked windows of one question, for figures.
+
+    Windows without a score get their rank's inverse.
+    """
+    windows = record["predicted_times"]
+    scores = [w[2] if len(w) > 2 else 1 / rank for rank, w in enumerate(windows, start=1)]
+    return Moments(
+        question=query.text,
+        segments_sec=np.array([w[:2] for w in windows], float).reshape(-1, 2),
+        scores=np.array(scores, float),
+        duration_sec=query.duration_sec,
+        truth_sec=None if query.windows_sec is None else np.array(query.windows_sec, float),
+    )
+
+
+def table(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """The best window of each record: ``start_sec``, ``end_sec``, ``length_sec``, ``score``."""
+    import pandas as pd
+
+    columns = ["start_sec", "end_sec", "score"]
+    best = pd.DataFrame([r["predicted_times"][0] for r in records], columns=columns)
+    return best.assign(length_sec=best["end_sec"] - best["start_sec"])
+
+
+def write_submission(path: str | Path, results: Iterable[Mapping[str, Any]]) -> Path:
+    """Writes prediction records; of each the first 10 windows, as the official saver does."""
+    kept = [{**r, "predicted_times": r["predicted_times"][:MOST_WINDOWS]} for r in results]
+    return write_json(path, {"version": VERSION, "challenge": CHALLENGE, "results": kept})
+
+
+def read_submission(path: str | Path) -> list[dict[str, Any]]:
+    """The prediction records of a submission file."""
+    content = read_json(path, dict)
+    if not isinstance(content.get("results"), list):
+        raise EgolibError("field 'results' is missing or no list", file=path)
+    return content["results"]
+
+
+def validate(
+    content: Any, truth: Truth | None = None, *, file: str | Path | None = None
+) -> list[str]:
+    """Checks a submission as the challenge's server would, and more.
+
+    Args:
+        content: the JSON value.
+        truth: of the split's annotations (those without answers do); None checks the
+            form alone.
+
+    Returns:
+        Warnings about what the server accepts but nobody can want: inverted windows,
+        more than 10 windows.
+
+    Raises:
+        EgolibError: the first wrong record, by number and name.
+    """
+    if not isinstance(content, dict):
+        raise EgolibError("the file holds no JSON object", file=file)
+    for name, value in (("version", VERSION), ("challenge", CHALLENGE)):
+        if content.get(name) != value:
+            raise EgolibError(f"{name} is {content.get(name)!r}, it must be {value!r}", file=file)
+    if not isinstance(content.get("results"), list):
+        raise EgolibError("field 'results' is missing or no list", file=file)
+    warnings: list[str] = []
+    seen: set[tuple[str, str, int]] = set()
+    for number, record in enumerate(content["results"]):
+        problem = _problem(record) or _misplaced(record, truth, seen)
+        if problem:
+            raise EgolibError(problem, file=file, record=_name(number, record))
+        seen.add((record["clip_uid"], record["annotation_uid"], record["query_idx"]))
+        warnings += [f"record {_name(number, record)}: {w}" for w in _oddities(record)]
+    if truth is not None:
+        _require_all(seen, truth, file)
+    return warnings
+
+
+def validate_file(path: str | Path, truth: str | Path | None = None) -> str:
+    """``validate`` for files; returns a sentence, and the warnings on lines of their own.
+
+    Args:
+        truth: the split's official annotations, which may lack answers.
+    """
+    known = None if truth is None else make_truth(read_official(truth))
+    warnings = validate(read_json(path), known, file=path)
+    count = len(read_submission(path))
+    checked = "form checked" if truth is None else "every question answered"
+    return "\n".join([f"valid: {count} predictions, {checked}", *warnings])
+
+
+def _name(number: int, record: Any) -> str:
+    if not isinstance(record, dict):
+        return str(number)
+    return f"{number} ({record.get('annotation_uid')}_{record.get('query_idx')})"
+
+
+def _problem(record: Any) -> str:
+    """What is wrong with the form of one record; empty when nothing is."""
+    if not isinstance(record, dict):
+        return f"a {type(record).__name__} instead of an object"
+    for name in FIELDS:
+        if name not in record:
+            return f"field {name!r} is missing: {nearest(name, record)}"
+    index, windows = record["query_idx"], record["predicted_times"]
+    if isinstance(index, bool) or not isinstance(index, int):
+        return f"query_idx is {index!r}, an integer is needed"
+    if not isinstance(windows, list) or not windows:
+        return "predicted_times must be a list of at least one window"
+    return next((problem for w in windows if (problem := _bad_window(w))), "")
+
+
+def _bad_window(window: Any) -> str:
+    numbers = isinstance(window, list) and len(window) >= 2 and all(_is_number(x) for x in window)
+    if not numbers:
+        return f"window {window!r} is not [start, end] or [start, end, score] in seconds"
+    if not all(math.isfinite(x) for x in window):
+        return f"window {window!r} is not finite"
+    return ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _misplaced(
+    record: Mapping[str, Any], truth: Truth | None, seen: set[tuple[str, str, int]]
+) -> str:
+    """Whether a record answers a question that does not exist or was answered already."""
+    clip, annotation, index = (record[name] for name in FIELDS[:3])
+    if (clip, annotation, index) in seen:
+        return "this question was answered before"
+    if truth is None:
+        return ""
+    if (clip, annotation) not in truth.rows:
+        return f"clip {clip} with annotation {annotation} is not in the annotations"
+    count = truth.rows[clip, annotation][1]
+    return "" if 0 <= index < count else f"query_idx {index} is not below {count}"
+
+
+def _oddities(record: Mapping[str, Any]) -> Iterable[str]:
+    windows: Sequence[Sequence[float]] = record["predicted_times"]
+    inverted = sum(window[1] < window[0] for window in windows)
+    if inverted:
+        yield f"{inverted} windows end before they start"
+    if len(windows) > MOST_WINDOWS:
+        yield f"{len(windows)} windows, the first {MOST_WINDOWS} count"
+
+
+def _require_all(seen: set[tuple[str, str, int]], truth: Truth, file: str | Path | None) -> None:
+    """Every question that has a text must have an answer."""
+    missing = [
+        f"{annotation}_{index} (clip {clip})"
+        for (clip, annotation), (first, count) in truth.rows.items()
+        for index in range(count)
+        if truth.asked[first + index] and (clip, annotation, index) not in seen
+    ]
+    if missing:
+        raise EgolibError(
+            f"{len(missing)} questions have no prediction, first {missing[0]}",
+            file=file,
+            remedy="predict every question of the split, at least with one window",
+        )

@@ -1,0 +1,1 @@
+"""Between network and answer: points, decoding, ensembles, blind baselines."""

@@ -1,0 +1,1 @@
+"""GroundNLQ: attention, blocks, network; the text tower of CLIP."""

@@ -1,0 +1,165 @@
+"""The parts that GroundNLQ is built from: masked convolutions, stochastic depth, the block.
+
+Shapes: B batch, T positions (S = T / stride after down-sampling), L tokens, C channels.
+All tensors are (B, T, C); masks are (B, T, 1) boolean, true at valid positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from egolib.nlq.config import ModelConfig
+from egolib.nlq.models.attention import CrossAttention, SelfAttention
+
+
+class Tokens(NamedTuple):
+    """A token stream: values (B, L, C), mask (B, L, 1)."""
+
+    values: Tensor
+    mask: Tensor
+
+
+class MaskedConv(nn.Conv1d):
+    """Convolution over time that keeps the length; outputs at invalid positions are zero.
+
+    Official behaviour: the mask comes after the convolution, so positions next to
+    the end read the padding as it is.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, *, bias: bool = True):
+        super().__init__(inputs, outputs, kernel, padding=kernel // 2, bias=bias)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(x.transpose(1, 2)).transpose(1, 2) * mask
+
+
+class ConvStack(nn.Module):
+    """Convolutions, each followed by layer norm (by option) and ReLU.
+
+    Official behaviour: the ReLU is not masked again, so invalid positions hold the
+    ReLU of the norm's bias.
+    """
+
+    def __init__(self, inputs: int, width: int, kernel: int, layers: int, *, norm: bool):
+        super().__init__()
+        sizes = [inputs, *[width] * layers]
+        self.convs = nn.ModuleList(
+            MaskedConv(a, b, kernel, bias=not norm) for a, b in pairwise(sizes)
+        )
+        self.norms = nn.ModuleList(
+            nn.LayerNorm(width) if norm else nn.Identity() for _ in range(layers)
+        )
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        for conv, norm in zip(self.convs, self.norms):
+            x = F.relu(norm(conv(x, mask)))
+        return x
+
+
+class StochasticDepth(nn.Module):
+    """A residual branch times a learned gain, left out for whole samples in training."""
+
+    def __init__(self, channels: int, probability: float):
+        super().__init__()
+        self.gain = nn.Parameter(torch.full((channels,), 1e-4))
+        self.probability = probability
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x * self.gain
+        if not self.training or self.probability == 0:
+            return x
+        kept = 1 - self.probability
+        decisions = (kept + torch.rand(len(x), 1, 1, device=x.device)).floor().to(x.dtype)
+        return x / kept * decisions
+
+
+class Block(nn.Module):
+    """One pre-norm transformer block: self attention, attention to token streams, MLP.
+
+    Args:
+        streams: names of the token streams that video positions attend to, in order;
+            empty for a block without cross attention.
+        stride: 2 halves the length.
+        window: of the self attention; 1 or less is global.
+        isolate: hide invalid positions from the convolutions, so that a sample does
+            not depend on how far its batch pads it.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        streams: tuple[str, ...] = (),
+        stride: int = 1,
+        window: int = -1,
+        isolate: bool = False,
+    ):
+        super().__init__()
+        width, heads = config.width, config.heads
+        self.stride, self.isolate = stride, isolate
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention = SelfAttention(
+            width, heads, stride=stride, window=window, relative_bias=config.relative_bias
+        )
+        self.cross_norms = nn.ModuleDict({name: nn.LayerNorm(width) for name in streams})
+        self.cross = nn.ModuleDict({name: CrossAttention(width, heads) for name in streams})
+        self.mlp_norm = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, 4 * width)
+        self.contract = nn.Linear(4 * width, width)
+        self.dropout = nn.Dropout(config.dropout)
+        self.attention_depth = _depth(width, config.drop_path)
+        self.mlp_depth = _depth(width, config.drop_path)
+
+    def forward(
+        self, x: Tensor, mask: Tensor, streams: Mapping[str, Tokens] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """(B, T, C) and mask (B, T, 1) -> (B, S, C) and mask (B, S, 1)."""
+        x, mask = self.attend_self(x, mask)
+        x = self.attend_tokens(x, mask, streams or {})
+        return self.transform(x, mask), mask
+
+    def attend_self(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Self attention at the block's stride; the residual is max-pooled to match."""
+        normed = self.attention_norm(x)
+        if self.isolate:
+            normed = normed * mask
+        mask = mask[:, :: self.stride]
+        attended = self.attention(normed, mask)
+        residual = x if self.stride == 1 else max_pool(x)
+        return residual * mask + self.attention_depth(attended), mask
+
+    def attend_tokens(self, x: Tensor, mask: Tensor, streams: Mapping[str, Tokens]) -> Tensor:
+        """Attention to each token stream in turn.
+
+        Official behaviour: one norm serves video and tokens, and the gain is that of
+        the self attention.
+        """
+        for name, cross in self.cross.items():
+            norm, (tokens, token_mask) = self.cross_norms[name], streams[name]
+            attended = cross(norm(x), mask, norm(tokens), token_mask)
+            x = x * mask + self.attention_depth(attended)
+        return x
+
+    def transform(self, x: Tensor, mask: Tensor) -> Tensor:
+        """The MLP, position by position."""
+        hidden = self.dropout(F.gelu(self.expand(self.mlp_norm(x))))
+        return x + self.mlp_depth(self.dropout(self.contract(hidden)) * mask)
+
+
+def max_pool(x: Tensor) -> Tensor:
+    """(B, T, C) -> (B, ceil(T / 2), C): the largest of positions 2s - 1, 2s, 2s + 1."""
+    x = F.pad(x, (0, 0, 1, x.shape[1] % 2), value=float("-inf"))
+    return torch.maximum(torch.maximum(x[:, :-1:2], x[:, 1::2]), x[:, 2::2])
+
+
+def _depth(channels: int, probability: float) -> nn.Module:
+    """Stochastic depth; a network built without it has no gains either."""
+    return StochasticDepth(channels, probability) if probability > 0 else nn.Identity()

@@ -1,0 +1,286 @@
+"""The text tower of CLIP ViT-B/32, from weights and a vocabulary that the user supplies.
+
+Published NLQ checkpoints want its token features: outputs of the final norm, not
+projected, without start and end (see ``egolib.nlq.data.text``).
+
+Shapes: L tokens (context 77), W width (512).
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from egolib.errors import EgolibError
+from egolib.io import checkpoint
+from egolib.io.checkpoint import KeyTable, Rule
+from egolib.nlq.data.text import keep_tokens, normalise
+
+START, END = "<|startoftext|>", "<|endoftext|>"
+MERGES = 49152 - 256 - 2  # of the published vocabulary file, after its title line
+HEAD_WIDTH = 64
+
+# Words, contractions, single digits and runs of other signs; spaces separate.
+PIECES = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
+
+
+# -------------------------------------------------------------------------- network
+
+
+class ClipText(nn.Module):
+    """Causal pre-norm transformer over token ids.
+
+    Args:
+        vocabulary: number of token ids.
+        context: number of positions.
+        width: W; heads are 64 wide.
+        layers: number of blocks.
+    """
+
+    def __init__(self, vocabulary: int, context: int, width: int, layers: int):
+        super().__init__()
+        self.tokens = nn.Embedding(vocabulary, width)
+        self.positions = nn.Parameter(torch.zeros(context, width))
+        self.blocks = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                width,
+                width // HEAD_WIDTH,
+                4 * width,
+                dropout=0.0,
+                activation=quick_gelu,
+                batch_first=True,
+                norm_first=True,
+            )
+            for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(B, L) ids -> (B, L, W), after the final norm."""
+        length = ids.shape[1]
+        x = self.tokens(ids) + self.positions[:length]
+        later = torch.ones(length, length, dtype=torch.bool, device=ids.device).triu(1)
+        for block in self.blocks:
+            x = block(x, src_mask=later)
+        return self.norm(x)
+
+
+def quick_gelu(x: Tensor) -> Tensor:
+    """The activation that CLIP was trained with."""
+    return x * torch.sigmoid(1.702 * x)
+
+
+_BLOCK = "blocks.{i}"
+OPENAI = KeyTable(
+    [
+        Rule("tokens.weight", "token_embedding.weight"),
+        Rule("positions", "positional_embedding"),
+        Rule("norm.{kind}", "ln_final.{kind}"),
+        Rule(
+            f"{_BLOCK}.self_attn.in_proj_{{kind}}", "transformer.resblocks.{i}.attn.in_proj_{kind}"
+        ),
+        Rule(
+            f"{_BLOCK}.self_attn.out_proj.{{kind}}",
+            "transformer.resblocks.{i}.attn.out_proj.{kind}",
+        ),
+        Rule(f"{_BLOCK}.linear1.{{kind}}", "transformer.resblocks.{i}.mlp.c_fc.{kind}"),
+        Rule(f"{_BLOCK}.linear2.{{kind}}", "transformer.resblocks.{i}.mlp.c_proj.{kind}"),
+        Rule(f"{_BLOCK}.norm1.{{kind}}", "transformer.resblocks.{i}.ln_1.{kind}"),
+        Rule(f"{_BLOCK}.norm2.{{kind}}", "transformer.resblocks.{i}.ln_2.{kind}"),
+    ],
+    drop_official=[
+        "visual.{rest}",
+        "text_projection",
+        "logit_scale",
+        "input_resolution",
+        "context_length",
+        "vocab_size",
+    ],
+)
+HUGGING_FACE = KeyTable(
+    [
+        Rule("tokens.weight", "embeddings.token_embedding.weight"),
+        Rule("positions", "embeddings.position_embedding.weight"),
+        Rule("norm.{kind}", "final_layer_norm.{kind}"),
+        Rule(f"{_BLOCK}.self_attn.in_proj_{{kind}}", "encoder.layers.{i}.self_attn.in_proj_{kind}"),
+        Rule(
+            f"{_BLOCK}.self_attn.out_proj.{{kind}}",
+            "encoder.layers.{i}.self_attn.out_proj.{kind}",
+        ),
+        Rule(f"{_BLOCK}.linear1.{{kind}}", "encoder.layers.{i}.mlp.fc1.{kind}"),
+        Rule(f"{_BLOCK}.linear2.{{kind}}", "encoder.layers.{i}.mlp.fc2.{kind}"),
+        Rule(f"{_BLOCK}.norm1.{{kind}}", "encoder.layers.{i}.layer_norm1.{kind}"),
+        Rule(f"{_BLOCK}.norm2.{{kind}}", "encoder.layers.{i}.layer_norm2.{kind}"),
+    ],
+    drop_official=["embeddings.position_ids"],
+)
+
+
+def read_clip_text(path: str | Path) -> ClipText:
+    """The text tower of a CLIP file: the publisher's archive or state dict, or Hugging Face's.
+
+    Raises:
+        EgolibError: the file holds no CLIP text tower.
+    """
+    path = Path(path)
+    state = {name: value.float() for name, value in _read_state(path).items()}
+    prefix = "text_model."
+    if any(name.startswith(prefix) for name in state):
+        state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        ours = HUGGING_FACE.to_ours(_join_projections(state))
+    elif "token_embedding.weight" in state:
+        ours = OPENAI.to_ours(state)
+    else:
+        raise EgolibError(
+            "no CLIP text tower in this file",
+            file=path,
+            remedy="CLIP ViT-B/32, as its owners publish it, is needed",
+        )
+    (vocabulary, width), context = ours["tokens.weight"].shape, len(ours["positions"])
+    layers = len({name.split(".")[1] for name in ours if name.startswith("blocks.")})
+    model = ClipText(vocabulary, context, width, layers)
+    checkpoint.load_into(model, ours, file=path)
+    return model.eval()
+
+
+def _read_state(path: Path) -> Mapping[str, Tensor]:
+    """The publisher's file is a TorchScript archive, others are state dicts."""
+    try:
+        archive: Any = torch.jit.load(str(path), map_location="cpu")
+    except (RuntimeError, ValueError):
+        return checkpoint.find_state(checkpoint.read_foreign(path))
+    return archive.state_dict()
+
+
+def _join_projections(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Separate query, key and value projections as one."""
+    joined = {
+        k: v
+        for k, v in state.items()
+        if not k.rpartition(".")[0].endswith(("q_proj", "k_proj", "v_proj"))
+    }
+    for name in state:
+        if ".q_proj." in name:
+            parts = [state[name.replace(".q_proj.", f".{p}_proj.")] for p in "qkv"]
+            joined[name.replace(".q_proj.", ".in_proj_")] = torch.cat(parts)
+    return joined
+
+
+# ------------------------------------------------------------------------ vocabulary
+
+
+class ClipVocabulary:
+    """Byte-pair encoding of lower-case text.
+
+    Args:
+        ranks: token -> id.
+        merges: pairs in order of preference.
+        context: number of positions.
+    """
+
+    def __init__(
+        self, ranks: Mapping[str, int], merges: Iterable[tuple[str, str]], context: int = 77
+    ):
+        from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+
+        self.context, self.start, self.end = context, ranks[START], ranks[END]
+        self._tokenizer = Tokenizer(
+            models.BPE(dict(ranks), list(merges), unk_token=END, end_of_word_suffix="</w>")
+        )
+        self._tokenizer.normalizer = normalizers.Sequence(
+            [normalizers.NFC(), normalizers.Lowercase()]
+        )
+        self._tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Split(Regex(PIECES), behavior="removed", invert=True),
+                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+            ]
+        )
+
+    def encode(self, text: str) -> np.ndarray:
+        """(context,) int64 ids: start, tokens, end, then zeros.
+
+        Raises:
+            EgolibError: the text is too long.
+        """
+        ids = [self.start, *self._tokenizer.encode(text).ids, self.end]
+        if len(ids) > self.context:
+            raise EgolibError(f"a text of {len(ids)} tokens, {self.context} fit", record=text)
+        padded = np.zeros(self.context, np.int64)
+        padded[: len(ids)] = ids
+        return padded
+
+
+def read_vocabulary(path: str | Path, merges: str | Path | None = None) -> ClipVocabulary:
+    """A vocabulary from the publisher's ``bpe_simple_vocab_16e6.txt.gz``, or from Hugging
+    Face's ``vocab.json`` with ``merges.txt`` (by default the one beside it)."""
+    path = Path(path)
+    if not path.is_file():
+        raise EgolibError("the vocabulary does not exist", file=path)
+    if path.suffix == ".json":
+        ranks = json.loads(path.read_text())
+        lines = Path(merges or path.with_name("merges.txt")).read_text().split("\n")
+        pairs = [_pair(line) for line in lines if line and not line.startswith("#version")]
+        return ClipVocabulary(ranks, pairs)
+    text = gzip.decompress(path.read_bytes()).decode()
+    pairs = [_pair(line) for line in text.split("\n")[1 : MERGES + 1] if line]
+    signs = byte_signs()
+    tokens = [*signs, *(f"{sign}</w>" for sign in signs), *("".join(p) for p in pairs), START, END]
+    return ClipVocabulary({token: i for i, token in enumerate(tokens)}, pairs)
+
+
+def byte_signs() -> list[str]:
+    """The sign of each of the 256 bytes, printable ones first, in the order of their ids."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return [chr(byte) for byte in printable] + [chr(256 + i) for i in range(len(others))]
+
+
+def _pair(line: str) -> tuple[str, str]:
+    first, second = line.split()
+    return first, second
+
+
+# --------------------------------------------------------------------------- encoder
+
+
+class ClipTextEncoder:
+    """Questions as the token features that published checkpoints were trained on.
+
+    Args:
+        weights: a CLIP ViT-B/32 file.
+        vocabulary: see ``read_vocabulary``.
+        merges: of a ``vocab.json`` that lies apart from its ``merges.txt``.
+    """
+
+    def __init__(
+        self,
+        weights: str | Path,
+        vocabulary: str | Path,
+        merges: str | Path | None = None,
+        device: str | torch.device = "cpu",
+    ):
+        self.model = read_clip_text(weights).to(device)
+        self.vocabulary = read_vocabulary(vocabulary, merges)
+        self.device = device
+
+    def __call__(self, text: str) -> np.ndarray:
+        """(L, 512) float32 token features of one question."""
+        return self.encode([text])[0]
+
+    @torch.inference_mode()
+    def encode(self, texts: Iterable[str], batch: int = 256) -> list[np.ndarray]:
+        """(L, 512) float32 token features of each question."""
+        ids = np.stack([self.vocabulary.encode(normalise(text)) for text in texts])
+        features = []
+        for part in np.array_split(ids, -(-len(ids) // batch)):
+            hidden = self.model(torch.from_numpy(part).to(self.device)).cpu().numpy()
+            features += [keep_tokens(h, i) for h, i in zip(hidden, part)]
+        return features

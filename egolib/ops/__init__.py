@@ -1,0 +1,1 @@
+"""Boxes and time segments: measures, transforms, suppression."""

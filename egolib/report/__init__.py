@@ -1,0 +1,1 @@
+"""Results, claims and the scoreboard: every number that is shown."""

@@ -1,0 +1,342 @@
+"""Which notebooks a request means, with their parameters, in an order in which they can run."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from egolib import config as configs
+from egolib.config import Tree
+from egolib.errors import EgolibError, nearest
+from egolib.io.records import read_json, write_json
+from egolib.runs import stamps
+from egolib.runs.places import Places, default_data_root, variant_and_step
+
+WORLD = "0_world"
+PAGES_AFTER_ALL = ("9_scoreboard",)
+
+Schema = Callable[[str], type]  # from a task's name to its Config dataclass
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody asked to run.
+
+    Args:
+        task: a task, or ``all``.
+        step: one step (with what it needs), or None for the whole variant or chain.
+        variant: one variant, or None for the task's chain.
+        preset, name: the preset, and the run's name (default: the preset).
+        overrides: texts ``a.b=value``.
+        params_file: a YAML file laid over variant and preset.
+        data_root: folder of real data; None for the preset's own.
+        runs_dir: where runs lie; None for ``runs`` in the checkout.
+        checkpoint: weights for ``3_infer`` in place of the trained ones.
+    """
+
+    task: str
+    step: str | None = None
+    variant: str | None = None
+    preset: str = "mini"
+    name: str | None = None
+    overrides: tuple[str, ...] = ()
+    params_file: Path | None = None
+    data_root: Path | None = None
+    runs_dir: Path | None = None
+    checkpoint: Path | None = None
+
+    @property
+    def places(self) -> Places:
+        """The folders of this run."""
+        name = self.name or self.preset
+        return Places(name) if self.runs_dir is None else Places(name, self.runs_dir.absolute())
+
+    @property
+    def makes_world(self) -> bool:
+        """True when the run's data is the built-in world and this run draws it."""
+        own = self.data_root is None and not os.environ.get("EGOLIB_DATA")
+        return own and "world" in configs.read_preset(self.preset)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One notebook to execute.
+
+    Args:
+        key: its name in the graph, for instance ``nlq/scratch/2_train``.
+        parameters: what the notebook receives.
+        upstream: folders of the nodes it depends on, by key.
+        parts: what its stamp is made of, but for the upstream stamps.
+        resources: what a batch system should give it.
+    """
+
+    key: str
+    notebook: Path
+    out: Path
+    parameters: Tree
+    upstream: dict[str, Path]
+    parts: Tree
+    resources: Tree = field(default_factory=dict)
+
+    @property
+    def executed(self) -> Path:
+        """Where the executed copy of the notebook lies."""
+        return self.out / self.notebook.name
+
+    @property
+    def label(self) -> str:
+        """The key, with the grid point where there is one."""
+        point = [part.partition("@")[2] for part in self.out.parts if "@" in part]
+        return f"{self.key} [{point[-1]}]" if point else self.key
+
+    def write(self) -> Path:
+        """Stores the node beside its results, for the process that executes it."""
+        return write_json(self.out / "node.json", stamps.plain(asdict(self)), indent=1)
+
+    @classmethod
+    def read(cls, path: Path) -> Node:
+        """The inverse of ``write``."""
+        values = read_json(path, dict)
+        values["notebook"], values["out"] = Path(values["notebook"]), Path(values["out"])
+        values["upstream"] = {k: Path(v) for k, v in values["upstream"].items()}
+        return cls(**values)
+
+
+def tasks_with_chains() -> list[str]:
+    """The tasks that have notebooks to run."""
+    params = configs.project_root() / "params"
+    return [t for t in configs.TASKS if (params / t / "chain.yaml").is_file()]
+
+
+def plan(request: Request, schema: Schema) -> list[Node]:
+    """The nodes of a request in an order in which they can run.
+
+    Raises:
+        EgolibError: unknown task, step, variant, preset or parameter.
+    """
+    planner = _Planner(request, schema)
+    if request.makes_world:
+        planner.add_world()
+    for task in tasks_with_chains() if request.task == "all" else [request.task]:
+        for variant, step in planner.wanted(task):
+            planner.add(task, variant, step)
+    planner.require_all_overrides_used()
+    if request.task == "all":
+        for page in PAGES_AFTER_ALL:
+            planner.add_page(page)
+    return list(planner.nodes.values())
+
+
+class _Planner:
+    """Builds the graph of one request."""
+
+    def __init__(self, request: Request, schema: Schema):
+        self.request, self.schema = request, schema
+        self.nodes: dict[str, Node] = {}
+        self.used: set[str] = set()
+        root = request.data_root or default_data_root(request.preset)
+        self.data_root = root.absolute()
+
+    def wanted(self, task: str) -> list[tuple[str, str]]:
+        """The (variant, step) pairs that the request names, without what they need."""
+        if task not in configs.TASKS:
+            known = [*configs.TASKS, "all"]
+            raise EgolibError(f"unknown task {task!r}", remedy=nearest(task, known))
+        chain, step = configs.read_chain(task), self.request.step
+        chosen: Sequence[str] = [chain.default] if step else chain.variants
+        pairs = []
+        for variant in [self.request.variant] if self.request.variant else chosen:
+            steps = configs.read_variant(task, variant).steps
+            if step and step not in steps:
+                remedy = nearest(step, steps)
+                raise EgolibError(f"{task}/{variant} has no step {step!r}", remedy=remedy)
+            pairs += [(variant, s) for s in steps if step in (None, s)]
+        return pairs
+
+    def add(self, task: str, variant: str, step: str) -> Node:
+        """Adds a step after everything that it needs; returns its node."""
+        key = f"{task}/{variant}/{step}"
+        if key in self.nodes:
+            return self.nodes[key]
+        inputs: dict[str, Path] = {}
+        upstream: dict[str, Path] = {}
+        for name, reference in configs.read_variant(task, variant).steps[step].items():
+            if name == "model" and step == "3_infer" and self.request.checkpoint:
+                inputs[name] = self.request.checkpoint.absolute()
+                continue
+            node = self.add(task, *variant_and_step(reference, variant))
+            inputs[name] = upstream[node.key] = node.out
+        if WORLD in self.nodes and not upstream:
+            upstream[WORLD] = self.nodes[WORLD].out
+        self.nodes[key] = self._step(task, variant, step, inputs, upstream)
+        return self.nodes[key]
+
+    def _step(
+        self,
+        task: str,
+        variant: str,
+        step: str,
+        inputs: dict[str, Path],
+        upstream: dict[str, Path],
+    ) -> Node:
+        notebook = configs.project_root() / "notebooks" / task / f"{step}.ipynb"
+        names = stamps.parameter_names(notebook)
+        used = {k: v for k, v in self._tree(task, variant).items() if k in names}
+        out = self.request.places.step(task, variant, step)
+        place = {
+            "variant": variant,
+            "preset": self.request.preset,
+            "data_root": str(self.data_root),
+            "out": str(out),
+            "inputs": {k: str(v) for k, v in inputs.items()},
+        }
+        foreign = [v for v in inputs.values() if v not in upstream.values()]
+        real_data = not upstream and "data_root" in names
+        return Node(
+            key=f"{task}/{variant}/{step}",
+            notebook=notebook,
+            out=out,
+            parameters={k: v for k, v in place.items() if k in names} | used,
+            upstream=upstream,
+            parts={
+                "notebook": stamps.notebook_hash(notebook),
+                "parameters": configs.flatten(used),
+                "code": stamps.code_hash(task),
+                "data": stamps.data_identity(self.data_root) if real_data else "",
+                "files": [stamps.file_identity(path) for path in foreign],
+            },
+            resources=configs.read_variant(task, variant).resources.get(step) or {},
+        )
+
+    def _tree(self, task: str, variant: str) -> Tree:
+        """The resolved configuration; under ``all``, with the overrides that the task knows."""
+        schema, preset = self.schema(task), self.request.preset
+        file = self.request.params_file
+        tree = configs.resolve(schema, task, variant, preset, (), file)
+        accepted = []
+        for text in self.request.overrides:
+            try:
+                configs.parse_override(text, tree)
+                accepted.append(text)
+            except EgolibError:
+                if self.request.task != "all":
+                    raise
+        self.used.update(accepted)
+        return configs.resolve(schema, task, variant, preset, accepted, file)
+
+    def require_all_overrides_used(self) -> None:
+        """Raises EgolibError when no task of an ``all`` run knew an override."""
+        for text in self.request.overrides:
+            if text not in self.used:
+                raise EgolibError(f"no step of this run has the parameter {text!r}")
+
+    def add_world(self) -> None:
+        """Adds the notebook that draws the built-in world."""
+        content = configs.read_preset(self.request.preset)
+        seed = content.get("world_seed", 0)
+        places = {"data_root": str(self.data_root)}
+        parameters = {"preset": self.request.preset, "world_seed": seed} | places
+        used = {"world": content["world"], "world_seed": seed}
+        self._add_page(WORLD, parameters, {}, "world", {"parameters": configs.flatten(used)})
+
+    def add_page(self, page: str) -> None:
+        """Adds a notebook that looks at everything the run has made."""
+        runs = self.request.places.runs_dir / self.request.places.name
+        upstream = {key: node.out for key, node in self.nodes.items()}
+        evidence = stamps.texts_hash(configs.project_root() / "book" / "evidence", "*.json")
+        parameters = {"preset": self.request.preset, "runs": str(runs)}
+        self._add_page(page, parameters, upstream, "", {"evidence": evidence})
+
+    def _add_page(
+        self, page: str, parameters: Tree, upstream: dict[str, Path], package: str, parts: Tree
+    ) -> None:
+        notebook = configs.project_root() / "notebooks" / f"{page}.ipynb"
+        out = self.request.places.page(page)
+        own = {
+            "notebook": stamps.notebook_hash(notebook),
+            "code": stamps.code_hash(package),
+        }
+        self.nodes[page] = Node(
+            key=page,
+            notebook=notebook,
+            out=out,
+            parameters=parameters | {"out": str(out)},
+            upstream=upstream,
+            parts=own | parts,
+        )
+
+
+# --------------------------------------------------------------------------- grid
+
+
+@dataclass(frozen=True)
+class GridPoint:
+    """One combination of a grid: its values and the nodes that compute it."""
+
+    values: dict[str, Any]
+    nodes: list[Node]
+
+
+def plan_grid(
+    request: Request, grid: Mapping[str, Sequence[Any]], schema: Schema
+) -> list[GridPoint]:
+    """The product of a grid; steps that a value does not reach are shared by its points."""
+    combinations = itertools.product(*grid.values())
+    points = [dict(zip(grid, values, strict=True)) for values in combinations]
+    return [GridPoint(values, plan_point(request, values, schema)) for values in points]
+
+
+def plan_point(request: Request, values: Mapping[str, Any], schema: Schema) -> list[Node]:
+    """The nodes of a request with some values changed.
+
+    A node lies in the folder of the run, or, where values change it or something that
+    it depends on, in ``<name>@<those values>``. So two points that differ in a value
+    share every node which that value does not reach, and a value equal to the
+    configured one changes nothing.
+    """
+    texts = {k: f"{k}={json.dumps(v)}" for k, v in values.items()}  # JSON is YAML
+    whole = plan(_with(request, texts.values()), schema)
+    lacking = {k: _parts(request, [t for o, t in texts.items() if o != k], schema) for k in texts}
+    reached: dict[str, list[str]] = {}
+    moved: dict[Path, Path] = {}
+    nodes = []
+    for node in whole:
+        upstream = {k for key in node.upstream for k in reached[key]}
+        own = {k for k in texts if lacking[k][node.key] != node.parts}
+        reached[node.key] = [k for k in texts if k in own | upstream]
+        label = ",".join(f"{k}={values[k]}" for k in reached[node.key]).replace("/", "_")
+        moved[node.out] = _in_folder(node.out, request.places, label)
+        nodes.append(_move(node, moved))
+    return nodes
+
+
+def _with(request: Request, texts: Iterable[str]) -> Request:
+    return replace(request, overrides=(*request.overrides, *texts))
+
+
+def _parts(request: Request, texts: Iterable[str], schema: Schema) -> dict[str, Tree]:
+    return {node.key: node.parts for node in plan(_with(request, texts), schema)}
+
+
+def _in_folder(out: Path, places: Places, label: str) -> Path:
+    if not label:
+        return out
+    inside = out.relative_to(places.runs_dir / places.name)
+    return places.runs_dir / f"{places.name}@{label}" / inside
+
+
+def _move(node: Node, moved: Mapping[Path, Path]) -> Node:
+    """The node with its folder, and those of its inputs, at their new places."""
+    parameters = dict(node.parameters)
+    if "out" in parameters:
+        parameters["out"] = str(moved[node.out])
+    if "inputs" in parameters:
+        inputs = parameters["inputs"].items()
+        parameters["inputs"] = {k: str(moved.get(Path(v), v)) for k, v in inputs}
+    upstream = {k: moved[v] for k, v in node.upstream.items()}
+    return replace(node, out=moved[node.out], parameters=parameters, upstream=upstream)

@@ -1,0 +1,207 @@
+"""One step of a run, as a notebook holds it: its configuration, its folders, its result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from egolib import config as configs
+from egolib.errors import EgolibError, nearest
+from egolib.report import results
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True)
+class Step(Generic[Config]):
+    """What a step works with.
+
+    Args:
+        task, name, variant, preset: which step of which run.
+        config: the task's typed configuration.
+        sections: its sections that this step depends on.
+        data_root: folder of the data sets, laid out as the data page says.
+        out: the step's own folder.
+        inputs: folders of earlier steps, by name.
+    """
+
+    task: str
+    name: str
+    variant: str
+    preset: str
+    config: Config
+    sections: tuple[str, ...]
+    data_root: Path
+    out: Path
+    inputs: dict[str, Path]
+    begin: float = field(default_factory=time.time)
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies everything that a training of this step depends on, but for the code."""
+        tree = configs.to_tree(self.config)
+        inputs = {k: results.identity(v) for k, v in sorted(self.inputs.items())}
+        return configs.tree_hash([{k: tree[k] for k in self.sections}, inputs])
+
+    @property
+    def config_hash(self) -> str:
+        """Identifies the whole configuration."""
+        return configs.tree_hash(configs.to_tree(self.config))
+
+    def table(self) -> pd.DataFrame:
+        """The parameters that this step depends on, one a row."""
+        import pandas as pd
+
+        tree = configs.to_tree(self.config)
+        flat = configs.flatten({k: tree[k] for k in self.sections})
+        rows = {"variant": self.variant, "preset": self.preset, **flat}
+        return pd.DataFrame({"value": {k: str(v) for k, v in rows.items()}})
+
+    def input(self, name: str) -> Path:
+        """The folder of an earlier step.
+
+        Raises:
+            EgolibError: this step has no such input, or its folder is not there.
+        """
+        if name not in self.inputs:
+            raise EgolibError(f"step has no input {name!r}", remedy=nearest(name, self.inputs))
+        if not self.inputs[name].is_dir():
+            raise EgolibError(
+                f"the input {name!r} is missing",
+                file=self.inputs[name],
+                remedy=f"egolib run {self.task} --variant {self.variant} --preset {self.preset}",
+            )
+        return self.inputs[name]
+
+    def figure(self, figure: Figure, name: str) -> Figure:
+        """Keeps a figure in the step's folder as PNG and returns it for display."""
+        folder = self.out / "figures"
+        folder.mkdir(parents=True, exist_ok=True)
+        figure.savefig(folder / f"{name}.png", dpi=120, bbox_inches="tight")
+        return figure
+
+    def finish(
+        self,
+        metrics: Mapping[str, Any],
+        *,
+        data: Mapping[str, Any],
+        **more: Any,
+    ) -> dict[str, Any]:
+        """Writes ``result.json`` and returns its content.
+
+        Args:
+            metrics: names to numbers; NaN is refused.
+            data: version and counts of the data used.
+            more: further plain values worth keeping.
+        """
+        about = {"task": self.task, "step": self.name, "variant": self.variant}
+        seeds = {k: getattr(self.config, k, None) for k in ("seed", "world_seed")}
+        path = results.write_result(
+            self.out / "result.json",
+            metrics=metrics,
+            config=configs.to_tree(self.config),
+            config_hash=self.config_hash,
+            data=data,
+            wall_sec=time.time() - self.begin,
+            extra={**about, "preset": self.preset, **seeds, **more},
+        )
+        return results.read_result(path)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values that ``from_json`` makes the same step of, in another process."""
+        schema = type(self.config)
+        return {
+            "schema": f"{schema.__module__}:{schema.__qualname__}",
+            "config": configs.to_tree(self.config),
+            "task": self.task,
+            "name": self.name,
+            "variant": self.variant,
+            "preset": self.preset,
+            "sections": list(self.sections),
+            "data_root": str(self.data_root),
+            "out": str(self.out),
+            "inputs": {k: str(v) for k, v in self.inputs.items()},
+            "begin": self.begin,
+        }
+
+
+def from_json(values: Mapping[str, Any]) -> Step[Any]:
+    """The inverse of ``Step.to_json``."""
+    values = dict(values)
+    module, _, name = values.pop("schema").partition(":")
+    schema = getattr(import_module(module), name)
+    return Step(
+        **{
+            **values,
+            "config": configs.build(schema, values["config"]),
+            "sections": tuple(values["sections"]),
+            "data_root": Path(values["data_root"]),
+            "out": Path(values["out"]),
+            "inputs": {k: Path(v) for k, v in values["inputs"].items()},
+        }
+    )
+
+
+def start(
+    schema: type[Config],
+    task: str,
+    name: str,
+    *,
+    variant: str,
+    preset: str,
+    data_root: str = "",
+    out: str = "",
+    inputs: Mapping[str, str] | None = None,
+    **sections: Any,
+) -> Step[Config]:
+    """The step that a notebook's parameters describe.
+
+    Empty parameters mean the default: the variant's and preset's own values, the
+    preset's data, ``runs/<preset>/...``. Where earlier steps are missing, which
+    happens when a notebook is opened by hand, they are run first.
+
+    Args:
+        schema: the task's ``Config`` dataclass.
+        sections: configuration sections (or single fields like ``seed``) that the step
+            depends on; mappings change the variant's values.
+
+    Raises:
+        EgolibError: unknown variant, preset or parameter.
+    """
+    from egolib.runs import local
+    from egolib.runs.places import Places, default_data_root, default_inputs
+
+    tree = configs.resolve(schema, task, variant, preset)
+    given = {k: v for k, v in sections.items() if v is not None}
+    config = configs.build(schema, configs.merge(tree, given))
+    places = Places(name=preset)
+    step: Step[Config] = Step(
+        task=task,
+        name=name,
+        variant=variant,
+        preset=preset,
+        config=config,
+        sections=tuple(sections),
+        data_root=_absolute(data_root) if data_root else default_data_root(preset),
+        out=_absolute(out) if out else places.step(task, variant, name),
+        inputs={k: _absolute(v) for k, v in inputs.items()}
+        if inputs
+        else default_inputs(places, task, variant, name),
+    )
+    step.out.mkdir(parents=True, exist_ok=True)
+    if not all((folder / "result.json").is_file() for folder in step.inputs.values()):
+        local.run_upstream(schema, step)
+    return step
+
+
+def _absolute(path: str) -> Path:
+    """Relative paths in parameters are relative to the checkout, wherever the notebook runs."""
+    return configs.project_root() / Path(path).expanduser()

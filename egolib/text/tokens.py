@@ -1,0 +1,273 @@
+"""From texts to token ids: RoBERTa's and CLIP's byte-pair encodings, and whole words.
+
+Legend: B texts, L tokens.
+
+The vocabularies of RoBERTa and CLIP are files that the user supplies (``vocab.json``
+with ``merges.txt``, ``tokenizer.json``, or CLIP's own ``bpe_simple_vocab_16e6.txt.gz``).
+The built-in world has a small vocabulary of whole words instead. All of them give
+ids and a mask; which is which stands in ``name``, and ``hash`` identifies the vocabulary.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from egolib.errors import EgolibError, nearest
+from egolib.io.records import read_json, read_text
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as Library
+
+
+@dataclass(frozen=True)
+class Special:
+    """Ids of the tokens that are no words; ``mask`` is None where there is none."""
+
+    start: int
+    pad: int
+    end: int
+    unknown: int
+    mask: int | None = None
+
+    @property
+    def unmaskable(self) -> tuple[int, int, int]:
+        """Ids that are never to be predicted: start, end and padding."""
+        return self.start, self.end, self.pad
+
+
+class Tokenizer(Protocol):
+    """What every tokeniser offers.
+
+    Attributes:
+        name: ``roberta``, ``clip`` or ``words``.
+        size: number of ids.
+        special: ids of special tokens.
+        hash: SHA-256 of the vocabulary.
+    """
+
+    name: str
+    size: int
+    special: Special
+    hash: str
+
+    def ids(self, text: str) -> list[int]:
+        """Ids of a text without start and end."""
+        ...
+
+
+def encode(
+    tokenizer: Tokenizer, texts: Sequence[str], length: int = 512, *, pad: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ids and mask of some texts, each (B, L) int64, with start and end tokens.
+
+    Args:
+        length: longest text in tokens, start and end included; more is cut off.
+        pad: fill up to ``length`` instead of to the longest text.
+    """
+    special = tokenizer.special
+    rows = [[special.start, *tokenizer.ids(text)[: length - 2], special.end] for text in texts]
+    columns = length if pad else max(map(len, rows), default=0)
+    ids = np.full((len(rows), columns), special.pad, np.int64)
+    mask = np.zeros((len(rows), columns), np.int64)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = row
+        mask[i, : len(row)] = 1
+    return ids, mask
+
+
+def load_tokenizer(path: str | Path) -> Tokenizer:
+    """The tokeniser of a vocabulary file, or of a folder that holds one.
+
+    Raises:
+        EgolibError: no vocabulary there, or one that is not recognised.
+    """
+    path = Path(path)
+    if path.is_dir():
+        for name in ("vocabulary.json", "tokenizer.json", "vocab.json", CLIP_FILE):
+            if (path / name).is_file():
+                return load_tokenizer(path / name)
+        raise EgolibError(
+            "no vocabulary here",
+            file=path,
+            remedy=f"expected vocab.json and merges.txt, tokenizer.json or {CLIP_FILE}",
+        )
+    if path.name.startswith("bpe_simple_vocab"):
+        return ClipTokenizer(*_clip_file(path))
+    content = read_json(path, dict)
+    if path.name == "tokenizer.json":
+        model = content.get("model", {})
+        merges = [tuple(m.split(" ")) if isinstance(m, str) else tuple(m) for m in model["merges"]]
+        return _byte_pairs(model["vocab"], merges, path)  # type: ignore[arg-type]
+    if path.with_name("merges.txt").is_file():
+        return _byte_pairs(content, _merges(path.with_name("merges.txt")), path)
+    return WordTokenizer(content, path)
+
+
+# ------------------------------------------------------------------------ whole words
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words without punctuation; ``#`` stays with its word.
+
+    >>> words("#C C takes the mug.")
+    ['#c', 'c', 'takes', 'the', 'mug']
+    """
+    return re.findall(r"#?[a-z0-9]+", text.lower())
+
+
+class WordTokenizer:
+    """One token a word, for the built-in world. No published checkpoint can use it.
+
+    Args:
+        vocabulary: token to id, with ``<s> <pad> </s> <unk> <mask>``.
+        file: where it is from, for error messages.
+    """
+
+    name = "words"
+
+    def __init__(self, vocabulary: dict[str, int], file: Path | None = None):
+        names = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+        _require(vocabulary, names, file)
+        if sorted(vocabulary.values()) != list(range(len(vocabulary))):
+            raise EgolibError("ids do not count from 0 without gaps", file=file)
+        self.vocabulary, self.size = vocabulary, len(vocabulary)
+        self.special = Special(*(vocabulary[name] for name in names))
+        self.hash = _hash(vocabulary)
+
+    def ids(self, text: str) -> list[int]:
+        """Ids of a text's words."""
+        return [self.vocabulary.get(word, self.special.unknown) for word in words(text)]
+
+
+# ------------------------------------------------------------------ byte-pair encodings
+
+Merges = list[tuple[str, str]]
+
+CLIP_FILE = "bpe_simple_vocab_16e6.txt.gz"
+_CLIP_START, _CLIP_END = "<|startoftext|>", "<|endoftext|>"
+_CLIP_PIECES = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+
+
+class RobertaTokenizer:
+    """Byte-level BPE of RoBERTa (and GPT-2): case and spaces are kept."""
+
+    name = "roberta"
+
+    def __init__(self, vocabulary: dict[str, int], merges: Merges, file: Path | None = None):
+        from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
+
+        names = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+        _require(vocabulary, names, file)
+        library = Tokenizer(models.BPE(vocabulary, merges))
+        library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        library.add_special_tokens(
+            [AddedToken(name, lstrip=name == "<mask>", normalized=False) for name in names]
+        )
+        self._library = library
+        self.special = Special(*(vocabulary[name] for name in names))
+        self.size, self.hash = len(vocabulary), _hash({"vocab": vocabulary, "merges": merges})
+
+    def ids(self, text: str) -> list[int]:
+        """Ids of a text."""
+        return _library_ids(self._library, text)
+
+
+class ClipTokenizer:
+    """BPE of CLIP: lower-case, words end in ``</w>``, padding is id 0."""
+
+    name = "clip"
+
+    def __init__(self, vocabulary: dict[str, int], merges: Merges, file: Path | None = None):
+        from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+
+        _require(vocabulary, (_CLIP_START, _CLIP_END), file)
+        library = Tokenizer(models.BPE(vocabulary, merges, end_of_word_suffix="</w>"))
+        library.normalizer = normalizers.Sequence(
+            [
+                normalizers.NFC(),
+                normalizers.Replace(Regex(r"\s+"), " "),
+                normalizers.Lowercase(),
+            ]
+        )
+        library.pre_tokenizer = pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Split(Regex(_CLIP_PIECES), "removed", invert=True),
+                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+            ]
+        )
+        self._library = library
+        start, end = vocabulary[_CLIP_START], vocabulary[_CLIP_END]
+        self.special = Special(start, 0, end, end)
+        self.size, self.hash = len(vocabulary), _hash({"vocab": vocabulary, "merges": merges})
+
+    def ids(self, text: str) -> list[int]:
+        """Ids of a text; HTML escapes are resolved twice, as the official code does."""
+        text = html.unescape(html.unescape(text)).strip()
+        return _library_ids(self._library, text)
+
+
+def _byte_pairs(vocabulary: dict[str, int], merges: Merges, file: Path) -> Tokenizer:
+    kind = ClipTokenizer if _CLIP_START in vocabulary else RobertaTokenizer
+    return kind(vocabulary, merges, file)
+
+
+def _library_ids(library: Library, text: str) -> list[int]:
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # loader processes fork
+    return library.encode(text, add_special_tokens=False).ids
+
+
+def _merges(path: Path) -> Merges:
+    """Pairs of a ``merges.txt``, one a line, after an optional version line."""
+    lines = [line for line in read_text(path).split("\n") if line.strip()]
+    if lines and lines[0].startswith("#version"):
+        lines = lines[1:]
+    return [_pair(path, line) for line in lines]
+
+
+def _clip_file(path: Path) -> tuple[dict[str, int], Merges]:
+    """Vocabulary and merges of CLIP's own file: bytes, bytes that end words, merges, specials."""
+    lines = read_text(path).split("\n")[1 : 49152 - 256 - 2 + 1]
+    merges = [_pair(path, line) for line in lines if line.strip()]
+    symbols = byte_symbols()
+    tokens = [*symbols, *(s + "</w>" for s in symbols), *("".join(m) for m in merges)]
+    return {t: i for i, t in enumerate([*tokens, _CLIP_START, _CLIP_END])}, merges
+
+
+def byte_symbols() -> list[str]:
+    """A printable character for each byte, in the order in which vocabularies number them.
+
+    Printable bytes of Latin-1 stand for themselves and come first; the others get the
+    characters from 256 on.
+    """
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = 256 - len(printable)
+    return [chr(b) for b in printable] + [chr(256 + i) for i in range(others)]
+
+
+def _pair(path: Path, line: str) -> tuple[str, str]:
+    parts = line.split()
+    if len(parts) != 2:
+        raise EgolibError("a merge is two symbols", file=path, record=repr(line))
+    return parts[0], parts[1]
+
+
+def _require(vocabulary: dict[str, int], names: Sequence[str], file: Path | None) -> None:
+    for name in names:
+        if name not in vocabulary:
+            raise EgolibError(
+                f"the vocabulary has no {name}", file=file, remedy=nearest(name, vocabulary)
+            )
+
+
+def _hash(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Scores that the benchmarks are evaluated with."""

@@ -1,0 +1,1 @@
+"""Features of videos: EgoMQ's files, and feature stores."""

@@ -1,0 +1,279 @@
+"""Between our weights and the official EgoVLPv2 files.
+
+An official file is a dictionary with ``state_dict``, optimiser and schedule, and a
+pickled configuration parser of the training code, which is never executed here
+(``egolib.io.checkpoint.read_foreign``). All entries are required, under their published
+names; the constant ``position_ids`` alone may be absent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from egolib.errors import EgolibError
+from egolib.io.checkpoint import (
+    KeyTable,
+    LoadReport,
+    OfficialModel,
+    Rule,
+    State,
+    compare,
+    find_state,
+    load_partial,
+    read_foreign,
+)
+from egolib.nn.text_encoder import TextEncoder
+from egolib.vlp.config import ModelConfig, egovlpv2, egovlpv2_small_projection
+from egolib.vlp.models.model import VideoLanguageModel
+
+TimeResize = Literal["bilinear", "zeros"]
+
+POSITION_IDS = "text_model.embeddings.position_ids"
+TIMES = "video_model.temporal_embed"
+LANGUAGE_HEAD = "mlm_score.decoder.weight"
+
+
+def _under(ours: str, official: str, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(ours + a, official + b) for a, b in pairs]
+
+
+_EMBEDDINGS = [
+    ("words.weight", "word_embeddings.weight"),
+    ("positions.weight", "position_embeddings.weight"),
+    ("types.weight", "token_type_embeddings.weight"),
+    ("norm.{leaf}", "LayerNorm.{leaf}"),
+]
+
+_LAYER = [
+    ("attention.out.{leaf}", "attention.output.dense.{leaf}"),
+    ("attention.{part}.{leaf}", "attention.self.{part}.{leaf}"),
+    ("attention_norm.{leaf}", "attention.output.LayerNorm.{leaf}"),
+    ("cross.out.{leaf}", "crossattention_t2i.output.dense.{leaf}"),
+    ("cross.{part}.{leaf}", "crossattention_t2i.self.{part}.{leaf}"),
+    ("cross_gate", "alpha_t2i"),
+    ("expand.{leaf}", "intermediate.dense.{leaf}"),
+    ("contract.{leaf}", "output.dense.{leaf}"),
+    ("mlp_norm.{leaf}", "output.LayerNorm.{leaf}"),
+]
+
+_BLOCK = [
+    ("time_norm.{leaf}", "norm3.{leaf}"),
+    ("time_attention.qkv.{leaf}", "timeattn.qkv.{leaf}"),
+    ("time_attention.out.{leaf}", "timeattn.proj.{leaf}"),
+    ("space_norm.{leaf}", "norm1.{leaf}"),
+    ("space_attention.qkv.{leaf}", "attn.qkv.{leaf}"),
+    ("space_attention.out.{leaf}", "attn.proj.{leaf}"),
+    ("cross.norm.{leaf}", "attn.norm_i2t_i.{leaf}"),
+    ("cross.query.{leaf}", "attn.qkv_i2t.{leaf}"),
+    ("cross.key_value.{leaf}", "attn.qkv_text_i2t.{leaf}"),
+    ("cross.out.{leaf}", "attn.proj_i2t.{leaf}"),
+    ("cross_gate", "attn.alpha_i2t"),
+    ("mlp_norm.{leaf}", "norm2.{leaf}"),
+    ("mlp.expand.{leaf}", "mlp.fc1.{leaf}"),
+    ("mlp.contract.{leaf}", "mlp.fc2.{leaf}"),
+]
+
+_VIDEO = [
+    ("class_token", "cls_token"),
+    ("positions", "pos_embed"),
+    ("times", "temporal_embed"),
+    ("patches.{leaf}", "patch_embed.proj.{leaf}"),
+    ("norm.{leaf}", "norm.{leaf}"),
+    *_under("blocks.{i}.", "blocks.{i}.", _BLOCK),
+]
+
+_HEADS = [
+    ("video_projector.{rest}", "vid_proj.{rest}"),
+    ("text_projector.{rest}", "txt_proj.{rest}"),
+    ("fusion_class_token", "cls_token"),
+    ("fusion_norm.{leaf}", "norm.{leaf}"),
+    ("text_transform.{leaf}", "cross_modal_text_transform.{leaf}"),
+    ("video_transform.{leaf}", "cross_modal_video_transform.{leaf}"),
+    ("matching.text_pooler.{leaf}", "cross_modal_text_pooler.dense.{leaf}"),
+    ("matching.video_pooler.{leaf}", "cross_modal_video_pooler.dense.{leaf}"),
+    ("matching.classify.{leaf}", "itm_score.fc.{leaf}"),
+    ("masked_language.dense.{leaf}", "mlm_score.transform.dense.{leaf}"),
+    ("masked_language.norm.{leaf}", "mlm_score.transform.LayerNorm.{leaf}"),
+    ("masked_language.decode.weight", "mlm_score.decoder.weight"),
+    ("masked_language.decode.bias", "mlm_score.bias"),
+]
+
+
+def _table(pairs: list[tuple[str, str]]) -> KeyTable:
+    rules: list[Rule | tuple[str, str]] = list(pairs)
+    return KeyTable(rules, drop_official=["{rest}.position_ids", "position_ids"])
+
+
+#: Tables of the parts alone, for files that hold one block, layer or embedding.
+BLOCK_KEYS = _table(_BLOCK)
+LAYER_KEYS = _table(_LAYER)
+EMBEDDING_KEYS = _table(_EMBEDDINGS)
+
+#: The whole model.
+KEYS = _table(
+    _HEADS
+    + _under("video.", "video_model.", _VIDEO)
+    + _under("text.embeddings.", "text_model.embeddings.", _EMBEDDINGS)
+    + _under("text.layers.{i}.", "text_model.encoder.layer.{i}.", _LAYER)
+)
+
+#: A RoBERTa file (``roberta.`` removed) and our text encoder.
+ROBERTA_KEYS = _table(
+    _under("embeddings.", "embeddings.", _EMBEDDINGS)
+    + _under("layers.{i}.", "encoder.layer.{i}.", _LAYER)
+)
+
+#: A vision transformer's file and our video encoder.
+VIT_KEYS = _table(_VIDEO)
+
+
+# ----------------------------------------------------------------------- reading
+
+
+def read_official(path: str | Path) -> State:
+    """The state dict of an official file, ``module.`` removed, under official names.
+
+    Raises:
+        EgolibError: no such file, damaged, or it holds no tensors.
+    """
+    return find_state(read_foreign(path))
+
+
+def recognise(state: Mapping[str, Tensor], *, file: str | Path | None = None) -> ModelConfig:
+    """The published network that an official state dict belongs to.
+
+    Raises:
+        EgolibError: the entries are not those of EgoVLPv2.
+    """
+    times = state.get(TIMES)
+    if times is None or LANGUAGE_HEAD not in state:
+        raise EgolibError(
+            "not an EgoVLPv2 checkpoint",
+            file=file,
+            remedy=f"{TIMES} and {LANGUAGE_HEAD} were expected; was the right file downloaded?",
+        )
+    large = "vid_proj.4.weight" in state
+    config = egovlpv2() if large else egovlpv2_small_projection()
+    return replace(config, frames=times.shape[1])
+
+
+def load_official(
+    model: VideoLanguageModel,
+    state: Mapping[str, Tensor],
+    *,
+    time_resize: TimeResize = "bilinear",
+    file: str | Path | None = None,
+) -> LoadReport:
+    """Loads an official state dict strictly; the time embedding is resized where needed.
+
+    Raises:
+        EgolibError: an entry is missing, left over or of another shape (an official
+            large-projector file does not fit a small-projector model).
+    """
+    _check_position_ids(state, file)
+    state = dict(state)
+    times = state.get(TIMES)
+    if times is not None and times.ndim == 3:
+        state[TIMES] = resize_times(times, model.config.frames, mode=time_resize)
+    return KEYS.load(model, state, file=file)
+
+
+def to_official(model: VideoLanguageModel) -> State:
+    """The model's weights in the official layout, ``position_ids`` included."""
+    return _official_state(model.state_dict())
+
+
+def _official_state(ours: Mapping[str, Tensor]) -> State:
+    state = KEYS.to_official(ours)
+    state[POSITION_IDS] = torch.arange(len(ours["text.embeddings.positions.weight"]))[None]
+    return state
+
+
+def resize_times(times: Tensor, frames: int, mode: str = "bilinear") -> Tensor:
+    """A time embedding (1, L, D) for another number of frames: (1, F, D).
+
+    More frames than wanted: the first ones are kept. Fewer: ``bilinear`` interpolates
+    linearly with both ends kept, ``zeros`` appends zeros (Bain et al., arXiv 2104.00650).
+
+    Raises:
+        EgolibError: another mode, where one is needed.
+    """
+    length = times.shape[1]
+    if length >= frames:
+        return times[:, :frames]
+    if mode == "zeros":
+        return F.pad(times, (0, 0, 0, frames - length))
+    if mode != "bilinear":
+        raise EgolibError(f"time_resize is {mode!r}", remedy="use bilinear or zeros")
+    return F.interpolate(times.mT, size=frames, mode="linear", align_corners=True).mT
+
+
+def _check_position_ids(state: Mapping[str, Tensor], file: str | Path | None) -> None:
+    """The positions of this network are counted; a file with others is another network."""
+    ids = state.get(POSITION_IDS)
+    if ids is not None and not torch.equal(ids.flatten(), torch.arange(ids.numel())):
+        raise EgolibError("position_ids do not count from 0", file=file, record=POSITION_IDS)
+
+
+# ---------------------------------------------------------------- initial weights
+
+
+def load_vit(video: nn.Module, path: str | Path) -> LoadReport:
+    """Loads what a vision transformer's file (``jx_vit_base_p16_224``) offers to the encoder.
+
+    Time attention, its norms, the time embedding and the cross-attention start
+    fresh; the report's ``missing`` lists them. The classifier is passed over.
+    """
+    return _load_fitting(video, VIT_KEYS.to_ours(find_state(read_foreign(path))), path)
+
+
+def load_roberta(text: TextEncoder, path: str | Path) -> LoadReport:
+    """Loads what a RoBERTa file offers to the encoder; cross-attention starts fresh."""
+    state = find_state(read_foreign(path))
+    state = {re.sub("^roberta\\.", "", key): value for key, value in state.items()}
+    return _load_fitting(text, ROBERTA_KEYS.to_ours(state), path)
+
+
+def _load_fitting(module: nn.Module, state: State, file: str | Path) -> LoadReport:
+    report = load_partial(module, state)
+    if report.reshaped or not report.loaded:
+        raise EgolibError(f"these initial weights are of another network: {report}", file=file)
+    return report
+
+
+# ---------------------------------------------------------------- egolib convert
+
+
+def _converted(state: Mapping[str, Tensor]) -> tuple[State, dict[str, Any]]:
+    """An official state dict as ours, complete, with its configuration."""
+    from egolib.vlp.models.build import build_empty
+
+    config = recognise(state)
+    _check_position_ids(state, None)
+    ours = KEYS.to_ours(state)
+    compare(ours, build_empty(config).state_dict()).require_complete()
+    return ours, asdict(config)
+
+
+def _matches(state: Mapping[str, Tensor], projection: str) -> bool:
+    marker = {"large": "txt_proj.4.weight", "small": "txt_proj.1.weight"}[projection]
+    return all(key in state for key in (TIMES, LANGUAGE_HEAD, marker))
+
+
+def _back(state: Mapping[str, Tensor], config: dict[str, Any]) -> State:
+    return _official_state(state)
+
+
+MODELS = [
+    OfficialModel(name, partial(_matches, projection=projection), _converted, _back)
+    for name, projection in (("vlp/egovlpv2", "large"), ("vlp/egovlpv2_smallproj", "small"))
+]

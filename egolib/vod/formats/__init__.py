@@ -1,0 +1,1 @@
+"""Official files: checkpoints, configurations, submissions."""

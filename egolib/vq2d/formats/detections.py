@@ -1,0 +1,258 @@
+"""Detection caches: for each query, the boxes and scores of every frame before it.
+
+Legend: F frames, L boxes of all frames.
+
+A cache is a folder with one file per query, named by its key
+(``<annotation_uid>_<query_set>``). Three forms are read:
+
+``.safetensors`` (ours)
+    ``counts`` (F,) int64 boxes of each frame, ``boxes_xyxy`` (L, 4) float32 in pixels of
+    the annotated frame, ``scores`` (L,) float64, descending in each frame; the header's entry
+    ``egolib`` is JSON with ``format`` (``egolib-vq2d-detections``), ``query_frame`` and free
+    provenance (``model_hash`` keeps caches of different models apart).
+``.json`` (easy to write by hand or from any detector)
+    ``{"frames": [{"boxes": [[x1, y1, x2, y2], ...], "scores": [...]}, ...]}``
+``.pt`` (official)
+    a pickle of ``ret_bboxes`` and ``ret_scores``; read without running what is in it.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from egolib.errors import EgolibError
+from egolib.io.pickles import RestrictedPickle
+from egolib.io.records import atomic_path, read_json, require
+
+FORMAT = "egolib-vq2d-detections"
+HEADER = "egolib"
+SUFFIXES = (".safetensors", ".pt", ".json")
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Scored boxes of the frames 0, 1, ... before a query.
+
+    Args:
+        counts: (F,) int64, boxes of each frame.
+        boxes_xyxy: (L, 4) float, frame after frame, pixels of the annotated frame.
+        scores: (L,) float64, descending in each frame.
+    """
+
+    counts: np.ndarray
+    boxes_xyxy: np.ndarray
+    scores: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """(F + 1,) row of each frame's first box."""
+        return np.concatenate([[0], np.cumsum(self.counts)]).astype(np.int64)
+
+    def frame(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes (n, 4) and scores (n,) of one frame, best first."""
+        rows = slice(self.starts[number], self.starts[number + 1])
+        return self.boxes_xyxy[rows], self.scores[rows]
+
+    @cached_property
+    def best(self) -> np.ndarray:
+        """(F,) best score of each frame, 0 where it has no box."""
+        result = np.zeros(len(self), np.float64)
+        filled = self.counts > 0
+        if filled.any():
+            result[filled] = np.maximum.reduceat(self.scores, self.starts[:-1][filled])
+        return result
+
+    @classmethod
+    def from_frames(
+        cls, boxes: Sequence[Sequence[Sequence[float]]], scores: Sequence[Sequence[float]]
+    ) -> Detections:
+        """From lists by frame."""
+        counts = np.array([len(frame) for frame in scores], np.int64)
+        if [len(frame) for frame in boxes] != counts.tolist():
+            raise EgolibError("frames with unequal numbers of boxes and scores")
+        flat_boxes = [box for frame in boxes for box in frame]
+        flat_scores = [score for frame in scores for score in frame]
+        return cls(
+            counts,
+            np.array(flat_boxes, np.float64).reshape(-1, 4),
+            np.array(flat_scores, np.float64),
+        )
+
+    def check(self, query_frame: int, file: str | Path) -> Detections:
+        """Raises EgolibError unless there is one frame for each before the query."""
+        if len(self) != query_frame:
+            raise EgolibError(
+                f"the cache holds {len(self)} frames, the query comes at frame {query_frame}",
+                file=file,
+                remedy="remove the file and run step 1 again; it may be of another release",
+            )
+        finite = np.isfinite(self.scores).all() and np.isfinite(self.boxes_xyxy).all()
+        if not finite:
+            raise EgolibError("the cache holds numbers that are not finite", file=file)
+        return self
+
+
+# ------------------------------------------------------------------------- writing
+
+
+def write(
+    folder: str | Path, key: str, detections: Detections, provenance: Mapping[str, Any]
+) -> Path:
+    """Writes one query in our form; returns the path.
+
+    Args:
+        provenance: what made it (model, its hash, settings); kept as text in the header.
+    """
+    path = Path(folder) / f"{key}.safetensors"
+    tensors: dict[str, np.ndarray] = {
+        "counts": detections.counts.astype(np.int64),
+        "boxes_xyxy": np.ascontiguousarray(detections.boxes_xyxy, np.float32),
+        "scores": detections.scores.astype(np.float64),
+    }
+    header = {**provenance, "format": FORMAT, "query_frame": len(detections)}
+    text = json.dumps(header, sort_keys=True, default=str)
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={HEADER: text})  # several entries have no order
+    return path
+
+
+def header_of(path: str | Path) -> dict[str, Any]:
+    """What a file of ours says about itself.
+
+    Raises:
+        EgolibError: damaged, or not of our form.
+    """
+    path = Path(path)
+    try:
+        with safe_open(path, "numpy") as stream:
+            header = json.loads((stream.metadata() or {}).get(HEADER, "{}"))
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise _damaged(path, error) from error
+    if header.get("format") != FORMAT:
+        raise EgolibError(f"not a file of the form {FORMAT}", file=path)
+    return header
+
+
+# ------------------------------------------------------------------------- reading
+
+
+def find(folder: str | Path, key: str) -> Path | None:
+    """The file of a query in any of the three forms; None where there is none."""
+    for suffix in SUFFIXES:
+        path = Path(folder) / f"{key}{suffix}"
+        if path.is_file():
+            return path
+    return None
+
+
+def read(folder: str | Path, key: str, query_frame: int) -> Detections:
+    """The detections of a query.
+
+    Raises:
+        EgolibError: absent, damaged, or of another length than the query asks for.
+    """
+    path = find(folder, key)
+    if path is None:
+        raise EgolibError(
+            "no detections of this query", file=folder, record=key, remedy="run step 1 for it"
+        )
+    readers = {".safetensors": _read_ours, ".json": _read_json, ".pt": read_official}
+    return readers[path.suffix](path).check(query_frame, path)
+
+
+def is_complete(path: Path, query_frame: int) -> bool:
+    """True for a readable file of ours (or the official form) with the right length."""
+    try:
+        if path.suffix == ".safetensors":
+            return header_of(path)["query_frame"] == query_frame
+        read(path.parent, path.stem, query_frame)
+    except EgolibError:
+        return False
+    return True
+
+
+def _read_ours(path: Path) -> Detections:
+    header_of(path)
+    try:
+        with safe_open(path, "numpy") as stream:
+            parts = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise _damaged(path, error) from error
+    return Detections(parts["counts"], parts["boxes_xyxy"].astype(np.float64), parts["scores"])
+
+
+def _read_json(path: Path) -> Detections:
+    frames = read_json(path, dict).get("frames", [])
+    for number, frame in enumerate(frames):
+        require(frame, ["boxes", "scores"], file=path, name=f"frame {number}")
+        if any(len(box) != 4 for box in frame["boxes"]):
+            raise EgolibError("a box needs x1, y1, x2, y2", file=path, record=f"frame {number}")
+    found = Detections.from_frames([f["boxes"] for f in frames], [f["scores"] for f in frames])
+    return _sorted(found)
+
+
+class _OfficialBox:
+    """Stands for ``vq2d.structures.BBox``."""
+
+    fno: int
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+
+def read_official(path: str | Path) -> Detections:
+    """An official ``.pt`` cache; only plain containers and boxes are built from it."""
+    path = Path(path)
+    content = _unpickle(path, RestrictedPickle({"vq2d.structures.BBox": _OfficialBox}, strict=True))
+    try:
+        boxes = [
+            [(box.x1, box.y1, box.x2, box.y2) for box in frame] for frame in content["ret_bboxes"]
+        ]
+        return Detections.from_frames(boxes, content["ret_scores"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def _unpickle(path: Path, allowed: RestrictedPickle) -> Any:
+    """The object in a torch archive, in torch's older layout, or in a plain pickle."""
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                name = next(n for n in archive.namelist() if n.endswith("data.pkl"))
+                return allowed.loads(archive.read(name))
+        with path.open("rb") as stream:
+            content = allowed.load(stream)
+            if isinstance(content, int):  # the older layout: magic, protocol, system, object
+                content = [allowed.load(stream) for _ in range(3)][-1]
+            return content
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        raise _damaged(path, error) from error
+
+
+def _sorted(found: Detections) -> Detections:
+    """Scores descending in each frame."""
+    frame = np.repeat(np.arange(len(found)), found.counts)
+    order = np.lexsort((-found.scores, frame))
+    return Detections(found.counts, found.boxes_xyxy[order], found.scores[order])
+
+
+def _damaged(path: Path, error: Exception) -> EgolibError:
+    return EgolibError(
+        f"not a readable detection cache: {error}",
+        file=path,
+        remedy="remove the file and run step 1 again for this query",
+    )

@@ -1,0 +1,1 @@
+"""Between detections and answer: peaks, confidence, response tracks."""

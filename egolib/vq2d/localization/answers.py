@@ -1,0 +1,240 @@
+"""Step 2 for many queries, side by side in processes.
+
+Needs a detection cache and the clips; no detector. A failure costs its query (or, as in the
+official code, its clip), is listed with its reason, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+from egolib import progress
+from egolib.config import to_tree, tree_hash
+from egolib.errors import EgolibError
+from egolib.io.records import Skipped
+from egolib.video import VideoReader
+from egolib.vq2d.config import LocalizeConfig
+from egolib.vq2d.data.annotations import Query
+from egolib.vq2d.data.clips import ClipFrames
+from egolib.vq2d.formats import detections as caches
+from egolib.vq2d.formats.detections import Detections
+from egolib.vq2d.localization.confidence import Calibration
+from egolib.vq2d.localization.localize import Answer, NoBox, Tracker, localize
+from egolib.vq2d.localization.track_cache import RememberedTracks
+from egolib.vq2d.localization.tracks import Track
+
+TrackerSource = Callable[[str], Tracker | None]
+"""Makes the tracker on a device; must be picklable (a function of a module, a partial)."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One query, as a worker needs it."""
+
+    key: str
+    clip: Path
+    clip_uid: str
+    frame_size: tuple[int, int]
+    crop_frame: int
+    query_frame: int
+
+
+@dataclass
+class Answers:
+    """Answers by query key, and the queries without one, with reasons."""
+
+    found: dict[str, Answer] = field(default_factory=dict)
+    skipped: Skipped = field(default_factory=Skipped)
+
+    @property
+    def tracks(self) -> dict[str, Track]:
+        """What a submission takes."""
+        return {key: answer.track for key, answer in self.found.items()}
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all jobs share.
+
+    Args:
+        detections: folder of the cache.
+        tracks: folder where tracks are remembered; None forgets them.
+        tracker_name: identifies the tracker's weights for the remembered tracks.
+        also: further settings of step 2 with the same tracker: what they start is followed
+            too and remembered, for a later replay.
+    """
+
+    cfg: LocalizeConfig
+    detections: Path
+    tracks: Path | None = None
+    tracker_name: str = ""
+    calibration: Calibration | None = None
+    also: tuple[LocalizeConfig, ...] = ()
+
+    def identity(self) -> str:
+        """Tracks of another identity are not used again."""
+        tree = to_tree(self.cfg)
+        return tree_hash([self.tracker_name, tree[self.cfg.tracker] if self.tracked else None])
+
+    @property
+    def tracked(self) -> bool:
+        """False where only the best box is taken."""
+        return self.cfg.tracker != "none"
+
+
+class ClipUnreadable(EgolibError):
+    """The clip is missing, or too short for the visual crop."""
+
+
+def jobs(clips: Mapping[str, Sequence[Query]], folder: str | Path) -> list[Job]:
+    """One job per query (``Annotations.by_clip``), clip after clip.
+
+    Args:
+        folder: of the clips, ``<clip_uid>.mp4``.
+    """
+    return [
+        Job(
+            query.key,
+            Path(folder) / f"{uid}.mp4",
+            uid,
+            query.crop.frame_size,
+            query.crop.frame,
+            query.query_frame,
+        )
+        for uid, queries in clips.items()
+        for query in queries
+    ]
+
+
+def answer_query(job: Job, work: Work, tracker: Tracker | None) -> Answer:
+    """The answer to one query.
+
+    Raises:
+        ClipUnreadable: the official code loses the whole clip then.
+        EgolibError: the cache is absent or damaged, or the first frame has no box.
+    """
+    try:
+        reader = VideoReader(job.clip)
+    except EgolibError as error:
+        raise ClipUnreadable(error.what, file=error.file, remedy=error.remedy) from error
+    with reader:
+        if job.crop_frame >= len(reader):
+            raise ClipUnreadable(
+                f"the visual crop is frame {job.crop_frame} of a clip of {len(reader)} frames",
+                file=job.clip,
+            )
+        found = caches.read(work.detections, job.key, job.query_frame)
+        frames = ClipFrames(reader, job.frame_size, limit=job.query_frame)
+        if tracker is not None and work.tracks is not None:
+            path = work.tracks / f"{job.key}.json"
+            tracker = RememberedTracks(tracker, path, work.identity())
+        for further in work.also:
+            _try(found, frames, tracker, further)
+        cfg = work.cfg
+        return localize(found, frames, tracker, cfg, seed=cfg.seed, calibration=work.calibration)
+
+
+def _try(
+    found: Detections, frames: ClipFrames, tracker: Tracker | None, cfg: LocalizeConfig
+) -> None:
+    """Follows what a further setting starts; that it may have no start is its own affair."""
+    with suppress(NoBox):
+        localize(found, frames, tracker, replace(cfg, confidence="official"), seed=cfg.seed)
+
+
+def answer_all(
+    todo: Sequence[Job],
+    work: Work,
+    source: TrackerSource,
+    *,
+    processes: int = 1,
+    devices: Sequence[str] = ("cpu",),
+) -> Answers:
+    """Answers to all queries; the same for any number of processes.
+
+    Args:
+        source: makes the tracker in each process.
+        processes: on each device (official: 8 per GPU). One process in all works here.
+        devices: ``cpu``, ``cuda:0``, ...
+    """
+    count = processes * len(devices)
+    if count <= 1:
+        outcomes = _here(todo, work, source, devices[0])
+    else:
+        outcomes = _in_processes(todo, work, source, count, devices)
+    answers, lost_clips = Answers(), set()
+    for job, outcome in progress.track(outcomes, "queries", total=len(todo), unit="query"):
+        if isinstance(outcome, Answer):
+            answers.found[job.key] = outcome
+        else:
+            answers.skipped.add(job.key, outcome)
+            if isinstance(outcome, ClipUnreadable):
+                lost_clips.add(job.clip_uid)
+    if work.cfg.lost_queries == "official":
+        _lose(answers, todo, lost_clips)
+    order = {job.key: place for place, job in enumerate(todo)}
+    answers.found = dict(sorted(answers.found.items(), key=lambda item: order[item[0]]))
+    return answers
+
+
+def _lose(answers: Answers, todo: Sequence[Job], clips: set[str]) -> None:
+    """The official loss: all answers of a clip that cannot be read to its end."""
+    for job in todo:
+        if job.clip_uid in clips and job.key in answers.found:
+            del answers.found[job.key]
+            answers.skipped.add(job.key, "another query of its clip failed (lost_queries: kept)")
+
+
+Outcome = tuple[Job, Answer | EgolibError]
+
+
+def _here(todo: Sequence[Job], work: Work, source: TrackerSource, device: str) -> Iterator[Outcome]:
+    tracker = source(device)
+    for job in todo:
+        yield job, _outcome(job, work, tracker)
+
+
+def _outcome(job: Job, work: Work, tracker: Tracker | None) -> Answer | EgolibError:
+    try:
+        return answer_query(job, work, tracker)
+    except EgolibError as error:
+        return error
+
+
+# ----------------------------------------------------------------------- processes
+
+_process: dict[str, Tracker | None] = {}
+
+
+def _in_processes(
+    todo: Sequence[Job],
+    work: Work,
+    source: TrackerSource,
+    count: int,
+    devices: Sequence[str],
+) -> Iterator[Outcome]:
+    context = get_context("spawn")
+    places = context.Queue()
+    for number in range(count):
+        places.put(devices[number % len(devices)])
+    with ProcessPoolExecutor(count, context, _begin, (source, places)) as pool:
+        futures = {pool.submit(_work, job, work): job for job in todo}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+
+
+def _begin(source: TrackerSource, places) -> None:
+    """Makes the process's tracker, one thread each."""
+    import torch
+
+    torch.set_num_threads(1)
+    _process["tracker"] = source(places.get())
+
+
+def _work(job: Job, work: Work) -> Answer | EgolibError:
+    return _outcome(job, work, _process["tracker"])

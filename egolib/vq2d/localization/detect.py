@@ -1,0 +1,260 @@
+"""Step 1: boxes and scores of every frame before every query of a clip.
+
+Legend: B frames of a batch, Q queries of a clip, E width of projected regions.
+
+Backbone, proposals and their projection do not depend on the query: they are computed once
+per frame and clip, the reference once per query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from egolib import progress
+from egolib.errors import EgolibError
+from egolib.io.records import Skipped
+from egolib.vq2d.config import DetectConfig
+from egolib.vq2d.data.annotations import Query
+from egolib.vq2d.data.crop import reference_crop
+from egolib.vq2d.data.resize import resize_to
+from egolib.vq2d.formats import detections as caches
+from egolib.vq2d.formats.detections import Detections
+from egolib.vq2d.models.inputs import network_image, scaled_down
+from egolib.vq2d.models.model import Regions, SiameseRcnn
+
+PRECISION = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class ClipReader(Protocol):
+    """What is asked of a video: its length, single frames, several frames (RGB uint8)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, frame: int) -> np.ndarray: ...
+
+    def batch(self, frames: Sequence[int]) -> np.ndarray: ...
+
+
+OpenClip = Callable[[str], ClipReader]
+
+
+@dataclass(frozen=True)
+class FrameRegions:
+    """All of a frame that no query changes.
+
+    Args:
+        regions: projected proposals.
+        network_size: (height, width) in the network.
+        size: (height, width) of the scaled-down frame.
+        scale: pixels of that frame per pixel of the annotated one.
+    """
+
+    regions: Regions
+    network_size: tuple[int, int]
+    size: tuple[int, int]
+    scale: float
+
+
+class Detector:
+    """The Siamese R-CNN on RGB frames.
+
+    Args:
+        model: any Siamese R-CNN.
+        precision: ``float32``, ``bfloat16`` or ``float16`` (autocast).
+    """
+
+    def __init__(self, model: SiameseRcnn, precision: str = "float32"):
+        self.model, self.cfg = model.eval(), model.cfg
+        self.device = model.pixel_mean.device
+        if precision not in PRECISION:
+            raise EgolibError(f"precision is one of {', '.join(PRECISION)}, not {precision!r}")
+        self._type = PRECISION[precision]
+
+    @torch.no_grad()
+    def encode(self, crops: Sequence[Tensor]) -> Tensor:
+        """(Q, E) of reference crops (3, 256, 256) uint8 RGB."""
+        images = torch.stack([crop.flip(0) for crop in crops]).to(self.device)  # BGR
+        with self._cast():
+            return self.model.encode(images).float()
+
+    @torch.no_grad()
+    def regions(self, frames: Sequence[np.ndarray]) -> list[FrameRegions]:
+        """Proposals of RGB frames (H, W, 3) uint8 in the annotated size."""
+        small = [scaled_down(frame, self.cfg.intermediate_height) for frame in frames]
+        images = [network_image(frame, self.cfg).to(self.device) for frame, _ in small]
+        batch = self.model.batch(images)
+        with self._cast():
+            found = self.model.regions(batch)
+        return [
+            FrameRegions(
+                Regions(part.boxes.float(), part.vectors.float()), size, frame.shape[:2], scale
+            )
+            for part, size, (frame, scale) in zip(found, batch.sizes, small, strict=True)
+        ]
+
+    def compare(
+        self, frame: FrameRegions, references: Tensor
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Boxes (n, 4) in annotated pixels and scores (n,) for each reference (Q, E)."""
+        found = self.model.detect(frame.regions, references, frame.network_size, frame.size)
+        return [(self._round(boxes, frame.scale), scores.cpu().numpy()) for boxes, scores in found]
+
+    def _round(self, boxes: Tensor, scale: float) -> np.ndarray:
+        corners = (boxes / scale).cpu().numpy()
+        return corners.astype(int) if self.cfg.box_rounding == "official" else corners
+
+    def _cast(self) -> AbstractContextManager:
+        if self._type is None:
+            return nullcontext()
+        return torch.autocast(self.device.type, self._type)
+
+
+# -------------------------------------------------------------------- one clip
+
+
+@dataclass
+class _Collector:
+    """Detections of one query as they come."""
+
+    boxes: list[np.ndarray] = field(default_factory=list)
+    scores: list[np.ndarray] = field(default_factory=list)
+
+    def finish(self) -> Detections:
+        counts = np.array([len(scores) for scores in self.scores], np.int64)
+        boxes = [np.asarray(boxes, np.float64).reshape(-1, 4) for boxes in self.boxes]
+        return Detections(
+            counts,
+            np.concatenate([np.zeros((0, 4)), *boxes]),
+            np.concatenate([np.zeros(0), *self.scores]).astype(np.float64),
+        )
+
+
+def detect_clip(
+    reader: ClipReader, queries: Sequence[Query], detector: Detector, batch_size: int = 10
+) -> dict[str, Detections]:
+    """Detections of all queries of one clip by key; every frame is computed once.
+
+    The clip must be long enough for every query (``frames_needed``).
+    """
+    found: dict[str, Detections] = {}
+    for size in dict.fromkeys(query.crop.frame_size for query in queries):
+        group = [query for query in queries if query.crop.frame_size == size]
+        found |= _detect_group(reader, group, size, detector, batch_size)
+    return found
+
+
+def _detect_group(
+    reader: ClipReader,
+    queries: list[Query],
+    size: tuple[int, int],
+    detector: Detector,
+    batch_size: int,
+) -> dict[str, Detections]:
+    """Queries whose annotations refer to one frame size."""
+    side, margin = detector.cfg.reference_side, detector.cfg.reference_margin
+    crops = [reference_crop(reader[q.crop.frame], q.crop.xyxy, size, side, margin) for q in queries]
+    references = torch.cat([detector.encode([crop]) for crop in crops])
+    collectors = [_Collector() for _ in queries]
+    last = max(query.query_frame for query in queries)
+    for numbers in _batches(last, batch_size):
+        frames = [resize_to(frame, size) for frame in reader.batch(numbers)]
+        for number, frame in zip(numbers, detector.regions(frames), strict=True):
+            asking = [i for i, query in enumerate(queries) if number < query.query_frame]
+            answers = detector.compare(frame, references[asking])
+            for i, (boxes, scores) in zip(asking, answers, strict=True):
+                collectors[i].boxes.append(boxes)
+                collectors[i].scores.append(scores)
+    return {query.key: c.finish() for query, c in zip(queries, collectors, strict=True)}
+
+
+def _batches(count: int, size: int) -> Iterator[list[int]]:
+    for start in range(0, count, size):
+        yield list(range(start, min(start + size, count)))
+
+
+# -------------------------------------------------------------------- all clips
+
+
+def extract(
+    clips: Mapping[str, Sequence[Query]],
+    open_clip: OpenClip,
+    detector: Detector,
+    folder: str | Path,
+    cfg: DetectConfig,
+    provenance: Mapping[str, Any],
+) -> Skipped:
+    """Writes the detection cache of many clips; what is there already is kept.
+
+    A clip that cannot be read is listed and the others go on.
+
+    Args:
+        clips: clip uid -> its queries (``Annotations.by_clip``).
+        open_clip: gives the reader of a clip.
+        folder: of the cache.
+        provenance: goes into the header of each file.
+
+    Returns:
+        The queries that were passed over, with reasons.
+    """
+    skipped = Skipped()
+    _check_same_model(Path(folder), provenance)
+    for uid, queries in progress.track(list(clips.items()), "detections", unit="clip"):
+        missing = [query for query in queries if not _done(folder, query)]
+        if not missing:
+            continue
+        try:
+            reader = open_clip(uid)
+            whole = _long_enough(reader, missing, skipped)
+            found = detect_clip(reader, whole, detector, cfg.batch_size)
+        except EgolibError as error:
+            for query in missing:
+                skipped.add(query.key, error)
+            continue
+        for key, detections in found.items():
+            caches.write(folder, key, detections, provenance)
+    return skipped
+
+
+def _check_same_model(folder: Path, provenance: Mapping[str, Any]) -> None:
+    """Raises EgolibError where the folder holds the cache of another model."""
+    ours = provenance.get("model_hash")
+    for path in sorted(folder.glob("*.safetensors"))[:1]:
+        try:
+            theirs = caches.header_of(path).get("model_hash")
+        except EgolibError:
+            continue  # a damaged file is made again
+        if ours and theirs and ours != theirs:
+            raise EgolibError(
+                f"this cache was made by another model ({theirs}, not {ours})",
+                file=path,
+                remedy="choose another folder for the cache of this model",
+            )
+
+
+def frames_needed(query: Query) -> int:
+    """How many frames the clip must have for a query: its crop may lie after its frame."""
+    return max(query.query_frame, query.crop.frame + 1)
+
+
+def _long_enough(reader: ClipReader, queries: Sequence[Query], skipped: Skipped) -> list[Query]:
+    kept = []
+    for query in queries:
+        needed = frames_needed(query)
+        if needed <= len(reader):
+            kept.append(query)
+        else:
+            skipped.add(query.key, f"the clip has {len(reader)} frames, the query needs {needed}")
+    return kept
+
+
+def _done(folder: str | Path, query: Query) -> bool:
+    path = caches.find(folder, query.key)
+    return path is not None and caches.is_complete(path, query.query_frame)

@@ -1,0 +1,1 @@
+"""Objectives of the Siamese R-CNN."""

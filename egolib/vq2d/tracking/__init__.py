@@ -1,0 +1,1 @@
+"""Trackers: KYS and a particle filter."""

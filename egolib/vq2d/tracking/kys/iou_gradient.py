@@ -1,0 +1,117 @@
+"""Predicted IoU and its slope in the box, without building a graph.
+
+Legend: K boxes, C channels, H, W map size, n bins along a side, L = n n C.
+
+The IoU net is pooling, a linear layer with norm and ReLU per map, and a linear score. Its
+gradient is short enough to be written down; the tracker asks for it five times a frame.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from egolib.vq2d.tracking.kys.iou_net import IouNet, LinearBlock, Weighted, to_corners
+
+
+class Linear(NamedTuple):
+    """A linear layer with its norm folded in; regions laid out (bins across, bins down, C)."""
+
+    weight: Tensor
+    bias: Tensor
+
+
+class Slope:
+    """The score of an IoU net as a function of boxes.
+
+    Args:
+        net: in evaluation mode, with batch norms.
+    """
+
+    def __init__(self, net: IouNet):
+        self.scales = (net.shallow_scale, net.deep_scale)
+        self.bins = (5, 3)
+        self.layers = [
+            _fold(block, bins)
+            for block, bins in zip((net.shallow_regions, net.deep_regions), self.bins, strict=True)
+        ]
+        self.score, self.offset = net.iou.weight[0], net.iou.bias[0]
+
+    def __call__(self, weighted: Weighted, boxes_xywh: Tensor) -> tuple[Tensor, Tensor]:
+        """IoU (K,) and its gradient (K, 4) in x, y, width, height, of boxes (K, 4)."""
+        iou = self.offset.expand(len(boxes_xywh))
+        corners = to_corners(boxes_xywh)
+        slope = torch.zeros_like(corners)
+        parts = zip(weighted.maps, weighted.origins, self.scales, self.bins, self.layers)
+        scores = self.score.split(len(self.layers[0].bias))
+        for score, (map_, origin, scale, bins, layer) in zip(scores, parts, strict=True):
+            cells = corners * scale
+            cells = cells - cells.new_tensor([origin[1], origin[0], origin[1], origin[0]])
+            value, change = _pool_and_score(map_[0], cells, bins, layer, score)
+            iou, slope = iou + value, slope + change * scale
+        low, high = slope[:, :2], slope[:, 2:]
+        return iou, torch.cat([low + high, high], dim=1)
+
+
+def _pool_and_score(
+    map_: Tensor, corners: Tensor, bins: int, layer: Linear, score: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One map's share of the IoU (K,) and its gradient (K, 4) in the corners.
+
+    Args:
+        map_: (C, H, W).
+        corners: (K, 4) in cells of the map.
+    """
+    count, (channels, height, width) = len(corners), map_.shape
+    field = map_.permute(2, 1, 0).reshape(width, height * channels)
+    columns, slopes_x, span_x = _weights(corners[:, 0], corners[:, 2], bins, width)
+    rows, slopes_y, span_y = _weights(corners[:, 1], corners[:, 3], bins, height)
+    area = (span_x * span_y)[:, None]
+    strips = columns.reshape(count * bins, width) @ field
+    strips = strips.reshape(count, bins, height, channels)  # bins across, rows, C
+    regions = (rows[:, None] @ strips).reshape(count, -1) / area  # (K, L)
+    hidden = regions @ layer.weight.T + layer.bias
+    value = hidden.clamp(min=0) @ score
+    upstream = ((score * (hidden > 0)) @ layer.weight) / area  # (K, L), of the integrals
+    grid = upstream.reshape(count, bins, bins, channels)  # bins across, bins down, C
+    along_y = (grid @ strips.mT).sum(1)  # (K, n, H)
+    spread = (rows.mT[:, None] @ grid).reshape(count * bins, height * channels)
+    along_x = (spread @ field.T).reshape(count, bins, width)
+    total = (upstream * regions * area).sum(1)  # the integrals' share of the score
+    low_x, high_x = ((along_x * slope).sum((1, 2)) for slope in slopes_x)
+    low_y, high_y = ((along_y * slope).sum((1, 2)) for slope in slopes_y)
+    shrink_x, shrink_y = total / (span_x * bins), total / (span_y * bins)
+    change = torch.stack(
+        [low_x + shrink_x, low_y + shrink_y, high_x - shrink_x, high_y - shrink_y], dim=1
+    )
+    return value, change
+
+
+def _weights(
+    low: Tensor, high: Tensor, bins: int, cells: int
+) -> tuple[Tensor, tuple[Tensor, Tensor], Tensor]:
+    """Integral of each cell's hat over each bin (K, n, cells), its slopes in both ends of the
+    box, and the bins' width (K,)."""
+    steps = torch.arange(bins + 1, dtype=low.dtype, device=low.device) / bins
+    edges = low[:, None] + (high - low)[:, None] * steps  # (K, n + 1)
+    distance = edges[..., None] - torch.arange(cells, dtype=low.dtype, device=low.device)
+    t = distance.clamp(-1, 1)
+    integral = 0.5 + t - 0.5 * t * t.abs()
+    hat = 1 - t.abs()  # (K, n + 1, cells)
+    from_low, from_high = hat * (1 - steps)[:, None], hat * steps[:, None]
+    slopes = (from_low.diff(dim=1), from_high.diff(dim=1))
+    return integral.diff(dim=1), slopes, (high - low) / bins
+
+
+def _fold(block: LinearBlock, bins: int) -> Linear:
+    """Linear layer and norm in one."""
+    norm, linear = block.norm, block.linear
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert norm.running_mean is not None and norm.running_var is not None
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    weight = linear.weight * scale[:, None]
+    weight = weight.reshape(len(weight), -1, bins, bins).permute(0, 3, 2, 1).flatten(1)
+    bias = (linear.bias - norm.running_mean) * scale + norm.bias
+    return Linear(weight.detach().contiguous(), bias.detach())

@@ -1,0 +1,197 @@
+"""Tracking by a particle filter: no training, only a measure of how alike two images are.
+
+Legend: P particles, h x w size of the template, F frames.
+
+A particle is (row, column, row scale, column scale): the centre of a window and its size
+relative to the template. The official filter draws from NumPy's global generator; here a
+``RandomState`` comes in, which gives the same numbers for the same seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+
+from egolib.vq2d.config import ParticleConfig
+from egolib.vq2d.localization.tracks import Followed
+
+Similarity = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""(windows (P, h, w, 3), template (h, w, 3)), both float 0 to 255 -> (P,) likeness."""
+
+
+def pixel_similarity(windows: np.ndarray, template: np.ndarray, sigma: float = 1.0) -> np.ndarray:
+    """(P,) exp(-mse / (2 sigma²)) with grey levels scaled to 0..1."""
+    error = ((windows / 255.0 - template / 255.0) ** 2).mean(axis=(1, 2, 3))
+    return np.exp(-error / (2 * sigma**2))
+
+
+class ParticleFilter:
+    """Follows one object from frame to frame in one direction.
+
+    Args:
+        frame: (H, W, 3) uint8, where the object is known.
+        box_xyxy: its corners, integers.
+        similarity: compares windows with the template.
+        rng: the random numbers; draw order as in the official code.
+    """
+
+    def __init__(
+        self,
+        frame: np.ndarray,
+        box_xyxy: Sequence[int],
+        cfg: ParticleConfig,
+        similarity: Similarity,
+        rng: np.random.RandomState,
+    ):
+        x1, y1, x2, y2 = (int(value) for value in box_xyxy)
+        self.cfg, self.similarity, self.rng = cfg, similarity, rng
+        self.template = frame[y1:y2, x1:x2].astype(np.float64)
+        centre = int(np.round((y1 + y2) / 2.0)), int(np.round((x1 + x2) / 2.0))
+        self.particles = self._draw(np.array([*centre, 1.0, 1.0]), frame, cfg.first_scale_sd)
+        self.weights = np.ones(cfg.particles) / cfg.particles
+
+    def update(self, frame: np.ndarray) -> tuple[np.ndarray, float]:
+        """The box (x1, y1, x2, y2) int of the likeliest particle in the next frame, and
+        the likeness of its window."""
+        windows = observe(self.particles, frame, self.template.shape[:2])
+        visible = self.template.size > 0
+        alike = self.similarity(windows, self.template) if visible else np.ones(self.cfg.particles)
+        weights = self.weights * alike
+        weights = np.clip(weights, 1e-7, None) if visible else weights
+        self.weights = weights / weights.sum()
+        best = int(np.argmax(self.weights))
+        state, likeness = self.particles[best], float(alike[best]) if visible else 0.0
+        box = window_of(state, self.template.shape[:2])
+        self._resample(state, frame)
+        if visible:
+            rate = self.cfg.template_rate
+            self.template = rate * windows[best] + (1 - rate) * self.template
+        return box, likeness
+
+    def _resample(self, state: np.ndarray, frame: np.ndarray) -> None:
+        """Draws particles anew: by weight, then a share of them around the likeliest one."""
+        count = self.cfg.particles
+        effective = (1.0 / np.sum(self.weights**2)) / count
+        if effective < 1.0:
+            self.particles = self.particles[RESAMPLING[self.cfg.resampling](self.weights, self.rng)]
+            self.weights = np.ones(count) / count
+        if self.cfg.resample_proportion > 0:
+            redrawn = self.rng.random_sample(count) < self.cfg.resample_proportion
+            drawn = self._draw(state, frame, self.cfg.scale_sd)
+            self.particles = np.where(redrawn[:, None], drawn, self.particles)
+
+    def _draw(self, mean: np.ndarray, frame: np.ndarray, scale_sd: float) -> np.ndarray:
+        """(P, 4) normal around the mean; all rows are drawn first, then all columns, ..."""
+        height, width = frame.shape[:2]
+        share = self.cfg.position_sd
+        deviations = (share * height, share * width, scale_sd, scale_sd)
+        columns = [
+            m + sd * self.rng.standard_normal(self.cfg.particles)
+            for m, sd in zip(mean, deviations, strict=True)
+        ]
+        return np.stack(columns, axis=1)
+
+
+def window_of(state: np.ndarray, template_size: tuple[int, int]) -> np.ndarray:
+    """(4,) int corners x1, y1, x2, y2 of a particle's window."""
+    size = (state[2:] * np.array(template_size)).round().astype(int)
+    low = state[:2].round().astype(int) - size // 2
+    high = low + size
+    return np.array([low[1], low[0], high[1], high[0]])
+
+
+def observe(particles: np.ndarray, frame: np.ndarray, template_size: tuple[int, int]) -> np.ndarray:
+    """(P, h, w, 3) float64: each particle's window in the template's size, -1 where the
+    window leaves the image or is empty."""
+    rows, columns = (max(1, side) for side in template_size)
+    height, width = frame.shape[:2]
+    windows = np.full((len(particles), rows, columns, 3), -1.0)
+    for i, particle in enumerate(particles):
+        x1, y1, x2, y2 = window_of(particle, (rows, columns))
+        inside = x1 >= 0 and y1 >= 0 and x2 < width and y2 < height
+        if inside and x1 < x2 and y1 < y2:
+            windows[i] = cv2.resize(frame[y1:y2, x1:x2], (columns, rows))
+    return windows
+
+
+# --------------------------------------------------------------------- resampling
+
+
+def comb(weights: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    """(P,) indices: an even comb with one random shift over the cumulated weights."""
+    teeth = (rng.random_sample() + np.arange(len(weights))) / len(weights)
+    return np.searchsorted(np.cumsum(weights)[:-1], teeth, side="left")
+
+
+def systematic(weights: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    """(P,) indices: like ``comb``, ties going to the next particle."""
+    teeth = (np.arange(len(weights)) + rng.uniform(0, 1)) / len(weights)
+    return np.searchsorted(np.cumsum(weights)[:-1], teeth, side="right")
+
+
+def stratified(weights: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    """(P,) indices: a comb whose teeth are shifted one by one."""
+    teeth = (rng.uniform(0, 1, len(weights)) + np.arange(len(weights))) / len(weights)
+    return np.searchsorted(np.cumsum(weights)[:-1], teeth, side="right")
+
+
+def residual(weights: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    """(P,) indices: whole copies first, the rest at random.
+
+    Official behaviour: what is left is weight less copies, where weights sum to 1 and
+    copies to P, so that particles with copies get no more.
+    """
+    count = len(weights)
+    copies = (count * weights).astype(np.int64)
+    whole = np.repeat(np.arange(count), copies)
+    left = weights - copies
+    cumulated = np.cumsum(left / left.sum())
+    cumulated[-1] = 1
+    rest = np.searchsorted(cumulated, rng.uniform(0, 1, count - len(whole)))
+    return np.concatenate([whole, rest])
+
+
+RESAMPLING: dict[str, Callable[[np.ndarray, np.random.RandomState], np.ndarray]] = {
+    "official": comb,
+    "systematic": systematic,
+    "stratified": stratified,
+    "residual": residual,
+}
+
+
+# ------------------------------------------------------------------------- driver
+
+
+def track_both_ways(
+    frames: Callable[[int], np.ndarray],
+    start_frame: int,
+    end_frame: int,
+    box_xyxy: Sequence[int],
+    cfg: ParticleConfig,
+    similarity: Similarity,
+    rng: np.random.RandomState,
+) -> Followed:
+    """Back to frame 0, then on to the end, each until the object is lost.
+
+    Args:
+        frames: gives the RGB frame (H, W, 3) uint8 of a clip frame.
+        start_frame: where the box is.
+        end_frame: first frame after the search window.
+
+    Official behaviour: a box is kept before its likeness is tested, so the frame in
+    which the object is lost belongs to the track.
+    """
+    start = frames(start_frame)
+    found = {start_frame: ([int(value) for value in box_xyxy], 1.0)}
+    for direction in (range(start_frame - 1, -1, -1), range(start_frame + 1, end_frame)):
+        tracker = ParticleFilter(start, box_xyxy, cfg, similarity, rng)
+        for number in direction:
+            box, likeness = tracker.update(frames(number))
+            found[number] = (box.tolist(), likeness)
+            if likeness < cfg.lost_threshold:
+                break
+    numbers = sorted(found)
+    rows = [[number, *found[number][0]] for number in numbers]
+    return Followed(np.array(rows), np.array([found[number][1] for number in numbers]))

@@ -1,0 +1,117 @@
+"""The lists and reports of ``1_data``."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from egolib.errors import EgolibError
+from egolib.io.records import read_text, write_text
+from egolib.nlq.data.annotations import read_queries
+from egolib.nlq.data.stores import StoreReport
+from egolib.nlq.steps import data
+from tests.nlq.project import TEXT, VIDEO, make_root, step
+
+
+@pytest.fixture
+def root(tmp_path):
+    return make_root(tmp_path / "root")
+
+
+def test_every_split_is_written(root, tmp_path):
+    made = step("1_data", root, tmp_path)
+    lists = data.convert(made)
+    assert {name: len(own.queries) for name, own in lists.items()} == {
+        "train": 9,
+        "val": 6,
+        "test": 3,
+    }
+    for own in lists.values():
+        assert read_queries(own.path) == own.queries
+    assert lists["test"].queries[0].windows_sec is None
+    later = step("2_train", root, tmp_path)
+    assert data.read_list(later, "val") == lists["val"].queries
+    with pytest.raises(EgolibError, match="no list 'narrations'"):
+        data.read_list(later, "narrations")
+
+
+@pytest.mark.parametrize(("ends", "equal"), [("\n", True), ("\r\n", True), ("x\n", False)])
+def test_lists_are_compared_with_published_ones(root, tmp_path, ends, equal):
+    made = step("1_data", root, tmp_path)
+    text = read_text(data.convert(made)["val"].path)
+    write_text(root / "nlq" / "ego4d_nlq_val_v2.jsonl", text.replace("\n", ends))
+    lists = data.convert(made)
+    assert lists["val"].equals_published is equal
+    assert lists["train"].equals_published is None
+    assert list(data.table(lists)["equals the published list"][:2]) == [
+        "nothing to compare",
+        "yes" if equal else "NO",
+    ]
+
+
+def test_published_lists_serve_where_official_files_are_absent(root, tmp_path):
+    made = step("1_data", root, tmp_path)
+    first = data.convert(made)["train"]
+    flat = tmp_path / "flat"
+    write_text(flat / "ego4d_nlq_train_v2.jsonl", read_text(first.path))
+    official = root / "ego4d" / "v2" / "annotations" / "nlq_val.json"
+    write_text(flat / "nlq_val.json", read_text(official))
+    lists = data.convert(step("1_data", flat, tmp_path / "other"))
+    assert lists["train"].queries == first.queries
+    assert "official file absent" in lists["train"].notes[0]
+    assert set(lists) == {"train", "val"}
+
+
+def test_a_missing_training_list_is_an_error(root, tmp_path):
+    (root / "ego4d" / "v2" / "annotations" / "nlq_train.json").unlink()
+    with pytest.raises(EgolibError, match="'train'"):
+        data.convert(step("1_data", root, tmp_path))
+
+
+def test_published_counts_are_insisted_on(root, tmp_path):
+    with pytest.raises(EgolibError, match="13847"):
+        data.convert(step("1_data", root, tmp_path, {"data": {"counts": "published"}}))
+
+
+def test_train_and_val_together(root, tmp_path):
+    lists = data.convert(step("1_data", root, tmp_path, {"data": {"train": "train+val"}}))
+    assert lists["train+val"].queries == lists["train"].queries + lists["val"].queries
+    assert "validation set" in lists["train+val"].notes[0]
+
+
+def test_narrations(root, tmp_path):
+    lists = data.convert(step("1_data", root, tmp_path, {"data": {"train": "narrations"}}))
+    records = [json.loads(line) for line in read_text(lists["narrations"].path).split("\n")]
+    assert len(records) == 9
+    assert records[0]["narration_query"] == "#C C cuts"
+    assert records[0]["query_type"] == "nlq_narration"
+
+
+def test_reports_about_stores(root, tmp_path):
+    made = step("1_data", root, tmp_path)
+    lists = data.convert(made)
+    reports = data.check_stores(made, lists)
+    assert set(reports) == {"video", f"text: {TEXT}"}
+    assert all(r.coverage == 1 for r in reports.values() if isinstance(r, StoreReport))
+    data.require_usable(reports, absent_is_fine=False)
+    (root / VIDEO / "train0.safetensors").unlink()
+    with pytest.raises(EgolibError, match="1 are missing"):
+        data.require_usable(data.check_stores(made, lists), absent_is_fine=True)
+
+
+def test_absent_stores_are_said_so(root, tmp_path):
+    changes = {"data": {"video_stores": ["nlq/nowhere"], "text_stores": ["nlq/neither"]}}
+    made = step("1_data", root, tmp_path, changes)
+    reports = data.check_stores(made, data.convert(made))
+    assert "nlq/nowhere is absent" in data.report_text(reports)
+    data.require_usable(reports, absent_is_fine=True)
+    with pytest.raises(EgolibError, match="absent"):
+        data.require_usable(reports, absent_is_fine=False)
+
+
+def test_tables(root, tmp_path):
+    made = step("1_data", root, tmp_path)
+    lists = data.convert(made)
+    assert data.statistics_table(lists).loc["questions", "val"] == 6
+    assert data.counts(lists, made.config.data)["test"] == {"questions": 3, "clips": 1}

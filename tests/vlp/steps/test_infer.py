@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from egolib.errors import EgolibError
+from egolib.io.features import open_store, require_provenance
+from egolib.vlp.evaluation import read_scores
+from egolib.vlp.steps import evaluate, infer
+from tests.vlp.project import PRETRAIN, step
+
+INPUTS = {"data": f"{PRETRAIN}/1_data", "model": f"{PRETRAIN}/2_train"}
+
+
+def test_all_benchmarks(tiny_world: Path, runs: Path) -> None:
+    made = step("3_infer", tiny_world, runs, changes={"infer": {"rerank": 3}})
+    model = infer.load_model(made)
+    found = infer.predict(made, model)
+    assert not found.skipped and set(found.files) == {"egomcq", "reversal", "epic", "charades"}
+    stamps = {file: file.stat().st_mtime_ns for file in found.score_files()}
+    assert len(stamps) == 5  # one re-ranked
+    infer.predict(made, model)
+    assert stamps == {file: file.stat().st_mtime_ns for file in stamps}
+    later = step("4_evaluate", tiny_world, runs)
+    metrics = evaluate.judge_all(later, made.out)
+    assert set(metrics) == set(evaluate.SCORED)
+    assert set(metrics["reversal"]) == {"ordered", "shuffled", "one_frame"}
+    assert len(infer.score_table(found)) == 2 + 3 + 1 + 2 + 1
+    video, similarity = infer.example(made, model)
+    assert video.is_file() and len(similarity.texts) > 1
+
+
+def test_features_for_nlq(tiny_world: Path, runs: Path) -> None:
+    made = step("3_infer", tiny_world, runs, "nlq_features", **INPUTS)
+    model = infer.load_model(made)
+    folder = infer.predict(made, model).files["clips"]
+    store = open_store(folder)
+    require_provenance(store, width=32, fps=30.0, stride_frames=16.043, window_frames=60.0)
+    symbolic = open_store(tiny_world / "nlq/features/symbolic_video")
+    assert store.uids() == symbolic.uids()
+    assert all(store.length(uid) == symbolic.length(uid) for uid in store.uids())
+    assert store.provenance.model == f"vlp/{PRETRAIN} tiny"
+
+
+def test_egomq_features(tiny_world: Path, runs: Path) -> None:
+    made = step("3_infer", tiny_world, runs, "mq_features", **INPUTS)
+    folder = infer.predict(made, infer.load_model(made)).files["moments"]
+    tensors = [torch.load(file) for file in folder.glob("*.pt")]
+    assert len(tensors) == 7 and all(t.shape[1] == 32 and len(t) > 30 for t in tensors)
+
+
+def test_ways_to_show_frames() -> None:
+    views = [torch.arange(4.0)[:, None, None, None] + 10 * i for i in range(8)]
+    shown = infer.ways_to_show(views)
+    assert all(torch.equal(a, b) for a, b in zip(shown["ordered"], views))
+    assert all(torch.equal(a.sort(0).values, b) for a, b in zip(shown["shuffled"], views))
+    assert any(not torch.equal(a, b) for a, b in zip(shown["shuffled"], views))
+    assert all((view == view[0]).all() for view in shown["one_frame"])
+
+
+def test_missing_weights_are_named(tiny_world: Path, runs: Path) -> None:
+    made = step("3_infer", tiny_world, runs, changes={"infer": {"weights": "best"}})
+    with pytest.raises(EgolibError, match="no weights 'best'"):
+        infer.weights_file(made)
+
+
+def test_scores_are_finite(tiny_world: Path, runs: Path) -> None:
+    made = step("3_infer", tiny_world, runs, changes={"infer": {"benchmarks": ["reversal"]}})
+    files = infer.predict(made, infer.load_model(made)).score_files()
+    assert all(np.isfinite(a).all() for f in files for a in read_scores(f).values())

@@ -1,0 +1,91 @@
+"""``3_infer``: files of detections from trained weights and from official ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from egolib.errors import EgolibError
+from egolib.io.records import read_json
+from egolib.vod.api import Detector
+from egolib.vod.formats.checkpoint import layout
+from egolib.vod.formats.submission import read_detections
+from egolib.vod.models.build import build_model
+from egolib.vod.steps import infer, train
+from tests.vod.project import SELSA, changed, make_root, step
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    made = make_root(tmp_path_factory.mktemp("root"))
+    train.train(step("2_train", made, made.parent))
+    return made
+
+
+def test_all_files_that_are_asked_for(root):
+    made = step("3_infer", root, root.parent, {"infer": {"pickle": True, "format_only": True}})
+    found = infer.predict(made)
+    assert len(found.image_id) == 8 and found.class_names == ("mug", "jar")
+    ours = read_detections(made.out / infer.DETECTIONS)
+    theirs = read_detections(made.out / infer.PICKLE, found.image_id, found.class_names)
+    np.testing.assert_array_equal(ours.boxes.box, found.boxes.box)
+    assert len(theirs.boxes) == len(found.boxes)
+    entries = read_json(made.out / "detections.bbox.json", list)
+    assert len(entries) == len(found.boxes) and {e["category_id"] for e in entries} <= {1, 2}
+
+
+def test_fewer_videos(root, tmp_path):
+    made = step("3_infer", root, root.parent, {"infer": {"max_videos": 1}})
+    assert len(infer.predict(changed(made, out=tmp_path)).image_id) == 5
+
+
+def test_a_stopped_step_goes_on_where_it_was(root, tmp_path, monkeypatch):
+    made = changed(step("3_infer", root, root.parent), out=tmp_path / "whole")
+    whole = infer.predict(made)
+    assert sorted(p.name for p in made.out.iterdir()) == [infer.DETECTIONS]
+    stopped, seen, compute = changed(made, out=tmp_path / "stopped"), [], Detector._predict_chain
+
+    def stops(self, chain):
+        if seen:
+            raise KeyboardInterrupt
+        seen.append(chain[0].name)
+        return compute(self, chain)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Detector, "_predict_chain", stops)
+        infer.predict(stopped)
+    assert len(list(stopped.out.rglob("*.npz"))) == 1
+    again = []
+    monkeypatch.setattr(
+        Detector, "_predict_chain", lambda s, c: again.append(c[0].name) or compute(s, c)
+    )
+    found = infer.predict(stopped)
+    assert len(again) == 1 and again != seen
+    np.testing.assert_array_equal(found.boxes.box, whole.boxes.box)
+    np.testing.assert_array_equal(found.boxes.frame, whole.boxes.frame)
+    np.testing.assert_array_equal(found.image_id, whole.image_id)
+
+
+def test_the_steps_settings_of_inference_hold(root):
+    """References and causality come from the step, not from the weights' file."""
+    made = step("3_infer", root, root.parent, SELSA | {"infer": {"causal": True}}, "selsa_staged")
+    detector = infer.load_detector(changed(made, config=made.config))
+    assert detector.data.test_references.method == "fixed_stride"
+
+
+def test_an_official_file_is_read_as_the_variants_network(root, tmp_path):
+    made = step("3_infer", root, root.parent)
+    torch.manual_seed(1)
+    model = build_model(made.config.model)
+    path = tmp_path / "official.pth"
+    torch.save({"state_dict": layout(made.config.model).to_official(model.state_dict())}, path)
+    made = changed(made, out=tmp_path, inputs={**made.inputs, "model": path})
+    loaded = infer.load_detector(made).model.state_dict()
+    assert all(torch.equal(loaded[k], v) for k, v in model.state_dict().items())
+
+
+def test_no_weights(root, tmp_path):
+    made = step("3_infer", root, tmp_path)
+    with pytest.raises(EgolibError, match="wrote no weights"):
+        infer.weights_file(made)

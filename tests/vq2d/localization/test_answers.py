@@ -1,0 +1,128 @@
+"""Step 2 over many queries: a hand-written cache, failures, processes, remembered tracks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from egolib.vq2d.config import LocalizeConfig, ParticleConfig, PeakConfig
+from egolib.vq2d.data.annotations import Annotations, from_content
+from egolib.vq2d.evaluation import evaluate_content
+from egolib.vq2d.formats.submission import build_submission
+from egolib.vq2d.localization.answers import Answers, Work, answer_all, jobs
+from egolib.vq2d.tracking.trackers import make_tracker
+from tests.vq2d import made
+
+CFG = LocalizeConfig(
+    peaks=PeakConfig(distance=3, width=1, prominence=0.05),
+    tracker="particle",
+    particle=ParticleConfig(particles=60, similarity="pixel", metric_sigma=0.1, lost_threshold=0.2),
+)
+
+
+def source(cfg: LocalizeConfig, device: str):
+    return make_tracker(cfg)
+
+
+def write_cache(folder: Path, annotations: Annotations) -> None:
+    """Detections by hand: the true box scores 0.9 in its frames, another 0.1 elsewhere."""
+    for query in annotations.queries:
+        truth = {box.frame: list(box.xyxy) for box in query.track}
+        frames = [
+            {"boxes": [truth.get(n, [40, 30, 50, 40])], "scores": [0.9 if n in truth else 0.1]}
+            for n in range(query.query_frame)
+        ]
+        (folder / f"{query.key}.json").write_text(json.dumps({"frames": frames}))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Two clips of the moving square, two queries each, and their cache."""
+    made.write_clip(tmp_path / "clips", "clip")
+    made.write_clip(tmp_path / "clips", "other")
+    (tmp_path / "cache").mkdir()
+    write_cache(tmp_path / "cache", annotations())
+    return tmp_path
+
+
+def annotations() -> Annotations:
+    def queries(name: str) -> list[dict]:
+        tracks = [[made.box(i, 10 + i, 12, 16, 12) for i in range(a, a + 6)] for a in (4, 12)]
+        first = made.query(20, tracks[0], made.box(21, 31, 12, 16, 12))
+        second = made.query(24, tracks[1], made.box(25, 35, 12, 16, 12))
+        return [made.annotation(name, first, second)]
+
+    return from_content(
+        made.content(made.clip("clip", queries("a")), made.clip("other", queries("b")))
+    )
+
+
+def run(place: Path, cfg: LocalizeConfig = CFG, processes: int = 1, tracks=None) -> Answers:
+    todo = jobs(annotations().by_clip(), place / "clips")
+    work = Work(cfg, place / "cache", tracks)
+    return answer_all(todo, work, partial(source, cfg), processes=processes)
+
+
+def test_a_hand_written_cache_needs_no_detector(place: Path) -> None:
+    answers = run(place)
+    assert list(answers.found) == ["a_1", "a_2", "b_1", "b_2"] and not answers.skipped.reasons
+    truth = annotations()
+    table = evaluate_content(truth, build_submission(truth, answers.tracks)).table()
+    assert table["success%"] == 100
+    assert table["stAP@0.25"] > 0.2
+
+
+def test_any_number_of_processes(place: Path) -> None:
+    one, two = run(place), run(place, processes=2)
+    assert list(one.found) == list(two.found)
+    for key, answer in one.found.items():
+        np.testing.assert_array_equal(answer.track.boxes_xyxy, two.found[key].track.boxes_xyxy)
+
+
+@pytest.mark.parametrize(
+    ("lost", "answered"), [("official", ["b_1", "b_2"]), ("kept", ["b_1", "b_2"])]
+)
+def test_a_missing_clip_costs_its_queries(place: Path, lost: str, answered: list) -> None:
+    (place / "clips" / "clip.mp4").unlink()
+    answers = run(place, replace(CFG, lost_queries=lost))
+    assert list(answers.found) == answered
+    assert set(answers.skipped.reasons) == {"a_1", "a_2"}
+
+
+@pytest.mark.parametrize(
+    ("lost", "answered"), [("official", ["b_1", "b_2"]), ("kept", ["a_1", "b_1", "b_2"])]
+)
+def test_a_crop_beyond_the_clip(place: Path, lost: str, answered: list) -> None:
+    """Official behaviour: the whole clip is lost; ``kept`` loses one query."""
+    made.write_clip(place / "short", "clip", count=25)  # the crop of a_2 is frame 25
+    shutil.copy(place / "short" / "clip.mp4", place / "clips" / "clip.mp4")
+    answers = run(place, replace(CFG, lost_queries=lost))
+    assert list(answers.found) == answered
+    assert "visual crop is frame 25" in answers.skipped.reasons["a_2"]
+
+
+def test_a_corrupt_cache_costs_its_query(place: Path) -> None:
+    (place / "cache" / "a_2.json").write_text('{"frames": [')
+    (place / "cache" / "b_1.json").unlink()
+    answers = run(place)
+    assert list(answers.found) == ["a_1", "b_2"]
+    assert "malformed JSON" in answers.skipped.reasons["a_2"]
+    assert "no detections" in answers.skipped.reasons["b_1"]
+
+
+def test_tracks_are_used_again_for_other_settings(place: Path) -> None:
+    first = run(place, tracks=place / "tracks")
+    files = sorted((place / "tracks").glob("*.json"))
+    times = [file.stat().st_mtime_ns for file in files]
+    assert len(files) == 4
+    again = run(place, replace(CFG, confidence="height"), tracks=place / "tracks")
+    assert [file.stat().st_mtime_ns for file in files] == times
+    assert again.found["a_1"].track.score != first.found["a_1"].track.score
+    run(place, replace(CFG, particle=replace(CFG.particle, particles=30)), tracks=place / "tracks")
+    assert [file.stat().st_mtime_ns for file in files] != times
