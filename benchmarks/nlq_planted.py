@@ -25,9 +25,9 @@ import numpy as np
 import torch
 
 from egolib.config import project_root
+from egolib.engine.config import FitConfig, updates_per_epoch
 from egolib.engine.fit import fit
 from egolib.engine.job import Job
-from egolib.engine.settings import FitSettings, updates_per_epoch
 from egolib.io.features import Provenance
 from egolib.io.records import write_json
 from egolib.nlq.api import Grounder
@@ -61,7 +61,7 @@ MODEL = ModelConfig(
     plain_branch_blocks=3,
 )
 TRAIN = TrainConfig(learning_rate=3e-3, warmup_epochs=1)
-FIT = FitSettings(epochs=14, batch_size=8, clip_norm=1.0, log_every=50, device="cpu")
+FIT = FitConfig(epochs=14, batch_size=8, clip_norm=1.0, log_every=50, device="cpu")
 
 
 class Memory:

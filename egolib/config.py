@@ -49,6 +49,8 @@ Tree = dict[str, Any]
 def build(cls: type[Built], values: Mapping[str, Any], *, where: str = "") -> Built:
     """A dataclass from plain values: nested, checked, with defaults for what is absent.
 
+    A nested section that is given in part changes only the fields that it names.
+
     A value ``builder: name`` starts from ``cls.builders[name]()``, a published
     configuration; the other values change it.
 
@@ -66,8 +68,9 @@ def build(cls: type[Built], values: Mapping[str, Any], *, where: str = "") -> Bu
             raise EgolibError(
                 f"unknown parameter {where + name!r}", remedy=nearest(name, [*hints, "builder"])
             )
+    starts = vars(start) if start is not None else _defaults(cls)
     parts = {
-        name: _convert(hints[name], value, f"{where}{name}", getattr(start, name, None))
+        name: _convert(hints[name], value, f"{where}{name}", starts.get(name))
         for name, value in values.items()
     }
     if start is not None:
@@ -123,6 +126,16 @@ def _hints(cls: Any) -> dict[str, Any]:
     return {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.init}
 
 
+@cache
+def _defaults(cls: Any) -> dict[str, Any]:
+    """The default of every field that holds a dataclass: what a partial section changes."""
+    return {
+        f.name: f.default_factory() if callable(f.default_factory) else f.default
+        for f in dataclasses.fields(cls)
+        if callable(f.default_factory) or dataclasses.is_dataclass(f.default)
+    }
+
+
 def _builder(cls: type, name: str, where: str) -> Callable[[], Any]:
     builders: Mapping[str, Callable[[], Any]] = getattr(cls, "builders", {})
     if name not in builders:
@@ -155,7 +168,7 @@ def _convert(hint: Any, value: Any, where: str, start: Any = None) -> Any:
 
 
 def _over(start: Any, value: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Values for a nested dataclass that a builder has filled already."""
+    """The values of a nested section over those that it starts from: only what it names changes."""
     if start is None or "builder" in value:
         return value
     return merge(dataclasses.asdict(start), value)

@@ -290,7 +290,7 @@ def evaluate(
     """Score a prediction file; prints JSON."""
     from egolib.report.results import plain
 
-    module = _task_module(task, "evaluate")
+    module = _task_module(task, "evaluation")
     options = {k: yaml.safe_load(v) for k, _, v in (t.partition("=") for t in option or ())}
     print(json.dumps(plain(module.evaluate_files(truth, predictions, **options)), indent=1))
 
@@ -304,7 +304,7 @@ def validate(
     ] = None,
 ) -> None:
     """Check a submission as the challenge server does; names the first wrong record."""
-    print(_task_module(task, "submission").validate_file(submission, truth))
+    print(_task_module(task, "formats.submission").validate_file(submission, truth))
 
 
 @app.command()
@@ -315,7 +315,7 @@ def ensemble(
     mode: Annotated[str, typer.Option(help="official, or a named correction.")] = "official",
 ) -> None:
     """Combine predictions of several models."""
-    module = _task_module(task, "ensemble")
+    module = _task_module(task, "localization.ensemble")
     print(module.ensemble_files(predictions, out, mode))
 
 

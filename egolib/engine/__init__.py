@@ -4,6 +4,6 @@ Only the settings are imported here, so that configurations stay free of torch;
 ``from egolib.engine.fit import fit`` brings the loop.
 """
 
-from egolib.engine.settings import FitSettings, total_updates, updates_per_epoch
+from egolib.engine.config import FitConfig, total_updates, updates_per_epoch
 
-__all__ = ["FitSettings", "total_updates", "updates_per_epoch"]
+__all__ = ["FitConfig", "total_updates", "updates_per_epoch"]

@@ -21,10 +21,11 @@ from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor
 
 from egolib.engine import distributed
+from egolib.engine.config import FitConfig, batch_plan, total_updates, updates_per_epoch
+from egolib.engine.device import resolve_device
 from egolib.engine.job import Job, MovingAverage, Objective
 from egolib.engine.loading import UpdateSampler, epoch_order, loader
 from egolib.engine.log import Averages, Stopwatch, TrainingLog
-from egolib.engine.settings import FitSettings, total_updates, updates_per_epoch
 from egolib.engine.snapshot import (
     random_state,
     read_snapshot,
@@ -66,7 +67,7 @@ class FitResult:
 
 def fit(
     build: Callable[[], Job],
-    settings: FitSettings,
+    settings: FitConfig,
     out: str | Path,
     *,
     seed: int,
@@ -103,7 +104,7 @@ class _Training:
         self,
         fabric: Fabric,
         job: Job,
-        settings: FitSettings,
+        settings: FitConfig,
         out: Path,
         seed: int,
         fingerprint: str,
@@ -112,8 +113,9 @@ class _Training:
         self.fabric, self.job, self.settings = fabric, job, settings
         self.out, self.seed, self.fingerprint, self.what = out, seed, fingerprint, what
         self.samples = len(epoch_order(job.data, 0, seed)) if len(job.data) else 0
-        self.per_epoch = updates_per_epoch(self.samples, settings, fabric.world_size)
-        self.total = total_updates(self.samples, settings, fabric.world_size)
+        self.batch = batch_plan(settings, fabric.world_size)
+        self.per_epoch = updates_per_epoch(self.samples, settings)
+        self.total = total_updates(self.samples, settings)
         for group in job.optimizer.param_groups:
             group["base_lr"] = group["lr"]
         self.objective, self.optimizer = fabric.setup(Objective(job.model, job.loss), job.optimizer)
@@ -236,7 +238,7 @@ class _Training:
         batches = iter(loader(self.job.data, sampler, seed=self.seed, workers=workers, pin=pin))
         watch = Stopwatch()
         for _ in range(done, self.per_epoch):
-            taken = [self.fabric.to_device(next(batches)) for _ in range(self.settings.accumulate)]
+            taken = [self.fabric.to_device(next(batches)) for _ in range(self.batch.accumulate)]
             watch.data()
             yield taken, watch
 
@@ -274,7 +276,7 @@ class _Training:
         if self.update % self.settings.log_every and self.update < self.total:
             return ""
         world = self.fabric.world_size
-        samples = self.averages.count * self.settings.batch_size * world
+        samples = self.averages.count * self.batch.micro_size * world
         means = distributed.mean_over_processes(self.averages.take())
         rate = max(group["lr"] for group in self.optimizer.param_groups)
         values = {"epoch": (self.update - 1) // self.per_epoch, "lr": rate, **means}
@@ -379,14 +381,12 @@ class _Training:
         return self.out / name if (self.out / name).is_file() else None
 
 
-def _fabric(settings: FitSettings) -> Fabric:
+def _fabric(settings: FitConfig) -> Fabric:
     """Fabric for this process: alone, or one of those that ``distributed.launch`` started."""
-    cuda = settings.device != "cpu" and torch.cuda.is_available()
-    if settings.device == "cuda" and not cuda:
-        raise EgolibError("device: cuda was asked for, there is none", remedy="egolib doctor")
+    device = resolve_device(settings.device)
     world = distributed.world_size()
     fabric = Fabric(
-        accelerator="cuda" if cuda else "cpu",
+        accelerator=device.type,
         devices=distributed.local_world_size(),
         num_nodes=max(1, world // distributed.local_world_size()),
         strategy=DDPStrategy(find_unused_parameters=True) if world > 1 else "auto",

@@ -8,32 +8,32 @@ from pathlib import Path
 from typing import Any
 
 from egolib.engine import distributed
+from egolib.engine.config import FitConfig
 from egolib.engine.fit import FitResult, fit
 from egolib.engine.job import Job
-from egolib.engine.settings import FitSettings
 from egolib.runs.step import Step, from_json
 
+BuildJob = Callable[[Step[Any]], Job]
 
-def train(step: Step[Any], build: str, folder: str = "train") -> FitResult:
+
+def train(step: Step[Any], build: BuildJob, folder: str = "train") -> FitResult:
     """Trains what ``build`` makes of a step, or continues it.
 
     Weights, log and snapshot lie in ``<step.out>/<folder>``.
 
     Args:
         step: its configuration has a section ``fit`` and a ``seed``.
-        build: ``module:function``, from the step to a ``Job``.
+        build: a function of a module, from the step to a ``Job``; every process calls it.
     """
-    settings: FitSettings = step.config.fit
+    settings: FitConfig = step.config.fit
     if settings.processes == 1 and settings.nodes == 1:
         return _train_here(step, build, folder)
     return _train_in_processes(step, build, folder, settings)
 
 
-def _train_here(step: Step[Any], build: str, folder: str) -> FitResult:
-    module, _, name = build.partition(":")
-    make: Callable[[Step[Any]], Job] = getattr(import_module(module), name)
+def _train_here(step: Step[Any], build: BuildJob, folder: str) -> FitResult:
     return fit(
-        lambda: make(step),
+        lambda: build(step),
         step.config.fit,
         step.out / folder,
         seed=step.config.seed,
@@ -43,12 +43,12 @@ def _train_here(step: Step[Any], build: str, folder: str) -> FitResult:
 
 
 def _train_in_processes(
-    step: Step[Any], build: str, folder: str, settings: FitSettings
+    step: Step[Any], build: BuildJob, folder: str, settings: FitConfig
 ) -> FitResult:
     found = distributed.launch(
         "egolib.engine.launch:_worker",
         step.to_json(),
-        build,
+        f"{build.__module__}:{build.__qualname__}",
         folder,
         processes=settings.processes,
         nodes=settings.nodes,
@@ -65,6 +65,7 @@ def _train_in_processes(
 
 def _worker(step: dict[str, Any], build: str, folder: str) -> dict[str, Any]:
     """What every started process runs; its value travels as plain values."""
-    result = _train_here(from_json(step), build, folder)
+    module, _, name = build.partition(":")
+    result = _train_here(from_json(step), getattr(import_module(module), name), folder)
     paths = {k: str(getattr(result, k) or "") for k in ("weights", "best", "ema")}
     return {**paths, "records": result.records, "updates": result.updates}

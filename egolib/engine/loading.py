@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from egolib.engine.settings import FitSettings, updates_per_epoch
+from egolib.engine.config import FitConfig, batch_plan, updates_per_epoch
 from egolib.errors import EgolibError
 
 Place = tuple[int, int, int]  # epoch, place in the epoch's order, index of the sample
@@ -53,14 +53,14 @@ def epoch_order(data: TrainingData, epoch: int, seed: int) -> np.ndarray:
 class UpdateSampler(Sampler[list[Place]]):
     """The micro-batches of one process, from one update to the end of its epoch.
 
-    An update takes ``world x accumulate x batch_size`` consecutive places of the
-    order; micro-batch ``a`` of process ``r`` takes its share of them.
+    An update takes ``batch_size`` consecutive places of the order, whatever the number
+    of processes; micro-batch ``a`` of process ``r`` takes its share of them.
     """
 
     def __init__(
         self,
         data: TrainingData,
-        settings: FitSettings,
+        settings: FitConfig,
         *,
         epoch: int,
         first_update: int,
@@ -70,22 +70,22 @@ class UpdateSampler(Sampler[list[Place]]):
     ):
         self.order = epoch_order(data, epoch, seed)
         self.settings, self.epoch, self.first = settings, epoch, first_update
-        self.rank, self.world = rank, world
-        self.updates = updates_per_epoch(len(self.order), settings, world)
+        self.rank, self.plan = rank, batch_plan(settings, world)
+        self.updates = updates_per_epoch(len(self.order), settings)
 
     def __len__(self) -> int:
-        return (self.updates - self.first) * self.settings.accumulate
+        return (self.updates - self.first) * self.plan.accumulate
 
     def __iter__(self) -> Iterator[list[Place]]:
-        size, accumulate = self.settings.batch_size, self.settings.accumulate
+        size, accumulate = self.plan.micro_size, self.plan.accumulate
         for update in range(self.first, self.updates):
             for micro in range(accumulate):
-                start = ((update * accumulate + micro) * self.world + self.rank) * size
+                start = ((update * accumulate + micro) * self.plan.processes + self.rank) * size
                 yield self._places(start, start + size)
 
     def _places(self, start: int, stop: int) -> list[Place]:
         count = len(self.order)
-        if self.world == 1 and self.settings.accumulate == 1 and start < count:
+        if self.plan.micro_size == self.plan.global_size and start < count:
             stop = min(stop, count)  # the incomplete last batch
         return [(self.epoch, place, int(self.order[place % count])) for place in range(start, stop)]
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from egolib.engine.settings import FitSettings
+from egolib.engine.config import FitConfig
 from egolib.ops.segments import Suppression
 
 MadeStore = Literal["random_video", "object_tokens", "caption_tokens"]
@@ -314,8 +314,8 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     train: TrainConfig = field(default_factory=scratch)
-    fit: FitSettings = field(
-        default_factory=lambda: FitSettings(
+    fit: FitConfig = field(
+        default_factory=lambda: FitConfig(
             epochs=13, batch_size=4, clip_norm=1.0, ema_decay=0.999, keep_epochs=True
         )
     )

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
-from egolib.engine.settings import FitSettings
+from egolib.engine.config import FitConfig
 
 
 @dataclass(frozen=True)
@@ -376,6 +376,6 @@ class Config:
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     initial: InitialConfig = field(default_factory=InitialConfig)
-    fit: FitSettings = field(default_factory=FitSettings)
+    fit: FitConfig = field(default_factory=FitConfig)
     infer: InferConfig = field(default_factory=InferConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)

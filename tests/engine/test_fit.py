@@ -12,7 +12,8 @@ import time
 import pytest
 import torch
 
-from egolib.engine import FitSettings, total_updates, updates_per_epoch
+from egolib.engine import FitConfig, total_updates, updates_per_epoch
+from egolib.engine.config import batch_plan
 from egolib.engine.loading import UpdateSampler
 from egolib.errors import EgolibError
 from egolib.io import checkpoint
@@ -118,28 +119,41 @@ def test_unknown_monitor_names_the_known(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("samples", "settings", "processes", "expected"),
+    ("samples", "settings", "expected"),
     [
-        (0, FitSettings(), 1, 1),
-        (10, FitSettings(batch_size=4), 1, 2),
-        (10, FitSettings(batch_size=4, drop_last=False), 1, 3),
-        (100, FitSettings(batch_size=4, accumulate=2), 3, 4),
+        (0, FitConfig(), 1),
+        (10, FitConfig(batch_size=4), 2),
+        (10, FitConfig(batch_size=4, drop_last=False), 3),
+        (100, FitConfig(batch_size=24, micro_batch_size=4), 4),
     ],
 )
-def test_updates_per_epoch(samples, settings, processes, expected):
-    assert updates_per_epoch(samples, settings, processes) == expected
+def test_updates_per_epoch(samples, settings, expected):
+    assert updates_per_epoch(samples, settings) == expected
+
+
+def test_an_update_is_as_large_on_any_number_of_processes():
+    settings = FitConfig(batch_size=24, micro_batch_size=4)
+    assert [batch_plan(settings, n).accumulate for n in (1, 2, 3, 6)] == [6, 3, 2, 1]
+    assert batch_plan(FitConfig(batch_size=24, micro_batch_size=100), 2).micro_size == 12
+
+
+@pytest.mark.parametrize("processes", [5, 7, 48])
+def test_an_update_that_cannot_be_divided_is_refused(processes):
+    with pytest.raises(EgolibError, match="24 samples .* cannot be divided into"):
+        batch_plan(FitConfig(batch_size=24, micro_batch_size=4), processes)
 
 
 def test_total_updates_may_be_cut():
-    settings = FitSettings(epochs=3, max_updates=4)
+    settings = FitConfig(epochs=3, max_updates=4)
     assert total_updates(2, settings) == 4
     assert total_updates(1, settings) == 3
 
 
 def test_processes_share_an_update_without_overlap():
-    settings = FitSettings(batch_size=2, accumulate=2)
+    settings = FitConfig(batch_size=8, micro_batch_size=2)
     options = {"epoch": 1, "first_update": 0, "seed": 0}
-    one = list(UpdateSampler(toy.Lines(), dataclasses.replace(settings, batch_size=4), **options))
+    whole_updates = dataclasses.replace(settings, micro_batch_size=4)
+    one = list(UpdateSampler(toy.Lines(), whole_updates, **options))
     two = [
         list(UpdateSampler(toy.Lines(), settings, **options, rank=rank, world=2))
         for rank in range(2)
@@ -150,7 +164,7 @@ def test_processes_share_an_update_without_overlap():
 
 
 def test_a_sampler_can_start_in_the_middle():
-    settings = FitSettings(batch_size=4)
+    settings = FitConfig(batch_size=4)
     options = {"epoch": 0, "seed": 0}
     whole = list(UpdateSampler(toy.Lines(), settings, **options, first_update=0))
     rest = list(UpdateSampler(toy.Lines(), settings, **options, first_update=3))

@@ -10,20 +10,20 @@ import pytest
 import torch
 from torch import nn
 
-from egolib.engine import FitSettings, distributed
+from egolib.engine import FitConfig, distributed
 from egolib.engine.job import Job
 from egolib.engine.launch import train
 from egolib.io import checkpoint
 from egolib.runs.step import Step
 from tests.engine.toy import Lines
 
-SETTINGS = FitSettings(epochs=1, batch_size=4, clip_norm=1.0, log_every=2, device="cpu")
+SETTINGS = FitConfig(epochs=1, batch_size=4, clip_norm=1.0, log_every=2, device="cpu")
 
 
 @dataclass(frozen=True)
 class Config:
     seed: int = 1
-    fit: FitSettings = field(default_factory=lambda: SETTINGS)
+    fit: FitConfig = field(default_factory=lambda: SETTINGS)
 
 
 def build(step) -> Job:
@@ -37,7 +37,7 @@ def build(step) -> Job:
     )
 
 
-def step(out: Path, settings: FitSettings) -> Step:
+def step(out: Path, settings: FitConfig) -> Step:
     config = Config(fit=settings)
     return Step("nlq", "2_train", "toy", "tiny", config, ("seed", "fit"), out, out, {})
 
@@ -52,10 +52,10 @@ def fail(rank_to_fail: int) -> int:
 
 @pytest.mark.slow
 def test_two_processes_equal_one(tmp_path):
-    one = train(step(tmp_path / "one", SETTINGS), "tests.engine.test_launch:build")
-    halves = replace(SETTINGS, batch_size=2, processes=2)
+    one = train(step(tmp_path / "one", SETTINGS), build)
+    halves = replace(SETTINGS, processes=2)
     before = signal.getsignal(signal.SIGTERM)
-    two = train(step(tmp_path / "two", halves), "tests.engine.test_launch:build")
+    two = train(step(tmp_path / "two", halves), build)
     assert signal.getsignal(signal.SIGTERM) == before
     assert one.updates == two.updates == 10
     first, second = (checkpoint.load(r.weights)[0] for r in (one, two))

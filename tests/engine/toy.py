@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from egolib.engine import FitSettings
+from egolib.engine import FitConfig
 from egolib.engine.fit import FitResult, fit
 from egolib.engine.job import Job
 
-SETTINGS = FitSettings(
+SETTINGS = FitConfig(
     epochs=4,
-    batch_size=4,
-    accumulate=2,
+    batch_size=8,
+    micro_batch_size=4,
     clip_norm=1.0,
     ema_decay=0.9,
     log_every=3,
@@ -80,7 +80,7 @@ def build(nan_at: int | None = None) -> Job:
     )
 
 
-def run(out: Path, settings: FitSettings = SETTINGS, **options) -> FitResult:
+def run(out: Path, settings: FitConfig = SETTINGS, **options) -> FitResult:
     return fit(lambda: build(**options), settings, out, seed=3, fingerprint="toy")
 
 

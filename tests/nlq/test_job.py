@@ -118,7 +118,7 @@ def test_two_processes(root, tmp_path, behaviour, equal):
         "loss": {"normalizer_momentum": 0.0},
     }
     one = train.train(training(root, tmp_path / "one", changes))
-    halves = {**changes, "fit": {"device": "cpu", "batch_size": 2, "processes": 2}}
+    halves = {**changes, "fit": {"device": "cpu", "batch_size": 4, "processes": 2}}
     two = train.train(training(root, tmp_path / "two", halves))
     states = [checkpoint.load(result.weights)[0] for result in (one, two)]
     worst = max((states[0][k] - states[1][k]).abs().max().item() for k in states[0])

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from egolib.engine import distributed
+from egolib.engine.config import updates_per_epoch
 from egolib.engine.fit import FitResult
 from egolib.engine.job import Evaluate, Job
 from egolib.engine.launch import train as run_training
-from egolib.engine.settings import updates_per_epoch
 from egolib.errors import EgolibError
 from egolib.io import checkpoint
 from egolib.io.checkpoint import LoadReport
@@ -245,7 +245,7 @@ def initial_average(
 
 def train(step: Step[Config]) -> FitResult:
     """Trains what a step is configured for, or continues it; see ``egolib.engine``."""
-    return run_training(step, "egolib.nlq.steps.train:build_job")
+    return run_training(step, build_job)
 
 
 def build_job(step: Step[Config]) -> Job:
@@ -274,7 +274,7 @@ def build_job(step: Step[Config]) -> Job:
 
 def make_schedule(config: Config, samples: int) -> Callable[[int], float]:
     """The schedule of a configuration for so many training samples."""
-    steps = updates_per_epoch(samples, config.fit, distributed.world_size())
+    steps = updates_per_epoch(samples, config.fit)
     return schedule(config.train, config.fit.epochs, steps)
 
 

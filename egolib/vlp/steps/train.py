@@ -15,10 +15,10 @@ from torch import nn
 
 from egolib.config import flatten, to_tree
 from egolib.engine import distributed
+from egolib.engine.config import updates_per_epoch
 from egolib.engine.fit import FitResult
 from egolib.engine.job import Evaluate, Job
 from egolib.engine.launch import train as run_training
-from egolib.engine.settings import updates_per_epoch
 from egolib.errors import EgolibError
 from egolib.io import checkpoint
 from egolib.io.checkpoint import LoadReport, State
@@ -49,7 +49,7 @@ Loss = PretrainingLoss | RetrievalLoss
 def train(step: Step[Config]) -> FitResult:
     """Trains what a step is configured for, or continues it; see ``egolib.engine``."""
     keep_vocabulary(step.config.data, step.data_root, step.out / "train")
-    return run_training(step, "egolib.vlp.steps.train:build_job")
+    return run_training(step, build_job)
 
 
 def build_job(step: Step[Config]) -> Job:
@@ -116,7 +116,7 @@ def matching_generator(config: LossConfig, seed: int) -> torch.Generator | None:
 
 def make_schedule(config: Config, samples: int) -> Callable[[int], float]:
     """The schedule of a configuration for so many training samples, whole epochs counted."""
-    per_epoch = updates_per_epoch(samples, config.fit, distributed.world_size())
+    per_epoch = updates_per_epoch(samples, config.fit)
     return optim.schedule(config.optim, config.fit.epochs * per_epoch, per_epoch)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from egolib.engine.settings import FitSettings
+from egolib.engine.config import FitConfig
 from egolib.vod.config import networks
 from egolib.vod.config.data import DataConfig
 from egolib.vod.config.model import ModelConfig
@@ -193,8 +193,10 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=networks.frcnn_r101_dc5)
     train: TrainConfig = field(default_factory=TrainConfig)
-    fit: FitSettings = field(
-        default_factory=lambda: FitSettings(epochs=6, batch_size=1, accumulate=8, clip_norm=35.0)
+    fit: FitConfig = field(
+        default_factory=lambda: FitConfig(
+            epochs=6, batch_size=8, micro_batch_size=1, clip_norm=35.0
+        )
     )
     infer: InferConfig = field(default_factory=InferConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)

@@ -11,11 +11,10 @@ import torch
 from torch import nn
 
 from egolib.config import to_tree
-from egolib.engine import distributed
+from egolib.engine.config import updates_per_epoch
 from egolib.engine.fit import FitResult
 from egolib.engine.job import Job
 from egolib.engine.launch import train as run_training
-from egolib.engine.settings import updates_per_epoch
 from egolib.runs.step import Step
 from egolib.vod.config import Config
 from egolib.vod.config.model import ModelConfig
@@ -40,7 +39,7 @@ class ClipData(TrainingClips):
 
 def train(step: Step[Config]) -> FitResult:
     """Trains what a step is configured for, or continues it; see ``egolib.engine``."""
-    return run_training(step, "egolib.vod.steps.train:build_job")
+    return run_training(step, build_job)
 
 
 def training_data(step: Step[Config]) -> ClipData:
@@ -110,12 +109,12 @@ def initial_weights(step: Step[Config]) -> tuple[Path, str] | None:
 
 def clips_per_update(config: Config) -> int:
     """Clips of an update over all processes."""
-    return config.fit.batch_size * config.fit.accumulate * distributed.world_size()
+    return config.fit.batch_size
 
 
 def make_schedule(config: Config, samples: int) -> Callable[[int], float]:
     """The schedule of a configuration for so many training samples."""
-    steps = updates_per_epoch(samples, config.fit, distributed.world_size())
+    steps = updates_per_epoch(samples, config.fit)
     return schedule(config.train, steps)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from egolib.engine.settings import FitSettings
+from egolib.engine.config import FitConfig
 from egolib.vq2d.config.data import DataConfig, DetectConfig
 from egolib.vq2d.config.kys import KysConfig, KysTrainConfig
 from egolib.vq2d.config.localize import LocalizeConfig
@@ -89,11 +89,11 @@ class Config:
     tracker: KysConfig = field(default_factory=KysConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
-    fit: FitSettings = field(
-        default_factory=lambda: FitSettings(
+    fit: FitConfig = field(
+        default_factory=lambda: FitConfig(
             epochs=1_000_000,
             max_updates=1_000_000,
-            batch_size=8,
+            batch_size=64,
             processes=8,
             workers=8,
             evaluate_every_updates=5000,

@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from egolib.config import to_tree
+from egolib.engine.config import FitConfig
 from egolib.engine.fit import FitResult
 from egolib.engine.job import Evaluate, Job
 from egolib.engine.launch import train as run_training
-from egolib.engine.settings import FitSettings
 from egolib.errors import EgolibError
 from egolib.runs.step import Step
 from egolib.vq2d import optim as pieces
@@ -38,11 +38,9 @@ DETECTOR, TRACKER = "detector", "tracker"
 
 def train(step: Step[Config]) -> dict[str, FitResult]:
     """Trains detector and tracker, or continues where a killed run stopped."""
-    found = {DETECTOR: run_training(step, "egolib.vq2d.steps.train:detector_job", DETECTOR)}
+    found = {DETECTOR: run_training(step, detector_job, DETECTOR)}
     if not step.config.tracker_train.weights:
-        found[TRACKER] = run_training(
-            tracker_step(step), "egolib.vq2d.steps.train:tracker_job", TRACKER
-        )
+        found[TRACKER] = run_training(tracker_step(step), tracker_job, TRACKER)
     return found
 
 
@@ -101,7 +99,7 @@ def _detector_loss(loss: pieces.TrainingLoss):
     return computed
 
 
-def _evaluates(fit: FitSettings) -> bool:
+def _evaluates(fit: FitConfig) -> bool:
     return bool(fit.evaluate_every or fit.evaluate_every_updates)
 
 
@@ -126,7 +124,7 @@ def _evaluation(step: Step[Config]) -> Evaluate:
 def tracker_step(step: Step[Config]) -> Step[Config]:
     """The same step with the length and batches of the tracker's training."""
     config, own = step.config, step.config.tracker_train
-    fit = FitSettings(
+    fit = FitConfig(
         epochs=own.updates,
         max_updates=own.updates,
         batch_size=own.batch_size,

@@ -66,7 +66,7 @@ def test_the_schedule_counts_updates(root, tmp_path):
 
 
 def test_clips_of_an_update(root, tmp_path):
-    changes = {"fit": {"batch_size": 2, "accumulate": 3}}
+    changes = {"fit": {"batch_size": 6, "micro_batch_size": 2}}
     assert train.clips_per_update(training(root, tmp_path, changes).config) == 6
 
 
