@@ -28,7 +28,7 @@ os.environ.setdefault("EGOLIB_PROGRESS", "off")
 import av
 
 from egolib.cli import demos
-from egolib.runs import weights
+from egolib.runs import inputs
 from egolib.video import VideoReader, write_video
 
 KIB_A_MIB = 1024
@@ -113,7 +113,7 @@ def main() -> None:
     parser.add_argument("--most", type=float, default=1.05)
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    model = str(weights.locate(given.model, "vod"))
+    model = str(inputs.locate(given.model, "vod"))
     if given.measure:
         measure(given.video, model, given.fps)
         return

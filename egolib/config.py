@@ -68,7 +68,7 @@ def build(cls: type[Built], values: Mapping[str, Any], *, where: str = "") -> Bu
             raise EgolibError(
                 f"unknown parameter {where + name!r}", remedy=nearest(name, [*hints, "builder"])
             )
-    starts = vars(start) if start is not None else _defaults(cls)
+    starts = vars(start) if start is not None else _defaults(cls)  # type: ignore[arg-type]
     parts = {
         name: _convert(hints[name], value, f"{where}{name}", starts.get(name))
         for name, value in values.items()

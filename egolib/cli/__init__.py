@@ -37,7 +37,10 @@ Overrides = Annotated[
 ParamsFile = Annotated[Path | None, typer.Option("--params", help="YAML laid over the variant.")]
 DataRoot = Annotated[Path | None, typer.Option(help="Folder of the data sets.")]
 RunsDir = Annotated[Path | None, typer.Option(help="Where runs lie (default: runs/).")]
-Checkpoint = Annotated[Path | None, typer.Option(help="Weights for 3_infer.")]
+Checkpoint = Annotated[
+    str | None,
+    typer.Option(help="Weights for 3_infer: a file, an official folder, a training, a Hub id."),
+]
 
 
 def schema(task: str) -> type:

@@ -14,14 +14,14 @@ from egolib import config as configs
 from egolib.errors import EgolibError, nearest
 from egolib.io import checkpoint
 from egolib.io.checkpoint import OfficialModel
-from egolib.io.records import atomic_path
+from egolib.io.records import atomic_path, file_sha256
 
 
 def official_models() -> dict[str, OfficialModel]:
     """The published architectures of all tasks by name."""
     found: dict[str, OfficialModel] = {}
     for task in configs.TASKS:
-        models = import_module(f"egolib.{task}.convert").MODELS
+        models = import_module(f"egolib.{task}.formats.checkpoint").MODELS
         found |= {model.name: model for model in models}
     return found
 
@@ -59,7 +59,7 @@ def convert_file(source: Path, target: Path, model: str | None = None) -> dict[s
     state = checkpoint.find_state(checkpoint.read_foreign(source))
     chosen = _by_name(model) if model else recognise(state, file=source)
     ours, config = chosen.to_ours(state)
-    origin = {"file": source.name, "sha256": checkpoint.file_sha256(source)}
+    origin = {"file": source.name, "sha256": file_sha256(source)}
     sidecar = {"model": chosen.name, "config": config, "source": origin}
     return _report(chosen.name, ours, checkpoint.save(target, ours, sidecar))
 

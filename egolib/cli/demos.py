@@ -20,7 +20,7 @@ from egolib.report.results import (
     Result,
     Similarity,
 )
-from egolib.runs import weights
+from egolib.runs import inputs
 from egolib.runs.local import default_jobs, run_local
 from egolib.runs.plan import Request, plan
 from egolib.video.timing import exact_rate
@@ -71,7 +71,7 @@ def models(preset: str, given: Mapping[str, str]) -> dict[str, str]:
     Raises:
         EgolibError: a given name stands for nothing, or a training failed.
     """
-    found = {task: str(weights.locate(name, task)) for task, name in given.items()}
+    found = {task: str(inputs.locate(name, task)) for task, name in given.items()}
     for task in ("vq2d", "vod", "vlp"):
         if task not in found:
             found[task] = _newest(task, preset)
@@ -80,14 +80,14 @@ def models(preset: str, given: Mapping[str, str]) -> dict[str, str]:
 
 def _newest(task: str, preset: str) -> str:
     try:
-        return str(weights.locate(None, task))
+        return str(inputs.locate(None, task))
     except UsageError:
         request = Request(task, "2_train", preset=preset)
         if run_local(plan(request, _schema), jobs=default_jobs()).failed:
             raise EgolibError(
                 "the training failed", record=task, remedy=f"egolib run {task} --preset {preset}"
             ) from None
-        return str(weights.locate(None, task))
+        return str(inputs.locate(None, task))
 
 
 def _schema(task: str) -> type:

@@ -12,7 +12,6 @@ Three things live here:
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from torch import Tensor, nn
 
 from egolib.errors import EgolibError
 from egolib.io.pickles import RestrictedPickle, read_pickle
-from egolib.io.records import atomic_path, read_json, write_json
+from egolib.io.records import atomic_path, file_sha256, read_json, write_json
 
 State = dict[str, Tensor]
 
@@ -86,15 +85,6 @@ def load_into(
     report = compare(state, model.state_dict())
     report.require_complete(file=file)
     model.load_state_dict(dict(state))
-
-
-def file_sha256(path: str | Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as stream:
-        while block := stream.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 # ----------------------------------------------------------------- foreign files

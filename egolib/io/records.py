@@ -8,6 +8,7 @@ Files whose name ends in ``.gz`` are compressed.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import tempfile
@@ -95,6 +96,15 @@ def read_text(path: str | Path) -> str:
         raise EgolibError(f"not UTF-8 text ({error.reason})", file=path) from error
     except (gzip.BadGzipFile, EOFError, OSError) as error:
         raise EgolibError(f"cannot be read: {error}", file=path) from error
+
+
+def file_sha256(path: str | Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as stream:
+        while block := stream.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def read_json(path: str | Path, expect: type | None = None) -> Any:

@@ -23,8 +23,8 @@ def load(name: str | Path | None = None, **options: Any) -> Grounder:
 
 
 def start(name: str, **parameters: Any) -> Step[Config]:
-    """The step that a notebook's parameters describe; see ``egolib.runs.step.start``."""
+    """The step that a notebook's parameters describe; see ``egolib.runs.session.start``."""
     from egolib.nlq.config import Config
-    from egolib.runs.step import start as start_step
+    from egolib.runs.session import start as start_step
 
     return start_step(Config, "nlq", name, **parameters)

@@ -32,7 +32,7 @@ from egolib.nlq.models.blocks import Tokens
 from egolib.nlq.models.network import GroundNLQ, Predictions, padded_length
 from egolib.progress import track
 from egolib.report.results import Moments
-from egolib.runs.weights import locate
+from egolib.runs.inputs import locate
 
 Thing = TypeVar("Thing")
 Streams = dict[str, Tokens]
@@ -298,7 +298,7 @@ def load(
 
     Args:
         name: a path, ``nlq/<variant>`` or None for the newest finished training, or a
-            repository on the Hugging Face Hub (see ``egolib.runs.weights.locate``).
+            repository on the Hugging Face Hub (see ``egolib.runs.inputs.locate``).
         text_padding: replaces what the model was configured with.
         weights: of an official file: ``official`` is what its evaluation uses, the live
             weights; ``averaged`` their moving average.

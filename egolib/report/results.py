@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from egolib.errors import EgolibError
-from egolib.io.records import read_json, write_json
+from egolib.io.records import file_sha256, read_json, write_json
 
 # ------------------------------------------------------------------- result types
 
@@ -167,12 +167,18 @@ def read_result(path: str | Path) -> dict[str, Any]:
 
 
 def identity(path: str | Path) -> str:
-    """Identifies what a step (or a checkpoint file) holds: its result, but for time and place."""
+    """Identifies what an input holds.
+
+    A file by its content, a step by its result, but for time and place, and another folder
+    by the names, sizes and times of its files.
+    """
     path = Path(path)
     if path.is_file():
-        return f"{path.name}:{path.stat().st_size}"
+        return file_sha256(path)
     if not (path / "result.json").is_file():
-        return str(path)
+        files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else []
+        status = [(str(f.relative_to(path)), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+        return hashlib.sha256(json.dumps([str(path), status]).encode()).hexdigest()[:12]
     volatile = {"versions", "hardware", "commit", "wall_sec"}
     result = {k: v for k, v in read_result(path).items() if k not in volatile}
     return hashlib.sha256(json.dumps(result, sort_keys=True).encode()).hexdigest()[:12]

@@ -9,15 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from egolib import config as configs
-from egolib.errors import EgolibError
-from egolib.runs.plan import Node, Request, plan
+from egolib.runs.plan import Node
 from egolib.runs.stamps import reasons
-
-if TYPE_CHECKING:
-    from egolib.runs.step import Step
 
 Say = Callable[[str], None]
 Process = subprocess.Popen[bytes]
@@ -122,24 +117,3 @@ def _error(node: Node) -> str:
     """What the node's process said before it ended; a killed one says nothing."""
     file = node.out / "error.txt"
     return file.read_text().strip() if file.is_file() else f"the process ended, see {node.out}"
-
-
-def run_upstream(schema: type, step: Step[Any]) -> None:
-    """Runs the steps that a notebook opened by hand needs, with that notebook's preset.
-
-    Raises:
-        EgolibError: the inputs were chosen by hand, or one of the steps failed.
-    """
-    request = Request(step.task, step.name, step.variant, step.preset)
-    nodes = plan(request, lambda task: schema)[:-1]
-    made = {node.out.resolve() for node in nodes}
-    for name, folder in step.inputs.items():
-        if not (folder / "result.json").is_file() and folder.resolve() not in made:
-            raise EgolibError(
-                f"the input {name!r} is missing",
-                file=folder,
-                remedy=f"egolib run {step.task} --variant {step.variant} --preset {step.preset}",
-            )
-    failed = run_local(nodes).failed
-    if failed:
-        raise EgolibError(f"an earlier step failed: {failed[0]}")

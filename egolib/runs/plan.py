@@ -15,6 +15,7 @@ from egolib.config import Tree
 from egolib.errors import EgolibError, nearest
 from egolib.io.records import read_json, write_json
 from egolib.runs import stamps
+from egolib.runs.inputs import locate
 from egolib.runs.places import Places, default_data_root, variant_and_step
 
 WORLD = "0_world"
@@ -36,7 +37,9 @@ class Request:
         params_file: a YAML file laid over variant and preset.
         data_root: folder of real data; None for the preset's own.
         runs_dir: where runs lie; None for ``runs`` in the checkout.
-        checkpoint: weights for ``3_infer`` in place of the trained ones.
+        checkpoint: weights for ``3_infer`` in place of the trained ones: an egolib or official
+            file, an official folder, a training step, a Hub id. No training is run.
+        inputs: what the step that is asked for takes in, in place of the usual steps.
     """
 
     task: str
@@ -48,7 +51,8 @@ class Request:
     params_file: Path | None = None
     data_root: Path | None = None
     runs_dir: Path | None = None
-    checkpoint: Path | None = None
+    checkpoint: str | Path | None = None
+    inputs: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def places(self) -> Places:
@@ -155,8 +159,12 @@ class _Planner:
             if step and step not in steps:
                 remedy = nearest(step, steps)
                 raise EgolibError(f"{task}/{variant} has no step {step!r}", remedy=remedy)
-            pairs += [(variant, s) for s in steps if step in (None, s)]
+            pairs += [(variant, s) for s in steps if s == step or (not step and self._runs(s))]
         return pairs
+
+    def _runs(self, step: str) -> bool:
+        """Whether a whole variant runs this step: with a checkpoint nothing is trained."""
+        return not (self.request.checkpoint and step == "2_train")
 
     def add(self, task: str, variant: str, step: str) -> Node:
         """Adds a step after everything that it needs; returns its node."""
@@ -166,8 +174,9 @@ class _Planner:
         inputs: dict[str, Path] = {}
         upstream: dict[str, Path] = {}
         for name, reference in configs.read_variant(task, variant).steps[step].items():
-            if name == "model" and step == "3_infer" and self.request.checkpoint:
-                inputs[name] = self.request.checkpoint.absolute()
+            given = self._given(task, step, name)
+            if given is not None:
+                inputs[name] = given
                 continue
             node = self.add(task, *variant_and_step(reference, variant))
             inputs[name] = upstream[node.key] = node.out
@@ -175,6 +184,12 @@ class _Planner:
             upstream[WORLD] = self.nodes[WORLD].out
         self.nodes[key] = self._step(task, variant, step, inputs, upstream)
         return self.nodes[key]
+
+    def _given(self, task: str, step: str, name: str) -> Path | None:
+        """What the request puts in the place of a step's usual input."""
+        if self.request.checkpoint and (step, name) == ("3_infer", "model"):
+            return locate(self.request.checkpoint, task).absolute()
+        return self.request.inputs.get(name) if step == self.request.step else None
 
     def _step(
         self,

@@ -30,7 +30,8 @@ class Step(Generic[Config]):
         sections: its sections that this step depends on.
         data_root: folder of the data sets, laid out as the data page says.
         out: the step's own folder.
-        inputs: folders of earlier steps, by name.
+        inputs: what it takes in, by name: folders of earlier steps, or files and folders of
+            weights (see ``egolib.runs.inputs``).
     """
 
     task: str
@@ -66,14 +67,14 @@ class Step(Generic[Config]):
         return pd.DataFrame({"value": {k: str(v) for k, v in rows.items()}})
 
     def input(self, name: str) -> Path:
-        """The folder of an earlier step.
+        """The folder of an earlier step, or the file or folder that was given in its place.
 
         Raises:
-            EgolibError: this step has no such input, or its folder is not there.
+            EgolibError: this step has no such input, or it is not there.
         """
         if name not in self.inputs:
             raise EgolibError(f"step has no input {name!r}", remedy=nearest(name, self.inputs))
-        if not self.inputs[name].is_dir():
+        if not self.inputs[name].exists():
             raise EgolibError(
                 f"the input {name!r} is missing",
                 file=self.inputs[name],
@@ -148,60 +149,3 @@ def from_json(values: Mapping[str, Any]) -> Step[Any]:
             "inputs": {k: Path(v) for k, v in values["inputs"].items()},
         }
     )
-
-
-def start(
-    schema: type[Config],
-    task: str,
-    name: str,
-    *,
-    variant: str,
-    preset: str,
-    data_root: str = "",
-    out: str = "",
-    inputs: Mapping[str, str] | None = None,
-    **sections: Any,
-) -> Step[Config]:
-    """The step that a notebook's parameters describe.
-
-    Empty parameters mean the default: the variant's and preset's own values, the
-    preset's data, ``runs/<preset>/...``. Where earlier steps are missing, which
-    happens when a notebook is opened by hand, they are run first.
-
-    Args:
-        schema: the task's ``Config`` dataclass.
-        sections: configuration sections (or single fields like ``seed``) that the step
-            depends on; mappings change the variant's values.
-
-    Raises:
-        EgolibError: unknown variant, preset or parameter.
-    """
-    from egolib.runs import local
-    from egolib.runs.places import Places, default_data_root, default_inputs
-
-    tree = configs.resolve(schema, task, variant, preset)
-    given = {k: v for k, v in sections.items() if v is not None}
-    config = configs.build(schema, configs.merge(tree, given))
-    places = Places(name=preset)
-    step: Step[Config] = Step(
-        task=task,
-        name=name,
-        variant=variant,
-        preset=preset,
-        config=config,
-        sections=tuple(sections),
-        data_root=_absolute(data_root) if data_root else default_data_root(preset),
-        out=_absolute(out) if out else places.step(task, variant, name),
-        inputs={k: _absolute(v) for k, v in inputs.items()}
-        if inputs
-        else default_inputs(places, task, variant, name),
-    )
-    step.out.mkdir(parents=True, exist_ok=True)
-    if not all((folder / "result.json").is_file() for folder in step.inputs.values()):
-        local.run_upstream(schema, step)
-    return step
-
-
-def _absolute(path: str) -> Path:
-    """Relative paths in parameters are relative to the checkout, wherever the notebook runs."""
-    return configs.project_root() / Path(path).expanduser()

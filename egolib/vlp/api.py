@@ -241,7 +241,7 @@ def load(
 
     Args:
         name: weights of ours (``.safetensors``), an official ``.pth``, or a name that
-            ``egolib.runs.weights.locate`` knows.
+            ``egolib.runs.inputs.locate`` knows.
         tokenizer: vocabulary file or folder; by default what lies beside the weights.
         frames: frames of a clip; the time embedding is resized to them.
         device: ``auto`` takes a GPU where there is one.
@@ -251,7 +251,7 @@ def load(
         EgolibError: no such weights, weights of another model, or a vocabulary that
             they were not trained with.
     """
-    from egolib.runs.weights import locate
+    from egolib.runs.inputs import locate
 
     path = locate(name, "vlp")
     if path.is_dir():

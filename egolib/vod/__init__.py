@@ -24,8 +24,8 @@ def load(name: str | Path | None = None, **options: Any) -> Detector:
 
 
 def start(name: str, **parameters: Any) -> Step[Config]:
-    """The step that a notebook's parameters describe; see ``egolib.runs.step.start``."""
-    from egolib.runs.step import start as start_step
+    """The step that a notebook's parameters describe; see ``egolib.runs.session.start``."""
+    from egolib.runs.session import start as start_step
     from egolib.vod.config import Config
 
     return start_step(Config, "vod", name, **parameters)

@@ -25,7 +25,7 @@ from egolib.metrics.detection import Boxes
 from egolib.nn.roi import Found
 from egolib.progress import track
 from egolib.report.results import FrameDetections
-from egolib.runs import weights
+from egolib.runs import inputs
 from egolib.video import VideoReader
 from egolib.vod.config import DataConfig, ModelConfig
 from egolib.vod.config.data import BY_METHOD
@@ -291,7 +291,7 @@ def load(
     Raises:
         EgolibError: nothing of that name, or a file of another model.
     """
-    path = weights.locate(name, "vod", runs_dir)
+    path = inputs.locate(name, "vod", runs_dir)
     if path.is_dir():
         path = _only_checkpoint(path)
     if path.suffix == ".safetensors":

@@ -18,7 +18,7 @@ from egolib.config import build, to_tree
 from egolib.errors import EgolibError
 from egolib.io import checkpoint
 from egolib.report.results import ResponseTrack
-from egolib.runs import weights
+from egolib.runs import inputs
 from egolib.video import VideoReader
 from egolib.vq2d.config import DetectConfig, DetectorConfig, KysConfig, LocalizeConfig
 from egolib.vq2d.data.clips import ClipFrames, ClipReader
@@ -183,7 +183,7 @@ def load(
 
     Args:
         model_root: an official folder with ``model.pth`` and ``config.yaml``, a checkpoint of
-            ours (or its folder), a name as ``egolib.runs.weights.locate`` takes it, or None for
+            ours (or its folder), a name as ``egolib.runs.inputs.locate`` takes it, or None for
             the newest training.
         tracker: a KYS checkpoint (``kys.pth`` or ours), ``particle``, ``none``, or ``kys``
             for the one beside the model. Without it: KYS where it lies beside the model,
@@ -195,7 +195,7 @@ def load(
     Raises:
         EgolibError: a file is missing, damaged, or of another model.
     """
-    root = _detector_of(weights.locate(model_root, "vq2d"))
+    root = _detector_of(inputs.locate(model_root, "vq2d"))
     model, notes = read_detector(root, head)
     model = model.to(device).eval()
     folder = root if root.is_dir() else root.parent

@@ -14,8 +14,7 @@ import torch
 
 from egolib.config import tree_hash
 from egolib.errors import EgolibError
-from egolib.io import checkpoint
-from egolib.io.records import read_jsonl
+from egolib.io.records import file_sha256, read_jsonl
 from egolib.nlq.api import Grounder, Padding, load
 from egolib.nlq.config import Config, InferConfig, ModelConfig
 from egolib.nlq.data.dataset import NlqData, question_data
@@ -130,7 +129,7 @@ def _has(step: Step[Config], split: str) -> bool:
 
 def _key(step: Step[Config], way: Way, weights: Path) -> str:
     """Identifies everything that kept answers rest on."""
-    about = [way.name, checkpoint.file_sha256(weights), step.fingerprint, code_hash("nlq")]
+    about = [way.name, file_sha256(weights), step.fingerprint, code_hash("nlq")]
     return tree_hash(about)
 
 

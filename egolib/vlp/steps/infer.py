@@ -16,8 +16,7 @@ from torch import Tensor
 
 from egolib.config import tree_hash
 from egolib.errors import EgolibError
-from egolib.io import checkpoint
-from egolib.io.records import Skipped, read_json, write_json
+from egolib.io.records import Skipped, file_sha256, read_json, write_json
 from egolib.report.results import Similarity
 from egolib.runs.stamps import code_hash
 from egolib.runs.step import Step
@@ -121,9 +120,7 @@ def load_model(step: Step[Config]) -> VideoLanguage:
 
 def _key(step: Step[Config]) -> str:
     """Identifies everything that kept scores rest on."""
-    return tree_hash(
-        [checkpoint.file_sha256(weights_file(step)), step.fingerprint, code_hash("vlp")]
-    )
+    return tree_hash([file_sha256(weights_file(step)), step.fingerprint, code_hash("vlp")])
 
 
 # ------------------------------------------------------------------------------- scores
@@ -232,7 +229,7 @@ def write_features(step: Step[Config], model: VideoLanguage, name: str, skipped:
     ours = file.name == "model.safetensors" and file.parent.name == "train"
     label = f"vlp/{file.parents[2].name} {step.preset}" if ours else file.name
     make = moment_store if name == "moments" else clip_store
-    folder, lost = make(step, model, label, checkpoint.file_sha256(file))
+    folder, lost = make(step, model, label, file_sha256(file))
     for record, why in lost.reasons.items():
         skipped.add(record, why)
     return folder

@@ -9,7 +9,8 @@ from torch import nn
 
 from egolib.config import to_tree, tree_hash
 from egolib.errors import EgolibError
-from egolib.io.checkpoint import compare, file_sha256, find_state, read_foreign
+from egolib.io.checkpoint import compare, find_state, read_foreign
+from egolib.io.records import file_sha256
 from egolib.runs.step import Step
 from egolib.vod import api
 from egolib.vod.config import Config

@@ -13,8 +13,7 @@ from pathlib import Path
 import torch
 
 from egolib.errors import EgolibError
-from egolib.io import checkpoint
-from egolib.io.records import Skipped
+from egolib.io.records import Skipped, file_sha256
 from egolib.runs.step import Step
 from egolib.video import VideoReader
 from egolib.vq2d.api import kys_beside, read_detector, read_kys
@@ -114,7 +113,7 @@ def _open_clip(folder: Path, uid: str) -> VideoReader:
 def _hash_of(folder: Path) -> str:
     names = ("model.safetensors", "model.pth")
     files = [folder] if folder.is_file() else [folder / n for n in names if (folder / n).is_file()]
-    return checkpoint.file_sha256(files[0])[:12]
+    return file_sha256(files[0])[:12]
 
 
 # ----------------------------------------------------------------------------- step 2
@@ -145,7 +144,7 @@ def make_work(step: Step[Config], detections: Path) -> tuple[Work, Callable[[str
     cfg = step.config.localize
     path = _tracker_path(step)
     calibration = Calibration.read(step.data_root / cfg.calibration) if cfg.calibration else None
-    name = checkpoint.file_sha256(Path(path))[:12] if path else ""
+    name = file_sha256(Path(path))[:12] if path else ""
     also = further(cfg, step.config.sweep)
     work = Work(cfg, detections, step.out / TRACKS, name, calibration, also)
     detector = detector_folder(step) if _needs_detector(cfg) else None
