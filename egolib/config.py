@@ -341,10 +341,24 @@ def resolve(
     if params_file is not None:
         names = _hints(schema)
         layers.append({k: v for k, v in read_yaml(params_file).items() if k in names})
+    refuse_old_names(schema, merge({}, *layers))
     tree = to_tree(build(schema, merge({}, *layers)))
     for text in overrides:
+        refuse_old_names(schema, {text.partition("=")[0].strip(): None})
         tree = merge(tree, parse_override(text, tree))
     return to_tree(build(schema, tree))
+
+
+def refuse_old_names(schema: type, tree: Mapping[str, Any]) -> None:
+    """Raises EgolibError, with the new name, where a tree uses a name that a field once had.
+
+    ``schema.renamed`` maps dotted old names, of fields or whole sections, to new ones.
+    """
+    renamed: Mapping[str, str] = getattr(schema, "renamed", {})
+    for name in flatten(tree):
+        for old, new in renamed.items():
+            if name == old or name.startswith(f"{old}."):
+                raise EgolibError(f"{old!r} is now called {new!r}", remedy="rename it")
 
 
 def parse_override(text: str, tree: Mapping[str, Any]) -> Tree:

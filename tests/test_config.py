@@ -113,3 +113,27 @@ def test_a_resolved_file_resolves_to_itself(project):
 def test_steps_of_a_variant(project):
     assert list(config.read_variant("nlq", "a").steps) == list(config.STEPS)
     assert config.read_variant("nlq", "b").steps == {"2_train": {"init": "a/2_train"}}
+
+
+@dataclass(frozen=True)
+class Inner:
+    epochs: int = 7
+    monitor: str = "AP:max"
+
+
+@dataclass(frozen=True)
+class Outer:
+    seed: int = 0
+    fit: Inner = field(default_factory=lambda: Inner(epochs=1_000_000))
+    renamed: ClassVar[dict[str, str]] = {"train.base_rate": "optim.learning_rate", "old": "new"}
+
+
+def test_a_partial_section_changes_only_what_it_names():
+    """The default of the section counts, not that of its class."""
+    assert config.build(Outer, {"fit": {"monitor": ""}}) == Outer(fit=Inner(1_000_000, ""))
+
+
+@pytest.mark.parametrize("tree", [{"train": {"base_rate": 1}}, {"old": {"x": 1}}, {"old": 3}])
+def test_old_names_are_refused_with_the_new_one(tree):
+    with pytest.raises(EgolibError, match="is now called '(optim.learning_rate|new)'"):
+        config.refuse_old_names(Outer, tree)
