@@ -268,17 +268,21 @@ def world_figure(
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(help="Official checkpoint, or ours (.safetensors).")],
+    source: Annotated[Path, typer.Argument(help="Official or egolib checkpoint.")],
     target: Annotated[Path, typer.Argument(help=".safetensors, or .pth for the official layout.")],
     model: Annotated[
         str | None, typer.Option(help="<task>/<model>, where keys and shapes are ambiguous.")
     ] = None,
+    weights: Annotated[
+        str, typer.Option(help="official, or averaged where the file holds both.")
+    ] = "official",
+    dtype: Annotated[str, typer.Option(help="Type of the values written.")] = "float32",
     as_json: Json = False,
 ) -> None:
     """Convert a checkpoint between the official layout and ours, strictly, both ways."""
     from egolib.cli.conversion import convert_file
 
-    report = convert_file(source, target, model)
+    report = convert_file(source, target, model, weights, dtype)  # type: ignore[arg-type]
     print(json.dumps(report) if as_json else "\n".join(f"{k}: {v}" for k, v in report.items()))
 
 

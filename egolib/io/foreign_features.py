@@ -245,9 +245,9 @@ def _read_tensors(file: Path) -> Any:
         from safetensors.numpy import load_file
 
         return load_file(file)
-    import torch
+    from egolib.io.torch_files import read_torch
 
-    content = torch.load(file, map_location="cpu", weights_only=True)
+    content = read_torch(file, strict=True)
     if isinstance(content, Mapping):
         return {name: value.float().numpy() for name, value in content.items()}
     return content.float().numpy()

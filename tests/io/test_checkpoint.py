@@ -126,7 +126,7 @@ def test_truncated_foreign_file(tmp_path):
     torch.save({"a": torch.zeros(1000)}, tmp_path / "x.pth")
     data = (tmp_path / "x.pth").read_bytes()
     (tmp_path / "x.pth").write_bytes(data[: len(data) // 2])
-    with pytest.raises(EgolibError, match="not a readable checkpoint"):
+    with pytest.raises(EgolibError, match="truncated archive"):
         checkpoint.read_foreign(tmp_path / "x.pth")
 
 
