@@ -233,6 +233,30 @@ def status(
     print(json.dumps(rows) if as_json else overview.as_text(rows))
 
 
+@app.command()
+def compare(
+    run: Annotated[str, typer.Argument(help="A run: <name>/<task>/<variant>, or its folder.")],
+    other: Annotated[str | None, typer.Argument(help="The run to compare it with.")] = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="Compare with the variant's published numbers.")
+    ] = False,
+    runs_dir: RunsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Print two runs side by side, or one beside what was published: numbers and settings."""
+    from egolib.report import comparison
+
+    if published == (other is not None):
+        raise _wrong_use("name a second run, or say --published")
+    runs = runs_dir or configs.project_root() / "runs"
+    first = comparison.find_result(run, runs)
+    if other is not None:
+        found = comparison.compare_runs(first, comparison.find_result(other, runs))
+    else:
+        found = comparison.compare_published(first, schema)
+    print(json.dumps(found.to_json()) if as_json else comparison.as_text(found))
+
+
 # -------------------------------------------------------------------------- world
 
 
