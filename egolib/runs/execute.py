@@ -24,8 +24,8 @@ def execute(node: Node) -> None:
     """Runs a node and stamps it.
 
     The executed notebook is written cell by cell, so that a failed one can be read.
-    A training inside continues from its snapshot, unless the step had been finished
-    and something that it rests on changed since.
+    A training inside continues from its snapshot, unless the step is forced, or had been
+    finished and something that it rests on changed since.
 
     Raises:
         EgolibError: a cell failed, or the notebook wrote no ``result.json``.
@@ -62,7 +62,7 @@ def execute(node: Node) -> None:
 
 def _begin(node: Node) -> None:
     """Removes what would be stale: results, and snapshots of a training that was finished."""
-    if (node.out / "stamp.json").is_file():
+    if node.force or (node.out / "stamp.json").is_file():
         for snapshot in node.out.rglob("snapshot.pt"):
             snapshot.unlink()
     for name in ("stamp.json", "result.json", "finished", "launch.json"):
