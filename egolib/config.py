@@ -327,6 +327,9 @@ def resolve(
 
     Args:
         schema: the task's ``Config`` dataclass.
+        task: its name.
+        variant: ``params/<task>/<variant>.yaml``.
+        preset: ``params/presets/<preset>.yaml``.
         overrides: texts like ``train.epochs=1``; a name that stands in one section
             only may go without its section (``epochs=1``).
         params_file: a YAML file with the same names, for instance what

@@ -86,7 +86,15 @@ def track(
     unit: str = "it",
     interval_sec: float = 30.0,
 ) -> Iterator[Item]:
-    """Yields the items and shows how far the work is (see ``Progress``)."""
+    """Yields the items and shows how far the work is (see ``Progress``).
+
+    Args:
+        items: what is gone through.
+        what: the name that is shown.
+        total: how many; None for ``len(items)``, where there is one.
+        unit: of one item.
+        interval_sec: between lines in a log.
+    """
     if total is None and isinstance(items, Sized):
         total = len(items)
     with Progress(what, total, unit=unit, interval_sec=interval_sec) as progress:

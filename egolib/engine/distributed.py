@@ -135,8 +135,10 @@ def launch(
 
     Args:
         target: an importable function.
-        arguments: picklable (JSON values, where there are several nodes).
         processes: on each node; 0 means one for each GPU.
+        nodes: machines that take part.
+        folder: where the nodes find each other; needed where there are several.
+        arguments: picklable (JSON values, where there are several nodes).
 
     Raises:
         EgolibError: no GPU where ``processes`` is 0; otherwise what the workers raised.
@@ -160,7 +162,10 @@ def join(
     """On the further nodes of a job: waits for ``launch`` on the first one and takes part.
 
     Args:
+        folder: the one that ``launch`` was given.
         number: this node's, from 1; the first node, which launches, is 0.
+        timeout_sec: how long the first node may take to launch.
+        poll_sec: how often the folder is looked at.
     """
     import time
 

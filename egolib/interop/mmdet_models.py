@@ -181,7 +181,13 @@ class MmdetFrames(nn.Module):
 
     @torch.no_grad()
     def step(self, frame: Frames, state: None = None, references: Frames | None = None) -> Found:
-        """Detections in one frame, in pixels of the original image, best first."""
+        """Detections in one frame, in pixels of the original image, best first.
+
+        Args:
+            frame: one frame.
+            state: unused, frames are detected one by one.
+            references: unused.
+        """
         found = self.model.predict(frame.images, _samples(frame))[0].pred_instances
         labels = self.labels[found.labels]
         kept = labels >= 0

@@ -119,7 +119,13 @@ def predictions_from_lists(results: Sequence[Sequence[Any]]) -> Boxes:
 
 
 def truths(frame: np.ndarray, label: np.ndarray, box: np.ndarray) -> Boxes:
-    """True boxes; ``frame`` ascending."""
+    """True boxes; ``frame`` ascending.
+
+    Args:
+        frame: (A,) row of the frame, ascending.
+        label: (A,) from 0.
+        box: (A, 4) xyxy.
+    """
     box = np.asarray(box, np.float32).reshape(-1, 4)
     return Boxes(np.asarray(frame), np.asarray(label), box, np.zeros(0, np.float32))
 
@@ -139,8 +145,12 @@ def evaluate_vid(
     Truths outside a range are ignored: a detection matched to one counts neither way.
 
     Args:
+        truth: true boxes.
+        predicted: boxes with scores.
         motion: of every true box, in the order of ``truth``; frames without boxes count
             in the weight of detections where their class is absent.
+        class_names: of the labels.
+        conventions: rules of the metric; None for the official ones.
     """
     rules = conventions or Conventions()
     ranges = list(RANGES.values())

@@ -41,6 +41,11 @@ def run_local(nodes: Sequence[Node], *, jobs: int = 1, say: Say = print) -> Outc
 
     A failed node keeps its notebook; nodes that depend on it are not started, all
     others are. On an interrupt the running notebooks are ended.
+
+    Args:
+        nodes: in an order in which they can run.
+        jobs: how many run side by side.
+        say: receives a line for every event.
     """
     return _Run(nodes, jobs, say).run()
 

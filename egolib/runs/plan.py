@@ -273,7 +273,13 @@ class GridPoint:
 def plan_grid(
     request: Request, grid: Mapping[str, Sequence[Any]], schema: Schema
 ) -> list[GridPoint]:
-    """The product of a grid; steps that a value does not reach are shared by its points."""
+    """The product of a grid; steps that a value does not reach are shared by its points.
+
+    Args:
+        request: what is run at every point.
+        grid: values by name of a parameter.
+        schema: from a task's name to its configuration.
+    """
     combinations = itertools.product(*grid.values())
     points = [dict(zip(grid, values, strict=True)) for values in combinations]
     return [GridPoint(values, plan_point(request, values, schema)) for values in points]
@@ -286,6 +292,11 @@ def plan_point(request: Request, values: Mapping[str, Any], schema: Schema) -> l
     it depends on, in ``<name>@<those values>``. So two points that differ in a value
     share every node which that value does not reach, and a value equal to the
     configured one changes nothing.
+
+    Args:
+        request: what is run.
+        values: by name of a parameter.
+        schema: from a task's name to its configuration.
     """
     texts = {k: f"{k}={json.dumps(v)}" for k, v in values.items()}  # JSON is YAML
     whole = plan(_with(request, texts.values()), schema)

@@ -80,7 +80,10 @@ def run_slurm(
     """Submits a graph and waits for it.
 
     Args:
+        nodes: in an order in which they can run.
+        say: receives a line for every event.
         wait: False returns after submission.
+        poll_sec: how often the queue is asked.
 
     Raises:
         EgolibError: there is no Slurm here, or it refused a job.

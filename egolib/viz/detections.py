@@ -27,9 +27,12 @@ def detection_figure(
     """Detected boxes on frames of the video, with class and score.
 
     Args:
+        video: a path or an open reader.
+        detections: of a video, or of one frame.
         class_names: needed for a single frame's detections only.
         truth: frame number -> (boxes_xyxy, labels): dashed boxes.
         frames: which frames to show; else ``count`` of those looked at, evenly spread.
+        count: how many frames are shown.
         threshold: lowest score that is drawn.
     """
     if isinstance(detections, FrameDetections):
@@ -60,7 +63,13 @@ def strongest(found: FrameDetections, threshold: float) -> list[tuple[NDArray, i
 
 
 def caption(names: Sequence[str], label: int, score: float) -> str:
-    """The name of a class (its number where it has none) and a score."""
+    """The name of a class (its number where it has none) and a score.
+
+    Args:
+        names: of the classes.
+        label: number of the class.
+        score: of the detection.
+    """
     return f"{names[label] if 0 <= label < len(names) else f'class {label}'} {score:.2f}"
 
 

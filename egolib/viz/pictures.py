@@ -45,6 +45,7 @@ def picture_row(
     Args:
         images: (H, W, 3) uint8 RGB arrays.
         titles: one for each picture, or none.
+        columns: pictures in a row.
     """
     if not len(images):
         raise EgolibError("there are no pictures to draw")
@@ -66,6 +67,8 @@ def curves(
 
     Args:
         lines: name -> (x, y), each (N,).
+        x_label: below the axis.
+        y_label: beside the axis.
     """
     with look():
         figure = Drawing(2.2)

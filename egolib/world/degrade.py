@@ -54,8 +54,11 @@ def make_degradation(
     """Draws the degradation of a video.
 
     Args:
+        settings: of the world.
+        camera: its path.
         shares: (T, N) share of each object inside the view; objects that stay there
             for a second or more get two sharp views.
+        rng: random numbers.
     """
     speed = camera.speed()
     sigma = _defocus(settings, speed, rng)
@@ -67,7 +70,13 @@ def make_degradation(
 
 
 def is_sharp(sigma: np.ndarray, shutter: np.ndarray, speed: np.ndarray) -> np.ndarray:
-    """(T,) bool: neither defocus nor much motion blur."""
+    """(T,) bool: neither defocus nor much motion blur.
+
+    Args:
+        sigma: (T,) width of the defocus in pixels.
+        shutter: (T,) fraction of a frame that it is open.
+        speed: (T,) pixels a frame.
+    """
     return (sigma == 0) & (speed * shutter <= SHARP_SHIFT * 1.001)
 
 
