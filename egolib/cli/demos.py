@@ -115,9 +115,11 @@ def describe(result: Result) -> list[str]:
         first, last = result.frames[0], result.frames[-1]
         return [f"frames {first} to {last}, score {result.score:.3f}"]
     if isinstance(result, Similarity):
-        return [f"{score:.3f}  {text}" for text, score in zip(result.texts, result.scores)]
+        return [
+            f"{score:.3f}  {text}" for text, score in zip(result.texts, result.scores, strict=True)
+        ]
     if isinstance(result, Moments):
-        rows = zip(result.segments_sec, result.scores)
+        rows = zip(result.segments_sec, result.scores, strict=True)
         return [
             f"{start:7.2f} s to {end:7.2f} s, score {score:.3f}" for (start, end), score in rows
         ]

@@ -39,7 +39,7 @@ def accuracy_by_kind(
     right = np.argmax(scores, 1) == answers if len(scores) else np.zeros(0, bool)
     present = np.unique(kinds).tolist()
     labels = (
-        dict(zip(present, KINDS.values()))
+        dict(zip(present, KINDS.values(), strict=False))
         if names == "official"
         else {kind: KINDS.get(kind, f"kind {kind}") for kind in present}
     )

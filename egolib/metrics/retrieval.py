@@ -79,7 +79,7 @@ def rank_queries(
         blocks.append((_ndcg(ranked, relevant), average))
     if not blocks:
         return np.zeros(0), np.zeros(0)
-    gains, averages = zip(*blocks)
+    gains, averages = zip(*blocks, strict=True)
     return np.concatenate(gains), np.concatenate(averages)
 
 

@@ -97,7 +97,7 @@ class RegionProposals(nn.Module):
     def _propose(self, output: RpnOutput, size: Size, limits: ProposalConfig) -> Proposals:
         found = [
             self._best_of_level(level, logits[0], offsets[0], limits)
-            for level, (logits, offsets) in enumerate(zip(*output))
+            for level, (logits, offsets) in enumerate(zip(*output, strict=True))
         ]
         boxes = bx.clip(torch.cat([b for b, _ in found]), size, self.config.boxes.extent)
         scores = torch.cat([s for _, s in found])

@@ -222,7 +222,7 @@ def compare_backends(
     """
     truth = PyAVFrames(path)
     chosen = [int(f) for f in np.unique(np.linspace(0, len(truth) - 1, samples).round())]
-    pictures = dict(zip(chosen, truth.images(chosen)))
+    pictures = dict(zip(chosen, truth.images(chosen), strict=True))
     names = available_backends() if backends is None else backends
     found = [_compare(path, name, len(truth), pictures, tolerance) for name in names]
     return [difference for difference in found if difference is not None]

@@ -120,7 +120,7 @@ class VideoReader:
         width, height = self.size
         images = np.empty((len(numbers), height, width, 3), np.uint8)
         unique = np.unique(numbers)
-        for number, image in zip(unique, self._frames.images(unique.tolist())):
+        for number, image in zip(unique, self._frames.images(unique.tolist()), strict=True):
             images[numbers == number] = image
         return images
 

@@ -45,7 +45,9 @@ def detection_figure(
     rows = -(-len(chosen) // columns)
     with look():
         figure = Drawing(rows * row_inch(reader.size, columns))
-        for place, (frame, image) in enumerate(zip(chosen, reader.batch(chosen)), start=1):
+        for place, (frame, image) in enumerate(
+            zip(chosen, reader.batch(chosen), strict=True), start=1
+        ):
             axes = figure.add_subplot(rows, columns, place)
             show_image(axes, image, seconds_of(reader, frame))
             if truth and frame in truth:
@@ -57,7 +59,7 @@ def detection_figure(
 
 def strongest(found: FrameDetections, threshold: float) -> list[tuple[NDArray, int, float]]:
     """(box, label, score) of the detections that reach a score, the best last (drawn on top)."""
-    rows = zip(found.boxes_xyxy, found.labels, found.scores)
+    rows = zip(found.boxes_xyxy, found.labels, found.scores, strict=True)
     kept = [(box, int(label), float(score)) for box, label, score in rows if score >= threshold]
     return sorted(kept, key=lambda row: row[2])
 
@@ -79,7 +81,7 @@ def tint(label: int) -> str:
 
 
 def _true_boxes(axes: Axes, boxes: NDArray, labels: NDArray) -> None:
-    for box, label in zip(np.asarray(boxes), np.asarray(labels)):
+    for box, label in zip(np.asarray(boxes), np.asarray(labels), strict=True):
         show_box(axes, box, tint(int(label)), dashed=True)
 
 

@@ -183,7 +183,11 @@ class _Canvas:
             ends = across(np.array([track.frames[0] - 0.5, track.frames[-1] + 0.5]))
             draw.rectangle((ends[0], self.height + 2, ends[1], bottom + 3), fill="#F6D2B8")
         heights = bottom - (np.asarray(track.curve) - low) / (high - low or 1.0) * room
-        draw.line(list(zip(across(frames).tolist(), heights.tolist())), fill="#333333", width=1)
+        draw.line(
+            list(zip(across(frames).tolist(), heights.tolist(), strict=True)),
+            fill="#333333",
+            width=1,
+        )
         cursor = float(across(float(number)))
         draw.line(
             (cursor, self.height, cursor, self.height + self.line_height), fill=PREDICTED, width=2

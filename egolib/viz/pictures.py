@@ -73,7 +73,7 @@ def curves(
     with look():
         figure = Drawing(2.2)
         axes = figure.add_subplot()
-        for (name, (x, y)), tint in zip(lines.items(), colours(len(lines))):
+        for (name, (x, y)), tint in zip(lines.items(), colours(len(lines)), strict=True):
             xs, ys = np.asarray(x, float), np.asarray(y, float)
             axes.plot(xs, ys, color=tint, linewidth=1.2, marker="." if len(xs) < 12 else None)
             if len(xs):

@@ -150,7 +150,7 @@ def _light(
     seconds = np.arange(frames) / fps
     waves = rng.uniform(0.02, 0.08, size=3), rng.uniform(0, 2 * np.pi, size=4)
     place = np.sin(camera.x / 1024 * 2 * np.pi * rng.uniform(0.6, 1.4) + waves[1][3])
-    slow = sum(np.sin(2 * np.pi * f * seconds + p) for f, p in zip(waves[0], waves[1]))
+    slow = sum(np.sin(2 * np.pi * f * seconds + p) for f, p in zip(waves[0], waves[1], strict=True))
     gain = 1.0 + 0.10 * place + 0.05 * slow
     for _ in range(rng.poisson(settings.dips_per_minute * settings.video_sec / 60)):
         start, length = int(rng.integers(frames)), int(rng.integers(3, 9))

@@ -258,7 +258,7 @@ def _object_places(
             place = resting_place(room, state, obj)
             if place is not None:
                 places[first:last, obj] = place
-    for state, event in zip(states, events):
+    for state, event in zip(states, events, strict=False):
         if event.obj == NONE:
             continue
         for frame in range(event.start, event.end):
