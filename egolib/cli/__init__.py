@@ -47,7 +47,8 @@ Checkpoint = Annotated[
 
 def schema(task: str) -> type:
     """The configuration dataclass of a task; loads no torch."""
-    return import_module(f"egolib.{task}.config").Config
+    result: type = import_module(f"egolib.{task}.config").Config
+    return result
 
 
 # ---------------------------------------------------------------------------- run

@@ -28,7 +28,8 @@ def read_snapshot(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        result: dict[str, Any] | None = torch.load(path, map_location="cpu", weights_only=True)
+        return result
     except Exception as error:
         raise EgolibError(
             f"the snapshot cannot be read: {error}",

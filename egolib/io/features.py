@@ -72,7 +72,8 @@ class FeatureStore:
                 file=file,
                 record=uid,
             )
-        return array
+        result: np.ndarray = array
+        return result
 
     def length(self, uid: str) -> int:
         """Number of rows, read from the file's header alone."""
@@ -211,7 +212,10 @@ class FeatureWriter:
         if not file.is_file():
             return False
         try:
-            return _open_tensors(file, self.provenance).get_slice("features").get_shape()[0] >= 0
+            result: bool = (
+                _open_tensors(file, self.provenance).get_slice("features").get_shape()[0] >= 0
+            )
+            return result
         except EgolibError:
             return False
 
@@ -279,7 +283,7 @@ def _open_tensors(file: Path, provenance: Provenance) -> Any:
         raise EgolibError(
             f"damaged feature file: {error}", file=file, remedy="remove it and extract it again"
         ) from error
-    inside = (tensors.metadata() or {}).get("provenance")
+    inside = (tensors.metadata() or {}).get("provenance")  # type: ignore[no-untyped-call]
     if inside is not None and json.loads(inside) != asdict(provenance):
         raise EgolibError(
             "the file's provenance is not its store's", file=file, remedy="extract it again"

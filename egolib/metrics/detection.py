@@ -352,9 +352,15 @@ def _official_iou(boxes: np.ndarray, others: np.ndarray, rules: Conventions) -> 
     corners = np.array([0, 0, extent, extent], np.float32)
     boxes, others = boxes + corners, others + corners
     shared = paired_intersection(boxes, others, extent)
-    return shared / (_signed_area(boxes, extent) + _signed_area(others, extent) - shared)
+    result: np.ndarray = shared / (
+        _signed_area(boxes, extent) + _signed_area(others, extent) - shared
+    )
+    return result
 
 
 def _signed_area(boxes: np.ndarray, extent: float) -> np.ndarray:
     """Width times height, not clipped."""
-    return (boxes[..., 2] - boxes[..., 0] + extent) * (boxes[..., 3] - boxes[..., 1] + extent)
+    result: np.ndarray = (boxes[..., 2] - boxes[..., 0] + extent) * (
+        boxes[..., 3] - boxes[..., 1] + extent
+    )
+    return result

@@ -61,6 +61,7 @@ def pack(lists: Sequence[Sequence[Sequence[float]]], most: int) -> Floats:
     Args:
         lists: for each question its windows, best first; only the first two numbers
             of a window count.
+        most: windows of a question that are looked at.
     """
     counts = np.fromiter((min(len(windows), most) for windows in lists), np.int64, len(lists))
     kept = chain.from_iterable(windows[:most] for windows in lists)

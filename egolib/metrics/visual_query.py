@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -131,7 +131,8 @@ def _envelope_area(
         return np.zeros(len(hits))
     precision = np.cumsum(right, axis=1) / np.arange(1, right.shape[1] + 1)
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    return (envelope * right).sum(axis=1) / max(n_queries, 1)
+    result: np.ndarray = (envelope * right).sum(axis=1) / max(n_queries, 1)
+    return result
 
 
 def _first_hits(hits: np.ndarray, query: np.ndarray) -> np.ndarray:
@@ -182,7 +183,8 @@ def recovery(
     """
     counted = np.isin(shared.pair, chosen)
     found = shared.frame_iou[counted][None, :] >= np.asarray(thresholds)[:, None]
-    return 100.0 * found.sum(axis=1) / max(truth.lengths.sum(), 1)
+    result: np.ndarray = 100.0 * found.sum(axis=1) / max(truth.lengths.sum(), 1)
+    return result
 
 
 def success(
@@ -198,7 +200,8 @@ def success(
     if not len(chosen):
         return np.zeros(len(thresholds))
     best = np.where(chosen >= 0, np.append(stiou, 0.0)[chosen], 0.0)
-    return 100.0 * (best[None, :] >= np.asarray(thresholds)[:, None]).mean(axis=1)
+    result: np.ndarray = 100.0 * (best[None, :] >= np.asarray(thresholds)[:, None]).mean(axis=1)
+    return result
 
 
 # -------------------------------------------------------------------- all together
@@ -341,7 +344,7 @@ def evaluate(
 
 
 def evaluate_pairings(
-    queries: Queries, pairings: Mapping[str, tuple[str, str]], **options
+    queries: Queries, pairings: Mapping[str, tuple[str, str]], **options: Any
 ) -> dict[str, Scores]:
     """``evaluate`` on each subset by area; a pairing without members is left out.
 

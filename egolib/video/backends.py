@@ -181,7 +181,8 @@ def open_frames(path: str | Path, backend: str, threads: int, **options: Any) ->
         raise EgolibError(f"{changed[0]} can only be chosen with backend='pyav'")
     if not Path(path).is_file():
         raise EgolibError("the file does not exist", file=path)
-    return BACKENDS[backend](path, threads=threads)
+    result: Frames = BACKENDS[backend](path, threads=threads)
+    return result
 
 
 # ------------------------------------------------------------------ comparison

@@ -87,6 +87,7 @@ class VideoWriter:
         """Appends a picture: (H, W, 3) uint8 RGB with even sides, or a decoded frame.
 
         Args:
+            picture: what is appended.
             sec: when it is shown, for files of variable rate; None is the next
                 frame at the constant rate.
         """
@@ -174,7 +175,7 @@ class VideoWriter:
                 f"{self._count} frames were written and {written} can be read", file=self.path
             )
 
-    def _mux(self, packets: Iterable[av.Packet]) -> None:
+    def _mux(self, packets: Iterable[av.Packet[Any]]) -> None:
         assert self._output is not None
         for packet in packets:
             if self._sound and packet.dts is not None:

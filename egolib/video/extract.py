@@ -97,7 +97,7 @@ def _in_processes(plans: Sequence[VideoPlan], workers: int, recheck: str) -> Ite
     """Outcomes in the order of completion; a process that dies costs its own video only."""
     unfinished = []
     with _pool(min(workers, len(plans) or 1)) as pool:
-        futures: dict[Future, VideoPlan] = {
+        futures: dict[Future[Any], VideoPlan] = {
             pool.submit(extract_video, plan, recheck): plan for plan in plans
         }
         for future in as_completed(futures):

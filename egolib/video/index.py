@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -184,23 +185,25 @@ def _scan_by_decoding(path: Path) -> _Scan:
     return scan
 
 
-def _row(item: av.Packet | VideoFrame, dts: int | None, key: bool) -> tuple[int, int, int, int]:
+def _row(
+    item: av.Packet[Any] | VideoFrame, dts: int | None, key: bool
+) -> tuple[int, int, int, int]:
     pts = _UNKNOWN if item.pts is None else item.pts
     return pts, pts if dts is None else dts, item.duration or 0, int(key)
 
 
-def _table(values: array) -> NDArray[np.int64]:
+def _table(values: array[int]) -> NDArray[np.int64]:
     return np.array(values, np.int64).reshape(-1, 4)
 
 
-def _pictures_of(packet: av.Packet) -> list[VideoFrame]:
+def _pictures_of(packet: av.Packet[Any]) -> list[VideoFrame]:
     try:
-        return packet.decode()  # type: ignore[return-value]
+        return packet.decode()
     except av.error.FFmpegError:
         return []
 
 
-def _picture_of(packet: av.Packet) -> VideoFrame | None:
+def _picture_of(packet: av.Packet[Any]) -> VideoFrame | None:
     return next(iter(_pictures_of(packet)), None)
 
 
@@ -234,7 +237,8 @@ def _whole(packets: NDArray[np.int64]) -> NDArray[np.int64]:
     A missing packet is decoded after the last one read and shown no earlier than
     it is decoded, so everything shown up to that decoding time is there.
     """
-    return packets[packets[:, 0] <= packets[:, 1].max(initial=_UNKNOWN)]
+    result: NDArray[np.int64] = packets[packets[:, 0] <= packets[:, 1].max(initial=_UNKNOWN)]
+    return result
 
 
 def _end(times: NDArray[np.int64], durations: NDArray[np.int64]) -> int:

@@ -7,7 +7,7 @@ saves more than a millisecond of page faults on a 1440x1080 frame.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -40,7 +40,7 @@ class Converter:
         self.pixel_format, self.rotation = pixel_format, rotation
         self.size, self.interpolation = size, interpolation
         self._graph: Graph | None = None
-        self._input: tuple | None = None
+        self._input: tuple[Any, ...] | None = None
 
     def __call__(self, frame: VideoFrame) -> VideoFrame:
         """The converted frame, with the time stamps of the given one."""

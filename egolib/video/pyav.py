@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -237,14 +237,14 @@ class _Decoder:
             self._damaged_from = packet.dts if packet.dts is not None else packet.pts
         return True
 
-    def _dispensable(self, packet: av.Packet) -> bool:
+    def _dispensable(self, packet: av.Packet[Any]) -> bool:
         """Whether an H.264 packet holds a picture that no other one refers to.
 
         Each unit's head byte states its kind (5 bits; 1 to 5 are parts of a picture,
         7 and 8 settings) and whether it is referred to (2 bits): ITU-T H.264, 7.3.1.
         """
         width = self._length_bytes
-        units, position = memoryview(packet), 0  # type: ignore[arg-type]
+        units, position = memoryview(packet), 0
         while width and position + width < len(units):
             head = units[position + width]
             if 1 <= head & 31 <= 5:

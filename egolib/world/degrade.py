@@ -77,7 +77,8 @@ def is_sharp(sigma: np.ndarray, shutter: np.ndarray, speed: np.ndarray) -> np.nd
         shutter: (T,) fraction of a frame that it is open.
         speed: (T,) pixels a frame.
     """
-    return (sigma == 0) & (speed * shutter <= SHARP_SHIFT * 1.001)
+    result: np.ndarray = (sigma == 0) & (speed * shutter <= SHARP_SHIFT * 1.001)
+    return result
 
 
 def runs(flags: np.ndarray) -> np.ndarray:
@@ -139,7 +140,8 @@ def _keep_sharp_views(
 def _visible_throughout(visible: np.ndarray, length: int) -> np.ndarray:
     """(T - length + 1,) bool: some object is visible in all frames of the window from here."""
     count = np.concatenate([np.zeros((1, visible.shape[1]), int), np.cumsum(visible, axis=0)])
-    return (count[length:] - count[:-length] == length).any(1)
+    result: np.ndarray = (count[length:] - count[:-length] == length).any(1)
+    return result
 
 
 def _light(

@@ -48,7 +48,8 @@ class Episode:
     """Everything that decides a video.
 
     Args:
-        split, index: which video.
+        split: ``train``, ``val`` or ``test``.
+        index: of the video in its split.
         uid: its UUID-shaped name.
         states: the room's state before each event, then the last one.
     """
@@ -297,4 +298,5 @@ def clipped_share(settings: WorldSettings, boxes: np.ndarray) -> np.ndarray:
     inside = np.clip(np.nan_to_num(boxes, nan=-1.0), 0, limit)
     sides = np.nan_to_num(boxes[..., 2:] - boxes[..., :2], nan=1.0)
     kept = inside[..., 2:] - inside[..., :2]
-    return kept.prod(-1) / sides.prod(-1)
+    result: np.ndarray = kept.prod(-1) / sides.prod(-1)
+    return result

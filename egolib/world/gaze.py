@@ -22,7 +22,8 @@ class Fixation:
     """The camera rests around one point during frames ``start`` to ``end`` (exclusive).
 
     Args:
-        x, y: centre of the view, world pixels.
+        x: centre of the view, world pixels.
+        y: centre of the view, world pixels.
         zoom: magnification.
         roll: degrees.
         liveliness: 0 for a head at rest, 1 for ordinary movement.

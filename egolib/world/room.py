@@ -94,7 +94,8 @@ class Room:
         home: the slot of each object when the video begins, -1 for those in a container.
         inside: the container of each object at that time, or -1.
         fixtures: position (centre) of the tap and of the lamp.
-        opened, on: containers that are open, fixtures that are on at that time.
+        opened: containers that are open at that time.
+        on: fixtures that are on at that time.
         paint_seed: decides colours and noise of wall, counter and floor.
     """
 

@@ -109,7 +109,10 @@ class Pen:
 
     def _pixels(self, points: list[Point]) -> np.ndarray:
         corner = np.array([self.left, self.top])
-        return np.rint((np.array(points) - corner) * self.scale * FINE).astype(np.int32)
+        result: np.ndarray = np.rint((np.array(points) - corner) * self.scale * FINE).astype(
+            np.int32
+        )
+        return result
 
 
 def finish(picture: np.ndarray, anchor: Point) -> Sprite:
@@ -121,7 +124,9 @@ def finish(picture: np.ndarray, anchor: Point) -> Sprite:
 # ------------------------------------------------------------------------ textures
 
 
-def texture(kind: str, seed: int, shape: tuple[int, int], mask: np.ndarray, period: float):
+def texture(
+    kind: str, seed: int, shape: tuple[int, int], mask: np.ndarray, period: float
+) -> np.ndarray:
     """(H, W) float32 pattern with mean 0 and variance 1 over the mask.
 
     Args:

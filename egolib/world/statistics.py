@@ -68,7 +68,9 @@ def _file(root: Path, kind: str, split: str) -> Path:
     return root / ANNOTATIONS / f"{kind}_{split}.json"
 
 
-def _annotations(root: Path, kind: str, split: str) -> Iterator[tuple[dict, dict]]:
+def _annotations(
+    root: Path, kind: str, split: str
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """(clip, annotation) of an Ego4D file."""
     for video in _content(_file(root, kind, split))["videos"]:
         for clip in video["clips"]:

@@ -26,6 +26,7 @@ from egolib.world.catalog import (
     VERBS,
 )
 from egolib.world.exports import nlq, vq2d
+from egolib.world.exports.common import whole_clip
 from egolib.world.language import encode, vocabulary_hash
 from egolib.world.library import Video, World
 from egolib.world.narrations import narrations
@@ -121,7 +122,8 @@ def rows_of(settings: WorldSettings, table: np.ndarray) -> np.ndarray:
     edges = np.rint(np.arange(count + 1) * step).astype(int)
     sums = np.add.reduceat(table, edges[:-1], axis=0)[:count] if count else table[:0]
     sums[-1:] = table[edges[-2] : edges[-1]].sum(0) if count else 0
-    return sums / np.diff(edges)[:, None]
+    result: np.ndarray = sums / np.diff(edges)[:, None]
+    return result
 
 
 def projection(settings: WorldSettings) -> np.ndarray:
@@ -174,7 +176,7 @@ def _export_video(world: World) -> None:
 
 def _clips(video: Video) -> list[tuple[str, int, int]]:
     """Uid, first and last frame of the clips that annotation files speak of."""
-    whole = nlq.whole_clip(video)
+    whole = whole_clip(video)
     found = [(whole["clip_uid"], 0, video.settings.frames - 1)]
     for clip in vq2d.video_clips(video):
         found.append((vq2d.clip_uid(clip), clip.first, clip.last))

@@ -198,6 +198,7 @@ def read_facts(path: Path) -> dict[str, str]:
     """The facts that a truth file was written with; empty when it is absent or damaged."""
     try:
         with np.load(path) as stored:
-            return json.loads(str(stored["facts"]))
+            result: dict[str, str] = json.loads(str(stored["facts"]))
+            return result
     except Exception:
         return {}

@@ -32,11 +32,13 @@ class Action:
 
     @property
     def verb(self) -> int:
-        return self.row["verb_class"]
+        result: int = self.row["verb_class"]
+        return result
 
     @property
     def nouns(self) -> list[int]:
-        return self.row["all_noun_classes"]
+        result: list[int] = self.row["all_noun_classes"]
+        return result
 
 
 def export(world: World) -> None:
@@ -137,7 +139,8 @@ def relevancy(clips: list[Action], texts: list[Action]) -> np.ndarray:
     left, right = _indicators(clips), _indicators(texts)
     common = left @ right.T
     union = left.sum(1)[:, None] + right.sum(1)[None] - common
-    return (verbs + common / union) / 2
+    result: np.ndarray = (verbs + common / union) / 2
+    return result
 
 
 def _indicators(actions: list[Action]) -> np.ndarray:

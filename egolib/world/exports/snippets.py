@@ -34,7 +34,8 @@ class Snippet:
 
     Args:
         name: for instance ``val/ILSVRC2015_val_00000001``.
-        start, end: video frames, ``end`` exclusive.
+        start: first video frame.
+        end: video frame behind the last.
     """
 
     name: str

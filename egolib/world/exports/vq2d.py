@@ -173,7 +173,8 @@ def video_clips(video: Video) -> Iterator[Clip]:
 def clip_uid(clip: Clip) -> str:
     """The clip's name."""
     fps = clip.video.settings.vq_fps
-    return clip_fields(clip.video, "vq", clip.first, clip.last, fps)["clip_uid"]
+    result: str = clip_fields(clip.video, "vq", clip.first, clip.last, fps)["clip_uid"]
+    return result
 
 
 # ------------------------------------------------------------------------- writing
@@ -259,4 +260,5 @@ def _without_answers(content: dict[str, Any]) -> dict[str, Any]:
             return {k: strip(v) for k, v in value.items() if k != "response_track"}
         return [strip(v) for v in value] if isinstance(value, list) else value
 
-    return strip(content)
+    result: dict[str, Any] = strip(content)
+    return result
