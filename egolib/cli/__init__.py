@@ -256,10 +256,10 @@ def status(
     as_json: Json = False,
 ) -> None:
     """List the steps of runs: finished or not, when, how long, with their first metrics."""
-    from egolib.runs import overview
+    from egolib.runs import inventory
 
-    rows = overview.steps(runs_dir or configs.project_root() / "runs", name)
-    print(json.dumps(rows) if as_json else overview.as_text(rows))
+    rows = inventory.steps(runs_dir or configs.project_root() / "runs", name)
+    print(json.dumps(rows) if as_json else inventory.as_text(rows))
 
 
 @app.command()

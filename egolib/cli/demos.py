@@ -26,7 +26,7 @@ from egolib.runs.plan import Request, plan
 from egolib.video.timing import exact_rate
 
 LEAST_SCORE = 0.3  # of boxes that are drawn and counted
-GROUNDING = "features_vlp"  # the variant of nlq that reads what a vlp model of ours sees
+GROUNDING = "features_vlp"  # the variant of nlq that reads what an egolib vlp model sees
 
 
 def run(

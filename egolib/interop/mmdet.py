@@ -74,7 +74,7 @@ def model_settings(
     Args:
         network: a published one by name, or its settings.
         data: preparation and references; as published for that network by default.
-        weights: a checkpoint of ours to load.
+        weights: an egolib checkpoint to load.
         clips: samples are ``TrackDataSample`` clips and videos (T, 3, H, W), as the
             methods that look at other frames need; else single images.
         seed: of shuffles and memories in testing.

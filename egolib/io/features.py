@@ -1,6 +1,6 @@
 """The feature store: arrays by uid, with the provenance that says what they are.
 
-A store of ours is a folder with ``store.json`` (format, layout, provenance) and
+An egolib store is a folder with ``store.json`` (format, layout, provenance) and
 
 - layout ``files``: one ``<uid>.safetensors`` per video, written as it is computed, or
 - layout ``packed``: all arrays in one ``features.safetensors`` (short texts).
@@ -154,7 +154,7 @@ class ConcatenatedStore:
 
 
 def open_store(path: str | Path | Sequence[str | Path], assume: Provenance | None = None) -> Store:
-    """Opens a store of ours or a foreign one; a list of paths is put side by side.
+    """Opens an egolib store or a foreign one; a list of paths is put side by side.
 
     Args:
         path: a folder with ``store.json``, an LMDB folder, a folder of ``.pt``,

@@ -95,7 +95,7 @@ def pack_tracks(rows: np.ndarray, lengths: Sequence[int] | np.ndarray) -> Tracks
 
 
 def temporal_iou(predicted: Tracks, truth: Tracks) -> np.ndarray:
-    """(P,) share of common frames in the frames of either track, pair by pair.
+    """(P,) fraction of common frames in the frames of either track, pair by pair.
 
     Frames count inclusively; two empty tracks give 0.
     """

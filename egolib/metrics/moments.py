@@ -26,7 +26,7 @@ class Recall:
     """Recall of ranked windows.
 
     Args:
-        values: (T, K) share of questions that one of the first k windows hits.
+        values: (T, K) fraction of questions that one of the first k windows hits.
         thresholds: a hit needs an IoU above this.
         top_k: the values of k.
         mean_iou: mean IoU of the first windows.

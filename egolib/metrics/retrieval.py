@@ -236,6 +236,6 @@ def charades_metrics(
             0.
     """
     classes = multi_label_precision(scores, targets)
-    share = targets.sum(0) / targets.sum()
+    fraction = targets.sum(0) / targets.sum()
     mean = np.nanmean(classes) if empty_classes == "official" else np.nan_to_num(classes).mean()
-    return {"mAP": float(mean), "weighted_mAP": float(np.nansum(classes * share))}
+    return {"mAP": float(mean), "weighted_mAP": float(np.nansum(classes * fraction))}

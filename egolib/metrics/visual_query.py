@@ -40,14 +40,14 @@ class AveragePrecision:
 
     Attributes:
         values: (T,) average precision in the order of the tie mode.
-        share: (T,) share p of the queries that any prediction hits. It is the
+        fraction: (T,) fraction p of the queries that any prediction hits. It is the
             ceiling with perfect ranking; with equal scores the expectation is near p².
         band: (T, 2) 2.5 and 97.5 % quantiles over random orders of tied predictions;
             both equal to the value where no scores are tied.
     """
 
     values: np.ndarray
-    share: np.ndarray
+    fraction: np.ndarray
     band: np.ndarray
 
 
@@ -86,7 +86,7 @@ def average_precision(
     """
     hits = np.asarray(iou)[None, :] >= np.asarray(thresholds)[:, None]  # (T, P)
     scores, query = np.asarray(scores, np.float64), np.asarray(query, np.int64)
-    share = np.array([len(np.unique(query[row])) for row in hits]) / max(n_queries, 1)
+    fraction = np.array([len(np.unique(query[row])) for row in hits]) / max(n_queries, 1)
     samples = [
         _envelope_area(hits, query, order, n_queries)
         for order in _random_orders(scores, orders, seed)
@@ -96,7 +96,7 @@ def average_precision(
     else:
         values = _envelope_area(hits, query, score_order(scores, ties), n_queries)
     band = np.quantile(samples, [0.025, 0.975], axis=0).T if samples else np.stack([values] * 2, 1)
-    return AveragePrecision(values, share, band)
+    return AveragePrecision(values, fraction, band)
 
 
 def _random_orders(scores: np.ndarray, orders: int, seed: int) -> np.ndarray:
@@ -237,8 +237,8 @@ class Scores:
             "stAP@0.25": s.values[0],
             "recovery%": self.recovery[0],
             "success%": self.success[0],
-            "p_temporal@0.25": t.share[0],
-            "p_spatio_temporal@0.25": s.share[0],
+            "p_temporal@0.25": t.fraction[0],
+            "p_spatio_temporal@0.25": s.fraction[0],
             "tAP@0.25_low": t.band[0, 0],
             "tAP@0.25_high": t.band[0, 1],
             "stAP@0.25_low": s.band[0, 0],

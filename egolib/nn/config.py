@@ -69,7 +69,7 @@ class SwinConfig:
         window: side of the attention windows, in tokens.
         patch: side of the patches, in pixels.
         expansion: inner width of the two-layer networks, in token widths.
-        drop_path: share of dropped residual branches of the last block; it grows linearly.
+        drop_path: fraction of dropped residual branches of the last block; it grows linearly.
     """
 
     width: int = 96

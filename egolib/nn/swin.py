@@ -18,19 +18,19 @@ from egolib.nn.config import SwinConfig
 class DropPath(nn.Module):
     """Drops the residual branch of whole images in training (Huang et al., ECCV 2016)."""
 
-    def __init__(self, share: float) -> None:
+    def __init__(self, fraction: float) -> None:
         super().__init__()
-        self.share = share
+        self.fraction = fraction
 
     def forward(self, x: Tensor) -> Tensor:
         return self.together(x)[0]
 
     def together(self, *parts: Tensor) -> tuple[Tensor, ...]:
         """Several tensors of the same images, (B, ...), dropped by the same draw."""
-        if not self.training or self.share == 0:
+        if not self.training or self.fraction == 0:
             return parts
-        kept = torch.rand(len(parts[0]), device=parts[0].device) >= self.share
-        factor = kept.to(parts[0]) / (1 - self.share)
+        kept = torch.rand(len(parts[0]), device=parts[0].device) >= self.fraction
+        factor = kept.to(parts[0]) / (1 - self.fraction)
         return tuple(x * factor.view(-1, *[1] * (x.dim() - 1)) for x in parts)
 
 

@@ -140,8 +140,8 @@ def extract_video(plan: VideoPlan, recheck: str = "quick") -> Extraction:
     except EgolibError as error:
         _skip_all(outcome, plan.source, left, error.what)
         return outcome
-    if frames.trouble:
-        outcome.skipped.add(plan.source, frames.trouble)
+    if frames.read_error:
+        outcome.skipped.add(plan.source, frames.read_error)
     _walk(frames, [_making(target, frames) for target in left], outcome)
     frames.close()
     return outcome
@@ -205,7 +205,7 @@ class _Making:
         count, lowest, highest = len(self.frames), self.numbers[0], self.numbers[-1]
         if lowest < 0 or highest >= count:
             missing = lowest if lowest < 0 else max(lowest, count)
-            cut = " (it is truncated)" if self.frames.trouble else ""
+            cut = " (it is truncated)" if self.frames.read_error else ""
             return f"source frame {missing} does not exist: the source has {count} frames{cut}"
         return None
 
@@ -251,8 +251,8 @@ class _MakingClip(_Making):
         self._writer: VideoWriter | None = None
 
     def impossible(self) -> str | None:
-        if self.plan.frames is None and self.frames.trouble:
-            return f"the whole source is wanted, but {self.frames.trouble}"
+        if self.plan.frames is None and self.frames.read_error:
+            return f"the whole source is wanted, but {self.frames.read_error}"
         return super().impossible()
 
     def take(self, frame: VideoFrame) -> None:

@@ -44,7 +44,7 @@ class FrameIndex:
         end: presentation time at which the last frame ends.
         width, height: size of the stored picture (before rotation).
         rotation: degrees, counterclockwise, by which players turn the picture: 0, 90, 180, 270.
-        trouble: what is wrong with the file (it ends early), or None.
+        read_error: what is wrong with the file (it ends early), or None.
     """
 
     times: NDArray[np.int64]
@@ -56,7 +56,7 @@ class FrameIndex:
     width: int
     height: int
     rotation: int
-    trouble: str | None
+    read_error: str | None
 
     def __len__(self) -> int:
         return len(self.times)
@@ -102,7 +102,7 @@ def video_stream(container: av.container.InputContainer, path: str | Path) -> Vi
 
 
 def frame_index(path: str | Path) -> FrameIndex:
-    """The index of a video file; indices of files that did not change are remembered.
+    """The index of a video file; indices of files that did not change are cached.
 
     Raises:
         EgolibError: the file is missing, is no video, or has no decodable frame.
@@ -209,12 +209,14 @@ def _picture_of(packet: av.Packet[Any]) -> VideoFrame | None:
 
 def _build(path: Path, stream: VideoStream, scan: _Scan) -> FrameIndex:
     assert scan.first is not None and scan.first.pts is not None
-    trouble = truncation(path) or scan.stopped or ("its last packet is cut" if scan.cut else None)
+    read_error = (
+        truncation(path) or scan.stopped or ("its last packet is cut" if scan.cut else None)
+    )
     packets = scan.packets[: -1 if scan.cut else None]
     packets = packets[packets[:, 0] >= scan.first.pts]
-    if trouble:
+    if read_error:
         packets = _whole(packets)
-        trouble = f"{trouble}; frames before {len(packets)} are whole"
+        read_error = f"{read_error}; frames before {len(packets)} are whole"
     times, dts, durations, is_key = packets[np.argsort(packets[:, 0])].T
     keys = np.flatnonzero(is_key)
     return FrameIndex(
@@ -227,7 +229,7 @@ def _build(path: Path, stream: VideoStream, scan: _Scan) -> FrameIndex:
         width=scan.first.width,
         height=scan.first.height,
         rotation=scan.first.rotation % 360,
-        trouble=trouble,
+        read_error=read_error,
     )
 
 

@@ -57,9 +57,9 @@ class PyAVFrames:
     ):
         self.path, self.damaged, self.threads = Path(path), damaged, threads
         self.index: FrameIndex = frame_index(self.path)
-        if damaged == "refuse" and self.index.trouble:
+        if damaged == "refuse" and self.index.read_error:
             raise EgolibError(
-                self.trouble,
+                self.read_error,
                 file=self.path,
                 record=f"frame {len(self.index)}",
                 remedy="copy or download it again, or read its whole part with damaged='whole'",
@@ -74,9 +74,9 @@ class PyAVFrames:
         return len(self.index)
 
     @property
-    def trouble(self) -> str:
+    def read_error(self) -> str:
         """Empty, or a sentence that says where a file that ends early stops."""
-        return f"the video is truncated: {self.index.trouble}" if self.index.trouble else ""
+        return f"the video is truncated: {self.index.read_error}" if self.index.read_error else ""
 
     @property
     def rate(self) -> Fraction:

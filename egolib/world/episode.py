@@ -113,7 +113,7 @@ def make_episode(settings: WorldSettings, split: str, index: int) -> Episode:
     people = _people(settings, camera, stream(*key, "people"))
     states = _states(room, events)
     boxes = _sketch(settings, room, tuple(events), states, camera, people)
-    shares = clipped_share(settings, boxes[:, : len(room.instances)])
+    fractions = clipped_fraction(settings, boxes[:, : len(room.instances)])
     return Episode(
         settings,
         split,
@@ -124,7 +124,7 @@ def make_episode(settings: WorldSettings, split: str, index: int) -> Episode:
         tuple(fixations),
         camera,
         people,
-        make_degradation(settings, camera, shares, stream(*key, "degradation")),
+        make_degradation(settings, camera, fractions, stream(*key, "degradation")),
         states,
     )
 
@@ -292,8 +292,8 @@ def _project(
     )
 
 
-def clipped_share(settings: WorldSettings, boxes: np.ndarray) -> np.ndarray:
-    """(T, N) share of each box inside the view; 0 for hidden objects."""
+def clipped_fraction(settings: WorldSettings, boxes: np.ndarray) -> np.ndarray:
+    """(T, N) fraction of each box inside the view; 0 for hidden objects."""
     limit = np.array([settings.view_width, settings.view_height] * 2)
     inside = np.clip(np.nan_to_num(boxes, nan=-1.0), 0, limit)
     sides = np.nan_to_num(boxes[..., 2:] - boxes[..., :2], nan=1.0)

@@ -52,7 +52,7 @@ def fixate(
     """
     x = target[0] + rng.uniform(-48, 48)
     y = target[1] + rng.uniform(-26, 26)
-    still = rng.random() < settings.still_share
+    still = rng.random() < settings.still_fraction
     liveliness = rng.uniform(0.0, 0.06) if still else rng.uniform(0.5, 1.5)
     return Fixation(
         start,

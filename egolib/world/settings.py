@@ -38,7 +38,7 @@ class WorldSettings:
 
         classes_per_room: classes of the objects in a room.
         instances_per_class: of each; they are each other's distractors.
-        same_hue_share: share of those instances that also share the colour.
+        same_hue_fraction: fraction of those instances that also share the colour.
 
         actions_per_minute: how busy the script is.
         action_sec: length of one action.
@@ -51,13 +51,13 @@ class WorldSettings:
             after it has gone.
         zoom: its range.
         roll_deg: largest roll in degrees.
-        still_share: share of fixations with a camera at rest.
+        still_fraction: fraction of fixations with a camera at rest.
         drift: standard deviation of the drift of a moving head.
         bob: amplitude of the walking bob.
         saccade_px: speed of saccades in pixels per frame.
         saccade_frames: their length.
 
-        degraded_share: share of frames with a defocus beyond class recognition, before some
+        degraded_fraction: fraction of frames with a defocus beyond class recognition, before some
             are cleared so that objects keep sharp views (about 0.4 is left).
         defocus_frames: length of a defocus run.
         defocus_sigma: blur in pixels for objects of 64 px.
@@ -71,7 +71,7 @@ class WorldSettings:
         jpeg_quality: of VOD images.
         mask_every: every n-th frame's label map is kept in the truth.
 
-        visible_share: an object counts as visible from this share of its whole area on.
+        visible_fraction: an object counts as visible from this fraction of its whole area on.
         visible_area_px: and from this many view pixels on.
 
         vq_clip_sec: length of VQ2D clips.
@@ -110,7 +110,7 @@ class WorldSettings:
 
     classes_per_room: int = 6
     instances_per_class: int = 2
-    same_hue_share: float = 0.4
+    same_hue_fraction: float = 0.4
 
     actions_per_minute: tuple[float, float] = (12.0, 25.0)
     action_sec: tuple[float, float] = (1.0, 1.9)
@@ -121,13 +121,13 @@ class WorldSettings:
     gaze_lead_sec: tuple[float, float] = (0.3, 0.6)
     zoom: tuple[float, float] = (0.8, 1.25)
     roll_deg: float = 8.0
-    still_share: float = 0.45
+    still_fraction: float = 0.45
     drift: float = 3.0
     bob: float = 3.0
     saccade_px: tuple[float, float] = (15.0, 25.0)
     saccade_frames: tuple[int, int] = (6, 12)
 
-    degraded_share: float = 0.45
+    degraded_fraction: float = 0.45
     defocus_frames: tuple[int, int] = (3, 10)
     defocus_sigma: tuple[float, float] = (4.0, 6.0)
     blur_samples: tuple[int, int] = (4, 8)
@@ -140,7 +140,7 @@ class WorldSettings:
     jpeg_quality: int = 90
     mask_every: int = 10
 
-    visible_share: float = 0.25
+    visible_fraction: float = 0.25
     visible_area_px: int = 64
 
     vq_clip_sec: int = 60

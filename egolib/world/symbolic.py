@@ -68,20 +68,20 @@ def state(video: Video) -> np.ndarray:
 
 
 def _what_is_in_view(video: Video, table: np.ndarray) -> None:
-    share = np.where(video.visible, video.truth.share, 0.0)
+    fraction = np.where(video.visible, video.truth.fraction, 0.0)
     instances = video.episode.room.instances
     hues = list(HUES)
     for i, instance in enumerate(instances):
-        shown = share[:, i]
+        shown = fraction[:, i]
         coloured = hues.index(instance.hue) * len(SILHOUETTES)
         coloured += SILHOUETTES.index(instance.silhouette)
         table[:, OFFSETS["class in view"] + instance.class_index] += shown
         table[:, OFFSETS["coloured silhouette in view"] + coloured] += shown
     for i in range(len(FIXTURES)):
-        table[:, OFFSETS["fixture in view"] + i] += share[:, len(instances) + i]
+        table[:, OFFSETS["fixture in view"] + i] += fraction[:, len(instances) + i]
     for i, person in enumerate(video.episode.people):
         column = OFFSETS["person in view"] + PEOPLE.index(person.kind)
-        table[:, column] += share[:, len(instances) + len(FIXTURES) + i]
+        table[:, column] += fraction[:, len(instances) + len(FIXTURES) + i]
     centres = np.array([video.episode.room.station_x[name] for name in STATIONS])
     nearest = np.abs(video.truth.camera[:, :1] - centres).argmin(1)
     table[np.arange(len(table)), OFFSETS["station"] + nearest] = 1

@@ -20,7 +20,7 @@ from egolib.world.script import NONE, Event
 
 FOLDER = ("EK100", "epic-kitchens-100-annotations", "retrieval_annotations")
 VIDEOS_EACH = 2  # videos of one participant
-TEXTURE_SHARE = 0.6  # narrations that name the texture
+TEXTURE_FRACTION = 0.6  # narrations that name the texture
 SENTENCE_FIELDS = ("narration_id", "narration", "verb", "verb_class", "noun", "noun_class")
 
 
@@ -111,7 +111,7 @@ def _narration(video: Video, rng: np.random.Generator, event: Event) -> str:
 def _short(rng: np.random.Generator, thing: Instance | str) -> str:
     if isinstance(thing, str):
         return thing
-    named = rng.random() < TEXTURE_SHARE
+    named = rng.random() < TEXTURE_FRACTION
     return f"{thing.texture} {thing.silhouette}" if named else thing.silhouette
 
 

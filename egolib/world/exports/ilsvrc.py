@@ -19,7 +19,7 @@ from egolib.world.catalog import CLASSES, OTHER_WNIDS
 from egolib.world.episode import Episode
 from egolib.world.exports.snippets import Plan, Snippet, make_plan
 from egolib.world.library import Video, World
-from egolib.world.visibility import OCCLUDED_SHARE, Truth
+from egolib.world.visibility import OCCLUDED_FRACTION, Truth
 
 TRAIN_FRAMES = 15  # frames of a training video that the official list names
 
@@ -91,7 +91,7 @@ def annotated(episode: Episode, truth: Truth, frame: int, others: bool) -> list[
         Annotated(
             int(entity),
             tuple(int(v) for v in truth.boxes[frame, entity]),  # type: ignore[arg-type]
-            bool(truth.share[frame, entity] < OCCLUDED_SHARE),
+            bool(truth.fraction[frame, entity] < OCCLUDED_FRACTION),
             bool(truth.degraded[frame]),
         )
         for entity in np.flatnonzero(seen[:count])
