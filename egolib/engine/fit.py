@@ -6,6 +6,7 @@ the same weights and the same log, bit for bit on a CPU.
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
@@ -36,6 +37,8 @@ from egolib.engine.snapshot import (
 from egolib.errors import EgolibError
 from egolib.io import checkpoint
 from egolib.progress import Progress
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -146,14 +149,14 @@ class _Training:
         fits = snapshot is not None and snapshot["fingerprint"] == self.fingerprint
         if snapshot is None or not fits or snapshot["world"] != self.fabric.world_size:
             if snapshot is not None and self.fabric.is_global_zero:
-                print("the snapshot is of another configuration: training starts anew", flush=True)
+                log.warning("the snapshot is of another configuration: training starts anew")
             self.log = TrainingLog(self.out, active=self.fabric.is_global_zero)
             return
         self._restore(snapshot)
         offset = snapshot["log_offset"]
         self.log = TrainingLog(self.out, offset, active=self.fabric.is_global_zero)
         if self.fabric.is_global_zero and self.update:
-            print(f"continuing after update {self.update} of {self.total}", flush=True)
+            log.warning("continuing after update %d of %d", self.update, self.total)
 
     def _restore(self, snapshot: dict[str, Any]) -> None:
         self.job.model.load_state_dict(snapshot["model"])
