@@ -14,7 +14,7 @@ from egolib import config as configs
 from egolib.errors import EgolibError
 from egolib.progress import PROGRESS_FILE
 from egolib.runs.display import Bars, Lines, Say, display, main_metrics
-from egolib.runs.plan import Node
+from egolib.runs.node import Node
 from egolib.runs.processes import end_trees, stop_on_signal
 from egolib.runs.stamps import reasons
 
