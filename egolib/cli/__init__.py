@@ -49,6 +49,16 @@ def schema(task: str) -> type:
     return import_module(f"egolib.{task}.config").Config
 
 
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="A new folder, or one to complete.")],
+) -> None:
+    """Make a workspace: notebooks, parameters to edit, pages, folders for data and runs."""
+    from egolib.cli import workspace
+
+    print("\n".join(workspace.init(folder)))
+
+
 # ---------------------------------------------------------------------------- run
 
 
