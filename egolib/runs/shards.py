@@ -24,7 +24,7 @@ Worker = Callable[[Item], Result]
 """Computes one item; EgolibError is a failure of that item alone."""
 
 WorkerSource = Callable[[str], Worker[Item, Result]]
-"""Makes the worker on a device (``cpu``, ``cuda:0``); picklable: a function of a module, a partial."""
+"""Makes the worker on a device (``cpu``, ``cuda:0``); picklable, as functions of modules are."""
 
 
 @dataclass(frozen=True)
@@ -98,17 +98,23 @@ def _outcome(worker: Worker[Any, Any], item: Any) -> Outcome[Any, Any]:
 def _in_processes(
     items: Sequence[Numbered], source: WorkerSource[Any, Any], devices: list[str], count: int
 ) -> Iterator[tuple[int, Outcome[Any, Any]]]:
-    """All items in processes; what was under way when one died is tried once more, alone."""
+    """All items in processes; what was under way when one died is tried again, alone."""
     left: dict[int, Any] = dict(items)
-    for number, outcome in _pooled(items, source, devices, count):
-        del left[number]
-        yield number, outcome
-    for number, item in left.items():
-        again = list(_pooled([(number, item)], source, devices[:1], 1))
-        died = EgolibError(
-            "the process that computed it died", remedy="memory may have run out: fewer processes"
-        )
-        yield again[0] if again else (number, Outcome(item, error=died))
+    while left:
+        for number, outcome in _pooled(list(left.items()), source, devices, count):
+            del left[number]
+            yield number, outcome
+        for number in list(left)[:count]:  # these were under way
+            yield number, _alone(left.pop(number), source, devices[0])
+
+
+def _alone(item: Any, source: WorkerSource[Any, Any], device: str) -> Outcome[Any, Any]:
+    """An item in a process of its own, twice at most."""
+    for _ in range(2):
+        for _number, outcome in _pooled([(0, item)], source, [device], 1):
+            return outcome
+    remedy = "memory may have run out: try fewer processes"
+    return Outcome(item, error=EgolibError("the process that computed it died", remedy=remedy))
 
 
 def _pooled(

@@ -70,7 +70,7 @@ def test_a_process_that_dies_costs_at_most_its_item(tmp_path):
 def test_parts_hold_everything_once_and_are_balanced(count):
     costs = [9, 1, 1, 1, 8, 3, 3, 3, 7]
     parts = balanced_parts(range(9), count, lambda n: costs[n])
-    assert sorted(sum(parts, [])) == list(range(9))
+    assert sorted(item for part in parts for item in part) == list(range(9))
     assert all(part == sorted(part) for part in parts)
     loads = [sum(costs[n] for n in part) for part in parts]
     assert max(loads) - min(loads) <= max(costs)
