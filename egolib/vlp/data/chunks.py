@@ -174,17 +174,17 @@ class ChunkReport:
     Args:
         expected: chunk to its number of frames.
         readable: chunk to the number of frames that it has, all of which decode.
-        trouble: chunks that are missing, damaged or of another length, with reasons.
+        read_errors: chunks that are missing, damaged or of another length, with reasons.
     """
 
     expected: dict[Path, int] = field(default_factory=dict)
     readable: dict[Path, int] = field(default_factory=dict)
-    trouble: Skipped = field(default_factory=Skipped)
+    read_errors: Skipped = field(default_factory=Skipped)
 
     def summary(self) -> str:
         """Counts, then what is wrong."""
         counts = f"{len(self.readable)} of {len(self.expected)} chunks are readable"
-        return f"{counts}; {self.trouble.summary() if len(self.trouble) else 'all as expected'}"
+        return f"{counts}; {self.read_errors.summary() if self.read_errors else 'all as expected'}"
 
 
 def verify_chunks(
@@ -196,7 +196,7 @@ def verify_chunks(
         try:
             video = VideoReader(Path(source) / f"{uid}.mp4")
         except EgolibError as error:
-            report.trouble.add(uid, error.what)
+            report.read_errors.add(uid, error.what)
             continue
         for part in chunk_plan(uid, len(video), float(video.rate), out, chunk_sec):
             _verify(part, report)
@@ -209,8 +209,8 @@ def _verify(part: ChunkPlan, report: ChunkReport) -> None:
     try:
         found = check_frames(part.path)
     except EgolibError as error:
-        report.trouble.add(part.path, error.what)
+        report.read_errors.add(part.path, error.what)
         return
     report.readable[part.path] = found
     if found != len(part.frames):
-        report.trouble.add(part.path, f"{found} frames, {len(part.frames)} expected")
+        report.read_errors.add(part.path, f"{found} frames, {len(part.frames)} expected")

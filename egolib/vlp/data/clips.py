@@ -64,7 +64,7 @@ class Clip:
     """A view of a clip, and why it is black, if it is."""
 
     video: Tensor
-    trouble: str | None = None
+    read_error: str | None = None
 
 
 def load_clip(
@@ -78,7 +78,7 @@ def load_clip(
     """A clip's view (F, 3, S, S); frames that are missing are zeros.
 
     Official behaviour: a clip that cannot be read becomes one black picture, which
-    goes through the transform, and zeros. ``trouble`` says why.
+    goes through the transform, and zeros. ``read_error`` says why.
 
     Args:
         read: gives up to F pictures (n, H, W, 3) uint8.
@@ -88,18 +88,18 @@ def load_clip(
     Raises:
         UnreadableClip: the clip cannot be read, unless ``unreadable`` is ``official``.
     """
-    trouble = None
+    read_error = None
     try:
         images = read()
     except (EgolibError, IndexError) as error:
-        trouble = str(error).split("\n")[0]
+        read_error = str(error).split("\n")[0]
         if unreadable != "official":
-            raise UnreadableClip(trouble, record=record) from error
+            raise UnreadableClip(read_error, record=record) from error
         images = np.zeros((1, view.side, view.side, 3), np.uint8)
     seen = view.train(images, rng) if rng is not None else view.test(images)
     video = torch.zeros(view.frames, 3, view.side, view.side)
     video[: len(seen)] = seen[: view.frames]
-    return Clip(video, trouble)
+    return Clip(video, read_error)
 
 
 def stream_views(
@@ -121,8 +121,8 @@ def stream_views(
     """
     loader = DataLoader(_Views(reads, view), batch_size=None, num_workers=workers)
     for record, clip in zip(records, loader):
-        if clip.trouble is not None and skipped is not None:
-            skipped.add(record, clip.trouble)
+        if clip.read_error is not None and skipped is not None:
+            skipped.add(record, clip.read_error)
         yield clip.video
 
 

@@ -276,19 +276,28 @@ class EpicSplit:
 def read_epic_split(data_root: str | Path, split: str) -> EpicSplit:
     """One split below a data root (or its ``retrieval_annotations`` folder itself).
 
-    A shipped sentence file and a shipped relevancy pickle are preferred; what is
-    absent is computed.
-
     Raises:
         EgolibError: no clips, or a pickle of another shape.
     """
     folder = Path(data_root) / ANNOTATIONS
     folder = folder if folder.is_dir() else Path(data_root)
-    stem = f"EPIC_100_retrieval_{split}"
-    clips = read_epic_clips(folder / f"{stem}.csv")
-    shipped = folder / f"{stem}_sentence.csv"
+    return read_epic_table(folder / f"EPIC_100_retrieval_{split}.csv")
+
+
+def read_epic_table(path: str | Path) -> EpicSplit:
+    """The split of one table of clips, and of what is shipped beside it.
+
+    ``<stem>_sentence.csv`` and ``relevancy/caption_relevancy_<stem>.pkl`` in the table's
+    folder are preferred; what is absent is computed.
+
+    Raises:
+        EgolibError: no clips, or a pickle of another shape.
+    """
+    path = Path(path)
+    clips = read_epic_clips(path)
+    shipped = path.with_name(f"{path.stem}_sentence.csv")
     sentences = read_sentences(shipped, clips) if shipped.is_file() else make_sentences(clips)
-    pickled = folder / "relevancy" / f"caption_relevancy_{stem}.pkl"
+    pickled = path.parent / "relevancy" / f"caption_relevancy_{path.stem}.pkl"
     if not pickled.is_file():
         return EpicSplit(clips, sentences, relevancy_matrix(clips, sentences), "computed")
     matrix = read_relevancy(pickled)

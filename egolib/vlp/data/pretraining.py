@@ -38,7 +38,7 @@ class Pair:
     labels: np.ndarray
     nouns: np.ndarray
     verbs: np.ndarray
-    trouble: str | None
+    read_error: str | None
     backwards: bool = False
 
 
@@ -101,7 +101,7 @@ class PretrainingData:
         stacked = {
             name: torch.from_numpy(np.stack([getattr(p, name) for p in pairs])) for name in arrays
         }
-        black = torch.tensor([pair.trouble is not None for pair in pairs])
+        black = torch.tensor([pair.read_error is not None for pair in pairs])
         turned = [[row % len(items), row] for row, pair in enumerate(pairs) if pair.backwards]
         return PretrainingBatch(
             video=torch.stack([p.video for p in pairs]),
@@ -145,7 +145,7 @@ class PretrainingData:
             video=clip.video,
             nouns=clips.nouns(row),
             verbs=clips.verbs(row),
-            trouble=clip.trouble,
+            read_error=clip.read_error,
             **self._words(str(clips.texts[row]), rng),
         )
 
