@@ -179,7 +179,7 @@ class VideoLanguage:
     def tokens(self, text: str) -> np.ndarray:
         """Text states (L, width) float32 of a text's tokens, without start and end."""
         ids, mask = next(self.token_batches([text]))
-        return self.model.text(ids, mask)[0, 1:-1].float().cpu().numpy()
+        return np.asarray(self.model.text(ids, mask)[0, 1:-1].float().cpu().numpy())
 
     @property
     def rows_per_sec(self) -> float:
@@ -191,7 +191,7 @@ class VideoLanguage:
     def rows(self, parts: list[Tensor]) -> np.ndarray:
         """Batches of embeddings as one array (N, P)."""
         width = self.model.config.projection_width
-        return torch.cat([torch.zeros(0, width), *parts]).numpy()
+        return np.asarray(torch.cat([torch.zeros(0, width), *parts]).numpy())
 
     def _views(
         self, video: str | Path | Video, stretches: Sequence[Stretch] | None
@@ -240,7 +240,7 @@ class VideoLanguage:
             clips = prefix.expand(len(ids), -1, -1)
             fused = self.model.fuse(clips, self.model.text_prefix(ids, mask), mask)
             found.append(self.model.itm_logits(fused).float().softmax(-1)[:, 1].cpu())
-        return torch.cat(found).numpy()
+        return np.asarray(torch.cat(found).numpy())
 
 
 def _as_texts(texts: str | Sequence[str]) -> list[str]:
@@ -254,7 +254,7 @@ def unknown_words(tokenizer: Tokenizer, texts: Sequence[str]) -> list[str]:
 
 
 def window_frames(frames: Sequence[int], width: int) -> np.ndarray:
-    """(W, F) frame numbers: consecutive sampled frames, the incomplete rest left out."""
+    """(W, F) frame numbers: consecutive sampled frames, the incomplete rest is dropped."""
     whole = len(frames) // width * width
     return np.array(frames[:whole], np.int64).reshape(-1, width)
 

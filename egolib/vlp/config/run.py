@@ -64,8 +64,8 @@ class InferConfig:
         weights: which weights of a training: ``model``, the last ones, ``best``, ...
         frames: frames of a clip; 0 takes the model's.
         fusion: ask the matching head about EgoMCQ too.
-        rerank: EPIC-KITCHENS candidates that the matching head judges again, for each
-            clip and each sentence; 0 judges none.
+        rerank: EPIC-KITCHENS candidates that the matching head scores again, for each
+            clip and each sentence; 0 scores none.
         batch_size: clips and texts that are computed at once.
         workers: processes that read ahead.
         feature_layout: ``official`` writes EgoMQ's ``<clip_uid>.pt`` tensors, ``store``

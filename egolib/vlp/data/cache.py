@@ -62,7 +62,7 @@ class CachedVideo:
         numbers = np.asarray(frames, np.int64)
         if len(numbers) and not -len(self) <= numbers.min() <= numbers.max() < len(self):
             raise IndexError(f"frames {numbers.tolist()} of a video of {len(self)} frames")
-        return self._images[numbers]
+        return np.asarray(self._images[numbers])
 
 
 class FrameCache:

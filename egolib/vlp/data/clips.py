@@ -36,7 +36,7 @@ class View:
         frames: F.
         side: S.
         kind: the evaluation view, see ``transforms.test_view``.
-        scale: share of the picture that random crops keep.
+        scale: fraction of the picture that random crops keep.
         flip: probability of mirroring in training.
     """
 
@@ -82,7 +82,9 @@ def load_clip(
 
     Args:
         read: gives up to F pictures (n, H, W, 3) uint8.
+        view: how pictures become input.
         rng: crops at random; None takes the evaluation view.
+        unreadable: what a clip that cannot be read becomes.
         record: what the clip is called in errors.
 
     Raises:
@@ -112,15 +114,17 @@ def stream_views(
 ) -> Iterator[Tensor]:
     """Evaluation views (F, 3, S, S) of clips, in order.
 
-    Clips that cannot be read are black, as officially, and listed.
+    Clips that cannot be read are black, matching the official code, and listed.
 
     Args:
         reads: one a clip; with workers they must be picklable.
         records: what the clips are called.
+        view: how pictures become input.
+        skipped: gets those that cannot be read.
         workers: processes that read ahead; 0 reads in this one.
     """
     loader = DataLoader(_Views(reads, view), batch_size=None, num_workers=workers)
-    for record, clip in zip(records, loader):
+    for record, clip in zip(records, loader, strict=True):
         if clip.read_error is not None and skipped is not None:
             skipped.add(record, clip.read_error)
         yield clip.video

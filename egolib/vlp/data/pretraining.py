@@ -49,7 +49,9 @@ class PretrainingData:
         clips: the table.
         videos: the clips' frames.
         tokenizer: texts to ids; it must have a mask token.
-        model, data, loss: sizes, sampling, and the share of masked tokens.
+        model: sizes.
+        data: sampling.
+        loss: the fraction of masked tokens.
         rows: the clips that are used; all if None.
 
     Attributes:
@@ -96,7 +98,7 @@ class PretrainingData:
 
     def collate(self, items: list[list[Pair]]) -> PretrainingBatch:
         """All clips, then all further clips."""
-        pairs = [pair for column in zip(*items) for pair in column]
+        pairs = [pair for column in zip(*items, strict=True) for pair in column]
         arrays = ("ids", "mask", "corrupted", "labels", "nouns", "verbs")
         stacked = {
             name: torch.from_numpy(np.stack([getattr(p, name) for p in pairs])) for name in arrays

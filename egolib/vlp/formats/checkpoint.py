@@ -183,7 +183,7 @@ def recognise(
         raise EgolibError(
             f"an EgoVLPv2 checkpoint without {error}", file=file, remedy="download it again"
         ) from error
-    return replace(published, **sizes, **_heads(sizes, like or published))
+    return replace(published, **(sizes | _heads(sizes, like or published)))
 
 
 def _sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def read_predictions(step: Step[Config], truth: Truth) -> dict[str, dict[str, Ar
 def _read_scores(place: Path, truth: Truth) -> dict[str, Arrays]:
     """The scores of every benchmark whose file lies in a folder; or one file, by its name."""
     files = [place] if place.is_file() else [place / f"{name}.npz" for name in SCORED]
-    found = {}
+    found: dict[str, Arrays] = {}
     for file in files:
         if not file.is_file():
             continue
@@ -275,7 +275,7 @@ def some_sentences(split: EpicSplit, count: int) -> list[int]:
     """Columns of sentences, evenly spread over those with an exactly relevant clip."""
     columns = np.flatnonzero((split.relevancy == 1).any(0))
     places = np.linspace(0, len(columns) - 1, min(count, len(columns))).astype(int)
-    return columns[places].tolist()
+    return [int(column) for column in columns[places]]
 
 
 def videos(step: Step[Config]) -> EgoClipVideos:

@@ -253,7 +253,7 @@ def ways_to_show(views: list[Tensor]) -> dict[str, list[Tensor]]:
     middle = torch.full((frames,), frames // 2)
     return {
         "ordered": views,
-        "shuffled": [view[order] for view, order in zip(views, orders)],
+        "shuffled": [view[order] for view, order in zip(views, orders, strict=True)],
         ONE_FRAME: [view[middle] for view in views],
     }
 

@@ -1,4 +1,4 @@
-"""Training EgoVLPv2 by configuration: data, where weights start, evaluation on the way.
+"""Training EgoVLPv2 by configuration: data, where weights start, evaluation between epochs.
 
 ``build_job`` puts the pieces together for ``egolib.engine``, whose loop it is.
 """
@@ -33,6 +33,8 @@ from egolib.vlp.data.transforms import MEAN, STD
 from egolib.vlp.data.vocabulary import fitting, keep_vocabulary, read_vocabulary
 from egolib.vlp.formats.checkpoint import model_name
 from egolib.vlp.losses import contrastive, margin
+from egolib.vlp.losses.masked_language import masked_language
+from egolib.vlp.losses.matching import matching
 from egolib.vlp.losses.pretraining import PretrainingBatch, PretrainingLoss
 from egolib.vlp.losses.retrieval import RetrievalBatch, RetrievalLoss
 from egolib.vlp.models.model import VideoLanguageModel
@@ -198,13 +200,16 @@ def group_table(model: VideoLanguageModel, config: Config) -> pd.DataFrame:
 
 def objective(step: Step[Config]) -> Source:
     """The source of the step's first objective."""
-    name = step.config.loss.objectives[0]
-    shown = {
+    shown: dict[str, Callable[..., Any]] = {
         "egonce": contrastive.egonce,
+        "mlm": masked_language,
+        "itm": matching,
         "norm_softmax": contrastive.norm_softmax,
+        "max_margin": margin.max_margin,
+        "adaptive_margin": margin.max_margin,
         "sms": margin.sms,
     }
-    return show(shown.get(name, PretrainingLoss if name in ("mlm", "itm") else margin.max_margin))
+    return show(shown[step.config.loss.objectives[0]])
 
 
 # ---------------------------------------------------------------------------- checking
