@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from egolib.engine.settings import FitSettings
+from egolib.engine.config import FitConfig
 
 Layout = Literal["egovlpv2", "ego4d"]
 
@@ -269,8 +269,8 @@ class Config:
     data: DataConfig = field(default_factory=egovlpv2_data)
     loss: LossConfig = field(default_factory=LossConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
-    fit: FitSettings = field(
-        default_factory=lambda: FitSettings(
+    fit: FitConfig = field(
+        default_factory=lambda: FitConfig(
             epochs=50, batch_size=32, evaluate_every=1, monitor="val_loss:min"
         )
     )

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from egolib.engine.fit import FitResult
 from egolib.engine.job import Evaluate, Job
-from egolib.engine.settings import FitSettings, updates_per_epoch
+from egolib.engine.config import FitConfig, updates_per_epoch
 from egolib.errors import EgolibError
 from egolib.metrics.summarization import Match, match_summaries, mean_match
 from egolib.vlp.benchmark_config import SummarizerConfig, SummaryConfig
@@ -222,7 +222,7 @@ def training_network(network: SummarizerConfig, config: SummaryConfig) -> Summar
     return replace(network, dropout=0.0, head_dropout=0.0)
 
 
-def training_settings(settings: FitSettings, config: SummaryConfig) -> FitSettings:
+def training_settings(settings: FitConfig, config: SummaryConfig) -> FitConfig:
     """Settings that evaluate before training and after each epoch, and keep what is selected.
 
     Official behaviour: the best epoch by F1 on the test video, the untrained network's
@@ -238,7 +238,7 @@ def make_job(
     model: Summarizer,
     data: SummaryData,
     config: SummaryConfig,
-    settings: FitSettings,
+    settings: FitConfig,
     *,
     test: JudgedVideo,
     val: JudgedVideo | None = None,

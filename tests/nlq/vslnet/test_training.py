@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from egolib.engine.settings import total_updates
+from egolib.engine.config import total_updates
 
 from egolib.engine.fit import FitResult, fit
 from egolib.engine.job import Job

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from egolib.engine.settings import FitSettings
+from egolib.engine.config import FitConfig
 from torch import Tensor, nn
 
 from egolib.engine.fit import fit
@@ -278,7 +278,7 @@ class TraceVideo(training.JudgedVideo):
         return training.mean_match(found)
 
 
-def trace_config(meta: dict[str, Any]) -> tuple[SummaryConfig, FitSettings]:
+def trace_config(meta: dict[str, Any]) -> tuple[SummaryConfig, FitConfig]:
     recorded = meta["config"]
     config = SummaryConfig(
         test_video=meta["test_video"],
@@ -287,7 +287,7 @@ def trace_config(meta: dict[str, Any]) -> tuple[SummaryConfig, FitSettings]:
         bias_factor=recorded["learning_rate_biases"],
         fraction=recorded["top_percent"],
     )
-    settings = FitSettings(epochs=recorded["epoch"], batch_size=recorded["batch_size"], log_every=1)
+    settings = FitConfig(epochs=recorded["epoch"], batch_size=recorded["batch_size"], log_every=1)
     return config, training.training_settings(settings, config)
 
 
