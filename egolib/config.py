@@ -197,7 +197,10 @@ def _convert_sequence(hint: Any, value: Any, where: str) -> Any:
     if origin is tuple and inner[-1:] != (Ellipsis,):
         if len(inner) != len(value):
             raise _mismatch(where, hint, value)
-        return tuple(_convert(h, v, f"{where}[{i}]") for i, (h, v) in enumerate(zip(inner, value)))
+        return tuple(
+            _convert(h, v, f"{where}[{i}]")
+            for i, (h, v) in enumerate(zip(inner, value, strict=True))
+        )
     return origin(_convert(inner[0], v, f"{where}[{i}]") for i, v in enumerate(value))
 
 
@@ -348,6 +351,9 @@ def resolve(
 
     Args:
         schema: the task's ``Config`` dataclass.
+        task: its name.
+        variant: ``params/<task>/<variant>.yaml``.
+        preset: ``params/presets/<preset>.yaml``.
         overrides: texts like ``train.epochs=1``; a name that stands in one section
             only may go without its section (``epochs=1``).
         params_file: a YAML file with the same names, for instance what

@@ -140,11 +140,11 @@ def launch(
 
     Args:
         target: an importable function.
-        arguments: picklable (JSON values, where there are several nodes).
         processes: on each node; 0 means one for each GPU.
         nodes: machines that take part.
-        folder: that they share, where there are several.
+        folder: where the nodes find each other; needed where there are several.
         max_restarts: how often all processes are started again after one died (one node).
+        arguments: picklable (JSON values, where there are several nodes).
 
     Raises:
         EgolibError: no GPU where ``processes`` is 0; otherwise what the workers raised.
@@ -169,7 +169,10 @@ def join(
     """On the further nodes of a job: waits for ``launch`` on the first one and takes part.
 
     Args:
+        folder: the one that ``launch`` was given.
         number: this node's, from 1; the first node, which launches, is 0.
+        timeout_sec: how long the first node may take to launch.
+        poll_sec: how often the folder is looked at.
     """
     import time
 

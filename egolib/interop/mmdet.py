@@ -156,6 +156,7 @@ def load_frames(
         wanted: (name, wnid) of the classes of the data set that it is used on; others
             are left out, and labels are numbered by this list. All by default.
         rename: the detector's name of a class -> the data set's (``{"cow": "cattle"}``).
+        device: where it runs.
 
     Raises:
         EgolibError: no class names, none of the wanted ones, a checkpoint that does not

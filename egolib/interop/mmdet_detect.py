@@ -40,9 +40,13 @@ def detect(
     """Detects and writes; returns the file.
 
     Args:
+        config: mmdet's configuration file.
+        checkpoint: its weights.
         annotations: a CocoVID file; its categories are the classes that are kept.
         images: the folder that its file names are below.
+        out: the file of detections to write.
         rename: see ``load_frames``.
+        device: where it runs.
     """
     begin, names = time.time(), read_index(annotations).class_names()
     wanted = [(name, "") for name in names]

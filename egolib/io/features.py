@@ -223,7 +223,13 @@ class FeatureWriter:
 def write_packed(
     path: str | Path, provenance: Provenance, arrays: Mapping[str, np.ndarray]
 ) -> Path:
-    """Writes a store of layout ``packed`` in one go; returns its folder."""
+    """Writes a store of layout ``packed`` in one go; returns its folder.
+
+    Args:
+        path: folder of the store.
+        provenance: what the arrays are.
+        arrays: (n, width) by uid.
+    """
     _begin_store(Path(path), provenance, "packed")
     _save(Path(path) / PACKED, {uid: arrays[uid] for uid in sorted(arrays)}, provenance, None)
     return Path(path)

@@ -307,6 +307,7 @@ def write_lmdb(
     """Writes an LMDB folder in the official layout; returns it.
 
     Args:
+        path: the folder to make.
         arrays: (uid, array) pairs; arrays are stored as float32.
         name: of the array in each value, ``features`` or ``token_features``.
         map_size: largest size of the database in bytes; the file grows only as needed.

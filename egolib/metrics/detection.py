@@ -85,12 +85,12 @@ class VidResult:
         present = ~np.isnan(self.ap)
         return {
             name: float(row[known].mean()) if known.any() else float("nan")
-            for name, row, known in zip(self.ranges, self.ap, present)
+            for name, row, known in zip(self.ranges, self.ap, present, strict=True)
         }
 
     def as_dict(self) -> dict[str, float | None]:
         """Official result keys: the ranges, then the classes over all speeds; None for NaN."""
-        values = {**self.means(), **dict(zip(self.class_names, self.ap[0].tolist()))}
+        values = {**self.means(), **dict(zip(self.class_names, self.ap[0].tolist(), strict=True))}
         return {name: None if np.isnan(value) else value for name, value in values.items()}
 
 
@@ -119,7 +119,13 @@ def predictions_from_lists(results: Sequence[Sequence[Any]]) -> Boxes:
 
 
 def truths(frame: np.ndarray, label: np.ndarray, box: np.ndarray) -> Boxes:
-    """True boxes; ``frame`` ascending."""
+    """True boxes; ``frame`` ascending.
+
+    Args:
+        frame: (A,) row of the frame, ascending.
+        label: (A,) from 0.
+        box: (A, 4) xyxy.
+    """
     box = np.asarray(box, np.float32).reshape(-1, 4)
     return Boxes(np.asarray(frame), np.asarray(label), box, np.zeros(0, np.float32))
 
@@ -139,8 +145,12 @@ def evaluate_vid(
     Truths outside a range are ignored: a detection matched to one counts neither way.
 
     Args:
+        truth: true boxes.
+        predicted: boxes with scores.
         motion: of every true box, in the order of ``truth``; frames without boxes count
             in the weight of detections where their class is absent.
+        class_names: of the labels.
+        conventions: rules of the metric; None for the official ones.
     """
     rules = conventions or Conventions()
     ranges = list(RANGES.values())
@@ -149,7 +159,7 @@ def evaluate_vid(
     ap = np.full((len(ranges), len(class_names)), np.nan)
     rows_of_truth = _rows_by_label(truth.label, len(class_names))
     rows_of_found = _rows_by_label(predicted.label, len(class_names))
-    for label, (of_class, found) in enumerate(zip(rows_of_truth, rows_of_found)):
+    for label, (of_class, found) in enumerate(zip(rows_of_truth, rows_of_found, strict=True)):
         part = _ClassPart(truth, of_class, predicted, found, rules)
         for r, weight in enumerate(weights):
             ap[r, label] = part.average_precision(ignored[r, of_class], weight)

@@ -84,6 +84,8 @@ def recall(
     Args:
         windows: (Q, W, 2), NaN where a question has fewer windows.
         truth: (Q, 2).
+        thresholds: temporal IoU from which a window counts.
+        top_k: how many of the first windows are looked at, several numbers.
     """
     overlap = np.nan_to_num(hull_iou(windows, truth[:, None]))  # Q W
     hits = overlap > np.reshape(thresholds, (-1, 1, 1))  # T Q W

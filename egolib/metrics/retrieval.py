@@ -62,6 +62,11 @@ def rank_queries(
 
     Queries without relevant item give NaN. Items of equal similarity are ranked as
     the official code does: for nDCG the later item first, for precision the earlier.
+
+    Args:
+        similarity: (Q, N), a row a query.
+        relevancy: (Q, N) in 0..1.
+        precision: see ``Precision``.
     """
     blocks = []
     for similar, relevant in _blocks(similarity, relevancy):
@@ -74,7 +79,7 @@ def rank_queries(
         blocks.append((_ndcg(ranked, relevant), average))
     if not blocks:
         return np.zeros(0), np.zeros(0)
-    gains, averages = zip(*blocks)
+    gains, averages = zip(*blocks, strict=True)
     return np.concatenate(gains), np.concatenate(averages)
 
 
@@ -93,6 +98,11 @@ def average_precision(
 
     Official behaviour: the precision at a rank is the *sum of graded relevancies* up
     to it over the rank, so that partly relevant items count too.
+
+    Args:
+        similarity: (Q, N), a row a query.
+        relevancy: (Q, N) in 0..1.
+        precision: see ``Precision``.
     """
     return rank_queries(similarity, relevancy, precision)[1]
 
@@ -214,6 +224,12 @@ def charades_metrics(
 
     Official behaviour: classes without positives are left out of the mean. ``zero``
     counts them as 0.
+
+    Args:
+        scores: (V, C), a row a video.
+        targets: (V, C), 1 where the class occurs.
+        empty_classes: ``official`` leaves classes without positives out, ``zero`` counts them as
+            0.
     """
     classes = multi_label_precision(scores, targets)
     share = targets.sum(0) / targets.sum()

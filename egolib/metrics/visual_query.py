@@ -71,12 +71,15 @@ def average_precision(
         iou: (P,) IoU of each prediction with the truth of its query.
         query: (P,) index of that query, 0 to n_queries - 1.
         scores: (P,) confidences.
+        n_queries: how many queries there are, with or without predictions.
+        thresholds: (T,) IoU from which a prediction is right.
         ties: who comes first among equal scores. ``official``: whatever
             ``numpy.argsort`` leaves, reversed; it depends on the NumPy version and
             the processor. ``file``: the earlier prediction. ``expected``: the mean
             over ``orders`` random orders drawn with ``seed``. Or an explicit order,
             best first, of all predictions.
-        orders, seed: the random orders behind ``expected`` and the band.
+        orders: number of random orders behind ``expected`` and the band.
+        seed: of these orders.
 
     Official behaviour: all published scores are 1.0, so that ``official`` hangs on
     the sorting routine alone.
@@ -147,7 +150,13 @@ def _first_hits(hits: np.ndarray, query: np.ndarray) -> np.ndarray:
 
 def choose(value: np.ndarray, query: np.ndarray, n_queries: int) -> np.ndarray:
     """(Q,) index of the prediction with the largest value of each query, the first among
-    equals; -1 for a query without prediction."""
+    equals; -1 for a query without prediction.
+
+    Args:
+        value: (P,) of each prediction.
+        query: (P,) the query that it belongs to.
+        n_queries: how many queries there are.
+    """
     order = np.lexsort((np.arange(len(value)), -value, query))
     chosen = np.full(n_queries, -1, np.int64)
     queries, first = np.unique(query[order], return_index=True)
@@ -166,7 +175,10 @@ def recovery(
     Every frame counts once (micro average); a frame without a predicted box is missed.
 
     Args:
+        shared: what predictions and truths share, frame by frame.
+        truth: the true tracks.
         chosen: (Q,) the prediction that stands for each query, -1 for none.
+        thresholds: (T,) IoU from which a frame is found.
     """
     counted = np.isin(shared.pair, chosen)
     found = shared.frame_iou[counted][None, :] >= np.asarray(thresholds)[:, None]
@@ -176,7 +188,13 @@ def recovery(
 def success(
     stiou: np.ndarray, chosen: np.ndarray, thresholds: Sequence[float] = SUCCESS_THRESHOLDS
 ) -> np.ndarray:
-    """(T,) percentage of queries whose chosen prediction reaches that spatio-temporal IoU."""
+    """(T,) percentage of queries whose chosen prediction reaches that spatio-temporal IoU.
+
+    Args:
+        stiou: (P,) of each prediction.
+        chosen: (Q,) the prediction that stands for each query, -1 for none.
+        thresholds: (T,).
+    """
     if not len(chosen):
         return np.zeros(len(thresholds))
     best = np.where(chosen >= 0, np.append(stiou, 0.0)[chosen], 0.0)
@@ -290,9 +308,12 @@ def evaluate(
     """All metrics of VQ2D.
 
     Args:
-        ties, orders, seed: see ``average_precision``.
+        queries: truths and predictions.
+        ties: see ``average_precision``.
         several: which of several predictions of one query counts for recovery and
             success: the best scored one or the one with the best stIoU.
+        orders: see ``average_precision``.
+        seed: see ``average_precision``.
     """
     n_queries = len(queries.truth)
     paired = queries.truth.take(queries.query)
@@ -325,7 +346,9 @@ def evaluate_pairings(
     """``evaluate`` on each subset by area; a pairing without members is left out.
 
     Args:
+        queries: truths and predictions.
         pairings: name -> (range of the crop area, range of the largest response area).
+        options: passed on to ``evaluate``.
     """
     subsets = {name: queries.pairing(*pair) for name, pair in pairings.items()}
     return {name: evaluate(q, **options) for name, q in subsets.items() if len(q.truth)}

@@ -68,7 +68,9 @@ class AnchorGrid:
         """Anchors (H * W * A, 4) of one level, flattened as (row, column, anchor).
 
         Args:
+            level: its number, from the finest.
             size: H, W of the map.
+            device: where the anchors lie.
         """
         key = (level, *size, str(device))
         if key not in self._kept:
@@ -86,7 +88,13 @@ class AnchorGrid:
 
 
 def grid_anchors(cells: Tensor, size: tuple[int, int], stride: int) -> Tensor:
-    """Cell anchors (A, 4) shifted to every cell: (H * W * A, 4)."""
+    """Cell anchors (A, 4) shifted to every cell: (H * W * A, 4).
+
+    Args:
+        cells: (A, 4) around the origin.
+        size: H, W of the map.
+        stride: pixels between cells.
+    """
     height, width = size
     y = torch.arange(height, device=cells.device) * stride
     x = torch.arange(width, device=cells.device) * stride

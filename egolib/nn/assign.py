@@ -61,6 +61,7 @@ def sample(
 
     Args:
         matches: (N,) from ``assign``.
+        config: how many, and which part of them may be positive.
         generator: CPU generator; torch's global one without it.
     """
     positive = _draw(

@@ -122,6 +122,8 @@ def make_stage(inputs: int, stage: int, config: ResNetConfig) -> nn.Sequential:
 
     Args:
         inputs: channels that come in; ``stage_channels(config)[stage]`` go out.
+        stage: its number, from 0.
+        config: of the whole network.
     """
     width = config.width * 2**stage
     stride, dilation = config.strides[stage], config.dilations[stage]

@@ -87,6 +87,7 @@ class RegionProposals(nn.Module):
         """Proposals of every image.
 
         Args:
+            output: logits and offsets of every level.
             sizes: (height, width) of every image without padding; boxes are clipped to it.
             limits: ``config.test`` unless another selection is asked for.
         """
@@ -96,7 +97,7 @@ class RegionProposals(nn.Module):
     def _propose(self, output: RpnOutput, size: Size, limits: ProposalConfig) -> Proposals:
         found = [
             self._best_of_level(level, logits[0], offsets[0], limits)
-            for level, (logits, offsets) in enumerate(zip(*output))
+            for level, (logits, offsets) in enumerate(zip(*output, strict=True))
         ]
         boxes = bx.clip(torch.cat([b for b, _ in found]), size, self.config.boxes.extent)
         scores = torch.cat([s for _, s in found])
@@ -139,6 +140,7 @@ class RegionProposals(nn.Module):
         """``objectness`` (binary cross-entropy) and ``rpn_box`` (smooth L1), scalars.
 
         Args:
+            output: logits and offsets of every level.
             sizes: (height, width) of every image without padding.
             truths: true boxes (G, 4) of every image.
             generator: draws the examples.
@@ -186,7 +188,13 @@ def map_size(x: Tensor) -> tuple[int, int]:
 
 
 def smooth_l1(predicted: Tensor, target: Tensor, beta: float) -> Tensor:
-    """Summed smooth L1 distance; plain L1 where ``beta`` is 0."""
+    """Summed smooth L1 distance; plain L1 where ``beta`` is 0.
+
+    Args:
+        predicted: any shape.
+        target: of the same shape.
+        beta: distance at which the square becomes a line.
+    """
     if beta == 0:
         return (predicted - target).abs().sum()
     return F.smooth_l1_loss(predicted, target, reduction="sum", beta=beta)

@@ -111,7 +111,9 @@ class WindowAttention(nn.Module):
         """Attended values (B, n, T, C), before the output layer.
 
         Args:
-            query, key, value: (B, n, T, C) windows; key and value may have more tokens.
+            query: (B, n, T, C) windows.
+            key: (B, n, T', C); may have more tokens.
+            value: (B, n, T', C).
             bias: (N, T, T') for all windows, or (n, N, T, T').
         """
         q, k, v = (self.split_heads(x).flatten(0, 1) for x in (query, key, value))

@@ -92,7 +92,13 @@ class Attention(nn.Module):
         self.out_dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, context: Tensor, bias: Tensor | None = None) -> Tensor:
-        """(B, L, D) from x (B, L, D), context (B, S, C) and a bias (B, 1, 1, S) on scores."""
+        """(B, L, D) from x (B, L, D), context (B, S, C) and a bias (B, 1, 1, S) on scores.
+
+        Args:
+            x: (B, L, D), asks.
+            context: (B, S, C), is asked.
+            bias: (B, 1, 1, S) on the scores, or None.
+        """
         query = self._split(self.query(x))  # B H L D/H
         attended = F.scaled_dot_product_attention(
             query,
@@ -144,6 +150,7 @@ class TextLayer(nn.Module):
         Args:
             x: (B, L, D).
             bias: (B, 1, 1, L), see ``attention_bias``.
+            context: (B, S, C), or None.
         """
         attended = self.attention(x, x, bias)
         if context is not None:
@@ -195,11 +202,25 @@ class TextEncoder(nn.Module):
         )
 
     def forward(self, ids: Tensor, mask: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
-        """Hidden states (B, L, D) of token ids (B, L) after layers ``[start, stop)``, unfused."""
+        """Hidden states (B, L, D) of token ids (B, L) after layers ``[start, stop)``, unfused.
+
+        Args:
+            ids: (B, L) int64.
+            mask: (B, L), 1 for tokens that count.
+            start: first layer.
+            stop: layer before which to end; None for all.
+        """
         return self.run(self.embeddings(ids), attention_bias(mask), start, stop)
 
     def run(self, x: Tensor, bias: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
-        """Hidden states (B, L, D) after the layers ``[start, stop)``, without context."""
+        """Hidden states (B, L, D) after the layers ``[start, stop)``, without context.
+
+        Args:
+            x: (B, L, D).
+            bias: (B, 1, 1, L), see ``attention_bias``.
+            start: first layer.
+            stop: layer before which to end; None for all.
+        """
         for layer in self.layers[start:stop]:
             x = self.run_layer(layer, x, bias)
         return x
@@ -207,7 +228,14 @@ class TextEncoder(nn.Module):
     def run_layer(
         self, layer: nn.Module, x: Tensor, bias: Tensor, context: Tensor | None = None
     ) -> Tensor:
-        """One layer, recomputed in the backward pass where that is asked for."""
+        """One layer, recomputed in the backward pass where that is asked for.
+
+        Args:
+            layer: one of ``layers``.
+            x: (B, L, D).
+            bias: (B, 1, 1, L), see ``attention_bias``.
+            context: (B, S, C), or None.
+        """
         if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
             return checkpoint(layer, x, bias, context, use_reentrant=False)  # type: ignore[no-any-return]
         return layer(x, bias, context)  # type: ignore[no-any-return]

@@ -78,8 +78,10 @@ def soft_nms(
         segments: (N, 2).
         scores: (N,).
         sigma: width of the Gaussian decay ``exp(-iou**2 / sigma)``.
+        min_score: picks end below it.
         iou_threshold: overlap from which "hard" drops and "linear" multiplies
             with ``1 - iou``; without part in "gaussian".
+        decay: how overlap lowers scores: ``gaussian``, ``linear`` or ``hard``.
         limit: how many picks are wanted; None for all.
 
     Returns:
@@ -148,6 +150,13 @@ def hard_nms(
 
     Scores must exceed ``min_score``; equal scores keep their input order; a segment
     goes when its overlap with a better kept one reaches ``iou_threshold``.
+
+    Args:
+        segments: (N, 2).
+        scores: (N,).
+        iou_threshold: overlap from which the worse one goes.
+        min_score: segments below it go first.
+        limit: how many are wanted; None for all.
     """
     order = np.flatnonzero(scores > min_score)
     order = order[np.argsort(-scores[order], kind="stable")]
@@ -168,6 +177,12 @@ def vote(kept: Floats, segments: Floats, scores: Floats, iou_threshold: float) -
 
     Official behaviour: no epsilon guards the IoU, so that a kept segment of zero
     length becomes NaN.
+
+    Args:
+        kept: (M, 2).
+        segments: (N, 2), all of them.
+        scores: (N,), their weights.
+        iou_threshold: overlap from which a segment takes part.
     """
     overlap = iou(kept[:, None], segments[None])  # (M, N)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -205,6 +220,12 @@ def suppress(
     """Final segments (K, 2), scores (K,) and labels (K,), best first, ties in pick order.
 
     With method "none" all candidates come back as they are.
+
+    Args:
+        segments: (N, 2).
+        scores: (N,).
+        labels: (N,) int; suppression stays within one.
+        settings: method, thresholds and numbers.
 
     Raises:
         EgolibError: an unknown method, or ``max_segments`` below 1.

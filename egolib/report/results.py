@@ -133,6 +133,7 @@ def write_result(
     """Writes ``result.json``: the metrics and everything they rest on.
 
     Args:
+        path: the file.
         metrics: names to numbers (nested dictionaries allowed).
         config: the resolved configuration.
         config_hash: its hash.

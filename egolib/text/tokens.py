@@ -71,6 +71,8 @@ def encode(
     """Ids and mask of some texts, each (B, L) int64, with start and end tokens.
 
     Args:
+        tokenizer: gives the ids of a text.
+        texts: B strings.
         length: longest text in tokens, start and end included; more is cut off.
         pad: fill up to ``length`` instead of to the longest text.
     """

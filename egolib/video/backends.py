@@ -156,6 +156,12 @@ def available_backends() -> list[str]:
 def open_frames(path: str | Path, backend: str, threads: int, **options: Any) -> Frames:
     """The decoder of that name on a file.
 
+    Args:
+        path: of the file.
+        backend: ``pyav``, ``decord`` or ``torchcodec``.
+        threads: of the decoder.
+        options: of the back end.
+
     Raises:
         EgolibError: unknown or missing back end, or an option only PyAV has.
     """
@@ -208,6 +214,7 @@ def compare_backends(
     """The back ends that read a file differently from PyAV; an empty list if none does.
 
     Args:
+        path: of the file.
         backends: names; None takes all that are installed.
         samples: how many evenly spread frames are compared, beside the lengths.
         tolerance: mean absolute difference, in grey levels, that still counts as
@@ -215,7 +222,7 @@ def compare_backends(
     """
     truth = PyAVFrames(path)
     chosen = [int(f) for f in np.unique(np.linspace(0, len(truth) - 1, samples).round())]
-    pictures = dict(zip(chosen, truth.images(chosen)))
+    pictures = dict(zip(chosen, truth.images(chosen), strict=True))
     names = available_backends() if backends is None else backends
     found = [_compare(path, name, len(truth), pictures, tolerance) for name in names]
     return [difference for difference in found if difference is not None]

@@ -195,7 +195,14 @@ def write_video(
     fps: Rate,
     encoding: Encoding = Encoding(),
 ) -> Path:
-    """Writes (H, W, 3) uint8 RGB pictures as an mp4 file, atomically; returns its path."""
+    """Writes (H, W, 3) uint8 RGB pictures as an mp4 file, atomically; returns its path.
+
+    Args:
+        path: of the file.
+        images: pictures of one size.
+        fps: frames per second.
+        encoding: codec and quality; None for the default.
+    """
     with VideoWriter(path, fps, encoding) as writer:
         for image in images:
             writer.write(image)
@@ -217,6 +224,8 @@ def is_whole(path: str | Path, frames: int, decode: bool = False) -> bool:
     """Whether a file exists, ends where it should and holds that many readable frames.
 
     Args:
+        path: of the file.
+        frames: how many it must hold.
         decode: decode every frame; else the last one only.
     """
     try:

@@ -25,6 +25,8 @@ def save_image(
     """Writes an (H, W, 3) uint8 RGB image as JPEG or PNG, by the suffix, and reads it back.
 
     Args:
+        path: of the file.
+        image: (H, W, 3) uint8 RGB.
         quality: of JPEG, 1 to 95.
         note: JSON-able facts, kept in the file's comment.
     """

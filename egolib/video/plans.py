@@ -139,7 +139,13 @@ def source_frames(path: str | Path) -> list[int]:
 
 
 def is_made(plan: ClipPlan | ImagePlan, source: Path, recheck: str) -> bool:
-    """Whether the target is there, was made by the same plan, and is whole."""
+    """Whether the target is there, was made by the same plan, and is whole.
+
+    Args:
+        plan: of a clip or an image.
+        source: the video that it is cut from.
+        recheck: decode every frame; else the last one only.
+    """
     if not plan.path.is_file():
         return False
     try:

@@ -120,14 +120,20 @@ class VideoReader:
         width, height = self.size
         images = np.empty((len(numbers), height, width, 3), np.uint8)
         unique = np.unique(numbers)
-        for number, image in zip(unique, self._frames.images(unique.tolist())):
+        for number, image in zip(unique, self._frames.images(unique.tolist()), strict=True):
             images[numbers == number] = image
         return images
 
     def frames(
         self, start: int = 0, stop: int | None = None, step: int = 1
     ) -> Iterator[NDArray[np.uint8]]:
-        """Frames start, start + step, ... before stop, one at a time."""
+        """Frames start, start + step, ... before stop, one at a time.
+
+        Args:
+            start: first frame.
+            stop: frame before which to end; None for the end of the video.
+            step: every how many frames.
+        """
         for frame in range(len(self))[slice(start, stop, step)]:
             yield self._frames.image(frame)
 

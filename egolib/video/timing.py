@@ -67,6 +67,7 @@ def to_frame(sec: float | Fraction, fps: Rate, rounding: Rounding = "floor") -> 
 
     Args:
         sec: seconds since the first frame.
+        fps: frames per second.
         rounding: ``floor`` is the frame on screen at that time, ``nearest`` the
             frame whose start is closest (a tie goes to the later one), ``ceil``
             the first frame that starts no earlier. A time within a microsecond of
@@ -95,6 +96,11 @@ def frame_step(
     (VQ2D's clip extraction), so 29.97 becomes 29 and fails at 5 per second. The
     rule ``nearest`` takes the closest whole ratio, which may be off by 0.2 %.
 
+    Args:
+        video_fps: of the video.
+        clip_fps: of the clip.
+        rule: how a ratio that is no whole number is rounded.
+
     Raises:
         EgolibError: the rates do not divide.
     """
@@ -113,7 +119,13 @@ def frame_step(
 
 
 def clip_to_video(clip_frame: int, start_frame: int, step: int) -> int:
-    """The video frame that a clip frame was cut from: ``start_frame + clip_frame * step``."""
+    """The video frame that a clip frame was cut from: ``start_frame + clip_frame * step``.
+
+    Args:
+        clip_frame: from 0.
+        start_frame: the video frame of clip frame 0.
+        step: video frames from one clip frame to the next.
+    """
     return start_frame + clip_frame * step
 
 
@@ -121,6 +133,12 @@ def video_to_clip(
     video_frame: int, start_frame: int, step: int, rounding: Rounding = "nearest"
 ) -> int:
     """The clip frame closest to (``nearest``), shown at (``floor``) or after (``ceil``) a frame.
+
+    Args:
+        video_frame: from 0.
+        start_frame: the video frame of clip frame 0.
+        step: video frames from one clip frame to the next.
+        rounding: ``nearest``, ``floor`` or ``ceil``.
 
     >>> video_to_clip(907, start_frame=900, step=6)
     1
@@ -130,6 +148,11 @@ def video_to_clip(
 
 def clip_frames(start_frame: int, end_frame: int, step: int) -> range:
     """The video frames of a clip whose last frame may still be shown (end inclusive).
+
+    Args:
+        start_frame: the first.
+        end_frame: the last that may be shown.
+        step: video frames from one clip frame to the next.
 
     >>> list(clip_frames(10, 22, 6))
     [10, 16, 22]
@@ -142,6 +165,11 @@ def chunks(frame_count: int, fps: Rate, chunk_sec: Rate) -> list[range]:
 
     No chunk is empty: a length that is a multiple of ``chunk_sec`` has no chunk
     after the last full one.
+
+    Args:
+        frame_count: of the video.
+        fps: frames per second.
+        chunk_sec: length of a chunk.
 
     >>> [len(c) for c in chunks(25, fps=10, chunk_sec=1)]
     [10, 10, 5]

@@ -34,6 +34,11 @@ def track_movie(video: Video, track: ResponseTrack, out: str | Path) -> Path:
 
     Between two frames of a track at a lower rate the box goes straight from one to the other.
     Where nothing was found, the last seconds that were searched are shown.
+
+    Args:
+        video: a path or an open reader.
+        track: what was found.
+        out: the file to write.
     """
     reader = as_reader(video)
     canvas = _Canvas(reader, _LINE_HEIGHT if len(track.curve) else 0)
@@ -50,7 +55,14 @@ def track_movie(video: Video, track: ResponseTrack, out: str | Path) -> Path:
 def detection_movie(
     video: Video, detections: Detections, out: str | Path, threshold: float = 0.3
 ) -> Path:
-    """The frames that were looked at, with boxes, class names and scores."""
+    """The frames that were looked at, with boxes, class names and scores.
+
+    Args:
+        video: a path or an open reader.
+        detections: what was found.
+        out: the file to write.
+        threshold: lowest score that is drawn.
+    """
     if not detections.frames:
         raise EgolibError("there are no frames with detections to draw", file=out)
     reader = as_reader(video)
@@ -73,8 +85,12 @@ def detection_stream(
     forgotten, so that memory does not grow with the video.
 
     Args:
+        video: a path or an open reader.
         found: frame by frame, as ``vod.load(...).detect(video)`` yields them.
+        out: the file to write.
+        class_names: of the labels.
         rate: frames a second that are looked at; the video's own by default.
+        threshold: lowest score that is drawn.
     """
     reader = as_reader(video)
     canvas = _Canvas(reader)
@@ -167,7 +183,11 @@ class _Canvas:
             ends = across(np.array([track.frames[0] - 0.5, track.frames[-1] + 0.5]))
             draw.rectangle((ends[0], self.height + 2, ends[1], bottom + 3), fill="#F6D2B8")
         heights = bottom - (np.asarray(track.curve) - low) / (high - low or 1.0) * room
-        draw.line(list(zip(across(frames).tolist(), heights.tolist())), fill="#333333", width=1)
+        draw.line(
+            list(zip(across(frames).tolist(), heights.tolist(), strict=True)),
+            fill="#333333",
+            width=1,
+        )
         cursor = float(across(float(number)))
         draw.line(
             (cursor, self.height, cursor, self.height + self.line_height), fill=PREDICTED, width=2

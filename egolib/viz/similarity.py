@@ -44,7 +44,7 @@ def _curves(axes: Axes, similarity: Similarity, peaks: list[int], tints: list[st
     times = similarity.times_sec
     for text, score, values, peak, tint in zip(
         similarity.texts, similarity.scores, similarity.curve.T, peaks, tints
-    ):
+    strict=True):
         label = f"{score:.2f}  {brief(text, 80)}"
         axes.plot(times, values, color=tint, linewidth=1.1, label=label)
         axes.plot(times[peak], values[peak], "v", color=tint, markersize=6)

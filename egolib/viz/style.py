@@ -87,7 +87,13 @@ def save(figure: Figure, out: str | Path) -> Path:
 
 
 def show_image(axes: Axes, image: NDArray[np.uint8], title: str = "") -> None:
-    """An (H, W, 3) uint8 RGB image without ticks, in its own aspect ratio."""
+    """An (H, W, 3) uint8 RGB image without ticks, in its own aspect ratio.
+
+    Args:
+        axes: to draw on.
+        image: (H, W, 3) uint8 RGB.
+        title: above the image.
+    """
     axes.imshow(image, interpolation="bilinear", aspect="equal")
     axes.set_xticks([])
     axes.set_yticks([])
@@ -106,6 +112,13 @@ def show_box(
     """A box with a white rim, so that it is seen on any picture, and a label above it.
 
     The label of a box at the picture's upper edge stands inside.
+
+    Args:
+        axes: to draw on.
+        box_xyxy: (4,) pixels.
+        colour: of the box.
+        dashed: whether its line is dashed.
+        label: above the box.
     """
     left, top, right, bottom = (float(value) for value in box_xyxy)
     corners_x, corners_y = [left, right, right, left, left], [top, top, bottom, bottom, top]
@@ -121,7 +134,15 @@ def show_box(
 
 
 def beside(axes: Axes, text: str, point: tuple[float, float], colour: str, size: int = 7) -> None:
-    """A small text to the right of a point."""
+    """A small text to the right of a point.
+
+    Args:
+        axes: to draw on.
+        text: what is written.
+        point: (x, y) in data coordinates.
+        colour: of the text.
+        size: of the text in points.
+    """
     place: Any = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
     axes.annotate(text, point, color=colour, fontsize=size, **place)
 

@@ -33,8 +33,10 @@ def track_figure(
             nothing was found).
     """
     reader = as_reader(video)
-    found = dict(zip(track.frames.tolist(), track.boxes_xyxy))
-    true = dict(zip(np.asarray(truth[0]).tolist(), np.asarray(truth[1]))) if truth else {}
+    found = dict(zip(track.frames.tolist(), track.boxes_xyxy, strict=True))
+    true = (
+        dict(zip(np.asarray(truth[0]).tolist(), np.asarray(truth[1]), strict=True)) if truth else {}
+    )
     shown = spread(sorted(found or true), count).tolist()
     first = 1 if query is not None else 0
     with look():
@@ -43,7 +45,9 @@ def track_figure(
         grid = figure.add_gridspec(2, max(first + len(shown), 1), height_ratios=[strip_inch, 1.4])
         if query is not None:
             show_image(figure.add_subplot(grid[0, 0]), query, "query")
-        for place, (frame, image) in enumerate(zip(shown, reader.batch(shown)), start=first):
+        for place, (frame, image) in enumerate(
+            zip(shown, reader.batch(shown), strict=True), start=first
+        ):
             axes = figure.add_subplot(grid[0, place])
             show_image(axes, image, seconds_of(reader, frame))
             if frame in true:

@@ -51,7 +51,13 @@ class Camera:
 def make_camera(
     settings: WorldSettings, fixations: list[Fixation], rng: np.random.Generator
 ) -> Camera:
-    """The path through the fixations."""
+    """The path through the fixations.
+
+    Args:
+        settings: of the world.
+        fixations: where the camera rests, in order.
+        rng: random numbers.
+    """
     frames = settings.frames
     plan = {
         name: _smooth3(_through(fixations, [getattr(f, name) for f in fixations], frames))

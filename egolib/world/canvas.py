@@ -56,7 +56,14 @@ class Canvas:
         _stamp(self.image, self.labels, self.front, 0.0, 0.0, 0)
 
     def place(self, entity: int, sprite: Sprite, x: float, y: float) -> None:
-        """Puts a thing with its anchor at a world point, replacing an earlier one."""
+        """Puts a thing with its anchor at a world point, replacing an earlier one.
+
+        Args:
+            entity: name of the thing.
+            sprite: its picture.
+            x: of the anchor, in world pixels.
+            y: of the anchor, in world pixels.
+        """
         self.remove(entity)
         self.things[entity] = (sprite, x, y)
         self._repaint(sprite, x, y)

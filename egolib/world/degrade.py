@@ -54,8 +54,11 @@ def make_degradation(
     """Draws the degradation of a video.
 
     Args:
+        settings: of the world.
+        camera: its path.
         shares: (T, N) share of each object inside the view; objects that stay there
             for a second or more get two sharp views.
+        rng: random numbers.
     """
     speed = camera.speed()
     sigma = _defocus(settings, speed, rng)
@@ -67,7 +70,13 @@ def make_degradation(
 
 
 def is_sharp(sigma: np.ndarray, shutter: np.ndarray, speed: np.ndarray) -> np.ndarray:
-    """(T,) bool: neither defocus nor much motion blur."""
+    """(T,) bool: neither defocus nor much motion blur.
+
+    Args:
+        sigma: (T,) width of the defocus in pixels.
+        shutter: (T,) fraction of a frame that it is open.
+        speed: (T,) pixels a frame.
+    """
     return (sigma == 0) & (speed * shutter <= SHARP_SHIFT * 1.001)
 
 
@@ -141,7 +150,7 @@ def _light(
     seconds = np.arange(frames) / fps
     waves = rng.uniform(0.02, 0.08, size=3), rng.uniform(0, 2 * np.pi, size=4)
     place = np.sin(camera.x / 1024 * 2 * np.pi * rng.uniform(0.6, 1.4) + waves[1][3])
-    slow = sum(np.sin(2 * np.pi * f * seconds + p) for f, p in zip(waves[0], waves[1]))
+    slow = sum(np.sin(2 * np.pi * f * seconds + p) for f, p in zip(waves[0], waves[1], strict=True))
     gain = 1.0 + 0.10 * place + 0.05 * slow
     for _ in range(rng.poisson(settings.dips_per_minute * settings.video_sec / 60)):
         start, length = int(rng.integers(frames)), int(rng.integers(3, 9))

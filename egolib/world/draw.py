@@ -21,6 +21,13 @@ from egolib.world.visibility import TruthBuilder, log_sha256, read_facts, write_
 def draw_video(settings: WorldSettings, split: str, index: int, out: Path, stamp: str) -> dict:
     """Draws a video unless it is there with the same stamp.
 
+    Args:
+        settings: of the world.
+        split: ``train``, ``val`` or ``test``.
+        index: of the video in its split.
+        out: folder of the world.
+        stamp: what the video rests on.
+
     Returns:
         Its line of the manifest.
     """

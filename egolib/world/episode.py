@@ -87,12 +87,24 @@ def video_keys(settings: WorldSettings) -> list[tuple[str, int]]:
 
 
 def video_uid(settings: WorldSettings, split: str, index: int) -> str:
-    """The name of a video."""
+    """The name of a video.
+
+    Args:
+        settings: of the world.
+        split: ``train``, ``val`` or ``test``.
+        index: of the video in its split.
+    """
     return uid(*settings.key(), split, index, "video")
 
 
 def make_episode(settings: WorldSettings, split: str, index: int) -> Episode:
-    """Simulates one video; fast (tens of milliseconds), no pixels."""
+    """Simulates one video; fast (tens of milliseconds), no pixels.
+
+    Args:
+        settings: of the world.
+        split: ``train``, ``val`` or ``test``.
+        index: of the video in its split.
+    """
     key = (*settings.key(), split, index)
     room = make_room(settings, stream(*key, "room"))
     events, fixations = write_script(settings, room, stream(*key, "script"))
@@ -147,7 +159,13 @@ def _states(room: Room, events: list[Event]) -> tuple[State, ...]:
 
 
 def resting_place(room: Room, state: State, obj: int) -> tuple[float, float] | None:
-    """Bottom centre of a resting object; None inside a box or in the hand."""
+    """Bottom centre of a resting object; None inside a box or in the hand.
+
+    Args:
+        room: where things stand.
+        state: of the things at that moment.
+        obj: the object.
+    """
     slot = state.slot[obj]
     return None if slot == NONE else (room.slots[slot].x, room.slots[slot].y)
 
@@ -155,7 +173,14 @@ def resting_place(room: Room, state: State, obj: int) -> tuple[float, float] | N
 def moving_place(
     room: Room, state: State, event: Event, frame: float
 ) -> tuple[float, float] | None:
-    """Bottom centre of the object of an action at a frame; None while it is hidden."""
+    """Bottom centre of the object of an action at a frame; None while it is hidden.
+
+    Args:
+        room: where things stand.
+        state: of the things before the action.
+        event: the action.
+        frame: of the video.
+    """
     scene = scene_at(event, frame, slide_of(room, event))
     if not scene.shown:
         return None
@@ -233,7 +258,7 @@ def _object_places(
             place = resting_place(room, state, obj)
             if place is not None:
                 places[first:last, obj] = place
-    for state, event in zip(states, events):
+    for state, event in zip(states, events, strict=False):
         if event.obj == NONE:
             continue
         for frame in range(event.start, event.end):

@@ -63,6 +63,7 @@ def scene_at(event: Event, frame: float, slide: float = 0.0) -> Scene:
     """The moving parts of an action.
 
     Args:
+        event: the action.
         frame: video frame, may lie between two.
         slide: horizontal way of a moved object.
     """

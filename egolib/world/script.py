@@ -119,7 +119,13 @@ class Choice:
 
 
 def target(room: Room, choice: Choice | Event, state: State) -> Point:
-    """The point that the hand goes to."""
+    """The point that the hand goes to.
+
+    Args:
+        room: where things stand.
+        choice: verb and thing.
+        state: of the things at that moment.
+    """
     if choice.fixture:
         return room.fixtures[choice.fixture]
     if choice.container != NONE:
@@ -134,7 +140,13 @@ def target(room: Room, choice: Choice | Event, state: State) -> Point:
 
 
 def possible(room: Room, state: State, verb: str) -> list[Choice]:
-    """Everything that the verb could be done to now."""
+    """Everything that the verb could be done to now.
+
+    Args:
+        room: where things stand.
+        state: of the things at that moment.
+        verb: of the action.
+    """
     standing = [i for i, s in enumerate(state.slot) if s != NONE]
     if state.held != NONE and verb not in HELD_VERBS:
         return []
@@ -197,7 +209,16 @@ def choose(
     counts: dict[str, int],
     here: str,
 ) -> tuple[Choice, str]:
-    """The next action and its station: a rare verb first, then what it is done to."""
+    """The next action and its station: a rare verb first, then what it is done to.
+
+    Args:
+        settings: of the world.
+        rng: random numbers.
+        room: where things stand.
+        state: of the things at that moment.
+        counts: how often each verb occurred so far.
+        here: the station where the wearer stands.
+    """
     options = {verb: possible(room, state, verb) for verb in VERBS}
     verbs = [verb for verb in VERBS if options[verb]]
     weights = np.array([(1.0 + counts[v]) ** -2.0 for v in verbs])
@@ -247,6 +268,11 @@ def write_script(
 
     The time that is left between two actions is split at random before and after
     the way to the next target, so that nothing tells forwards from backwards.
+
+    Args:
+        settings: of the world.
+        room: where things stand.
+        rng: random numbers.
     """
     state = first_state(room)
     here = list(room.station_x)[int(rng.integers(len(room.station_x)))]

@@ -160,7 +160,13 @@ def log_sha256(log: dict[str, Any]) -> str:
 
 
 def write_truth(path: Path, truth: Truth, **facts: str) -> Path:
-    """Writes the truth and some facts about its making as one compressed file."""
+    """Writes the truth and some facts about its making as one compressed file.
+
+    Args:
+        path: the file.
+        truth: boxes and visibility of all frames.
+        facts: plain values about the making.
+    """
     arrays = {k: v for k, v in vars(truth).items() if k != "log"}
     with atomic_path(path) as temporary:
         np.savez_compressed(

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from egolib.engine.config import FitConfig, updates_per_epoch
 from egolib.engine.fit import FitResult
 from egolib.engine.job import Evaluate, Job
-from egolib.engine.config import FitConfig, updates_per_epoch
 from egolib.errors import EgolibError
 from egolib.metrics.summarization import Match, match_summaries, mean_match
 from egolib.vlp.benchmark_config import SummarizerConfig, SummaryConfig

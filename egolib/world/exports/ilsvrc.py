@@ -46,7 +46,14 @@ class ImageWriter:
 
 
 def write_xml(plan: Plan, episode: Episode, truth: Truth, root: Path) -> None:
-    """Writes one XML file beside every planned image."""
+    """Writes one XML file beside every planned image.
+
+    Args:
+        plan: snippets and stills of the video.
+        episode: what happens.
+        truth: boxes of all frames.
+        root: folder of the data set.
+    """
     names = [c.wnid for c in CLASSES]
     wnids = [names[i.class_index] for i in episode.room.instances]
     wnids += [OTHER_WNIDS[name] for name in episode.entities[len(wnids) :]]
@@ -70,7 +77,14 @@ class Annotated:
 
 
 def annotated(episode: Episode, truth: Truth, frame: int, others: bool) -> list[Annotated]:
-    """The boxes of a frame; ``others`` adds tap, lamp and people."""
+    """The boxes of a frame; ``others`` adds tap, lamp and people.
+
+    Args:
+        episode: what happens.
+        truth: boxes of all frames.
+        frame: its number.
+        others: whether tap, lamp and people are added.
+    """
     seen = truth.visible(episode.settings)[frame]
     count = len(episode.entities) if others else len(episode.room.instances)
     return [
