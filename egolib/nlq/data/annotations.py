@@ -77,7 +77,7 @@ class Query:
 
 def read_official(path: str | Path) -> dict[str, Any]:
     """An official annotation file (train, val, or test without answers)."""
-    content = read_json(path, dict)
+    content: dict[str, Any] = read_json(path, dict)
     require(content, ["videos"], file=path, name="top level")
     return content
 
@@ -145,7 +145,9 @@ def to_official(queries: Iterable[Query], split: str, version: str = "2.0") -> d
     return {"version": version, "description": f"NLQ Annotations ({split})", "videos": videos}
 
 
-def _clip(uid: str, duration: float, annotations: dict[str, list[dict[str, Any]]]) -> dict:
+def _clip(
+    uid: str, duration: float, annotations: dict[str, list[dict[str, Any]]]
+) -> dict[str, Any]:
     return {
         "clip_uid": uid,
         "video_start_sec": 0.0,

@@ -22,10 +22,10 @@ from egolib.io.features import FeatureWriter, Provenance, open_store, write_pack
 from egolib.nlq.config import Config, DataConfig, MadeStore
 from egolib.nlq.data.annotations import Query, read_official, walk_clips
 from egolib.nlq.data.stores import find_file, look_for
+from egolib.nlq.data.text import WORLD_WORDS
 from egolib.runs.step import Step
 
 RANDOM_WIDTH = 128
-WORLD_WORDS = "world/words"  # what the built-in world's token store says about itself
 FILES = {
     "object_tokens": ("vq_train.json", "vq_val.json", "vq_test_unannotated.json"),
     "caption_tokens": ("moments_train.json", "moments_val.json"),

@@ -82,7 +82,9 @@ def read_egoclip(path: str | Path, skipped: Skipped | None = None) -> dict[str, 
     }
 
 
-def read_training_clips(nlq: str | Path, moments: str | Path, vq: str | Path) -> list[dict]:
+def read_training_clips(
+    nlq: str | Path, moments: str | Path, vq: str | Path
+) -> list[dict[str, Any]]:
     """The three official training files, in the order in which clips are looked for."""
     return [read_official(path) for path in (nlq, moments, vq)]
 

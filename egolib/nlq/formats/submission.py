@@ -75,7 +75,8 @@ def read_submission(path: str | Path) -> list[dict[str, Any]]:
     content = read_json(path, dict)
     if not isinstance(content.get("results"), list):
         raise EgolibError("field 'results' is missing or no list", file=path)
-    return content["results"]
+    results: list[dict[str, Any]] = content["results"]
+    return results
 
 
 def validate(

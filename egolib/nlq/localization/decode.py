@@ -52,7 +52,9 @@ def candidates(
     return Candidates(*(np.concatenate(arrays) for arrays in zip(*parts)))
 
 
-def _level(scores: Floats, offsets: Floats, stride: np.float32, config: InferConfig) -> tuple:
+def _level(
+    scores: Floats, offsets: Floats, stride: np.float32, config: InferConfig
+) -> tuple[Floats, Floats, NDArray[np.int64]]:
     flat = scores.reshape(-1)  # point * K + class
     index = np.flatnonzero(flat > config.score_threshold)
     index = index[np.argsort(-flat[index], kind="stable")[: config.candidates_per_level]]

@@ -46,7 +46,8 @@ class Projection(nn.Module):
         self.linear = nn.Linear(channels, channels)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        return self.linear(self.norm(self.conv(x, mask)))
+        projected: Tensor = self.linear(self.norm(self.conv(x, mask)))
+        return projected
 
 
 class SelfAttention(nn.Module):
@@ -93,7 +94,8 @@ class SelfAttention(nn.Module):
             )
         else:
             y = global_attention(query, key, value, mask, self.heads)
-        return self.output(y) * mask
+        output: Tensor = self.output(y)
+        return output * mask
 
 
 class CrossAttention(nn.Module):

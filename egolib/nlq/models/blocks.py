@@ -59,7 +59,7 @@ class ConvStack(nn.Module):
         )
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        for conv, norm in zip(self.convs, self.norms):
+        for conv, norm in zip(self.convs, self.norms, strict=True):
             x = F.relu(norm(conv(x, mask)))
         return x
 
@@ -89,8 +89,6 @@ class Block(nn.Module):
             empty for a block without cross attention.
         stride: 2 halves the length.
         window: of the self attention; 1 or less is global.
-        isolate: hide invalid positions from the convolutions, so that a sample does
-            not depend on how far its batch pads it.
     """
 
     def __init__(
@@ -100,11 +98,10 @@ class Block(nn.Module):
         streams: tuple[str, ...] = (),
         stride: int = 1,
         window: int = -1,
-        isolate: bool = False,
     ):
         super().__init__()
         width, heads = config.width, config.heads
-        self.stride, self.isolate = stride, isolate
+        self.stride = stride
         self.attention_norm = nn.LayerNorm(width)
         self.attention = SelfAttention(
             width, heads, stride=stride, window=window, relative_bias=config.relative_bias
@@ -119,17 +116,32 @@ class Block(nn.Module):
         self.mlp_depth = _depth(width, config.drop_path)
 
     def forward(
-        self, x: Tensor, mask: Tensor, streams: Mapping[str, Tokens] | None = None
+        self,
+        x: Tensor,
+        mask: Tensor,
+        streams: Mapping[str, Tokens] | None = None,
+        *,
+        isolate: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        """(B, T, C) and mask (B, T, 1) -> (B, S, C) and mask (B, S, 1)."""
-        x, mask = self.attend_self(x, mask)
+        """(B, T, C) and mask (B, T, 1) -> (B, S, C) and mask (B, S, 1).
+
+        Args:
+            x: the positions.
+            mask: which of them are valid.
+            streams: what they attend to.
+            isolate: hide invalid positions from the convolutions, so that a sample does
+                not depend on how far its batch pads it.
+        """
+        x, mask = self.attend_self(x, mask, isolate=isolate)
         x = self.attend_tokens(x, mask, streams or {})
         return self.transform(x, mask), mask
 
-    def attend_self(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def attend_self(
+        self, x: Tensor, mask: Tensor, *, isolate: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """Self attention at the block's stride; the residual is max-pooled to match."""
         normed = self.attention_norm(x)
-        if self.isolate:
+        if isolate:
             normed = normed * mask
         mask = mask[:, :: self.stride]
         attended = self.attention(normed, mask)
@@ -151,7 +163,8 @@ class Block(nn.Module):
     def transform(self, x: Tensor, mask: Tensor) -> Tensor:
         """The MLP, position by position."""
         hidden = self.dropout(F.gelu(self.expand(self.mlp_norm(x))))
-        return x + self.mlp_depth(self.dropout(self.contract(hidden)) * mask)
+        change: Tensor = self.mlp_depth(self.dropout(self.contract(hidden)) * mask)
+        return x + change
 
 
 def max_pool(x: Tensor) -> Tensor:
