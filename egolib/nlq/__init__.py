@@ -106,6 +106,7 @@ def start(
     out: str = "",
     inputs: Mapping[str, str] | None = None,
     seed: int | None = None,
+    world_seed: int | None = None,
     data: Section = None,
     model: Section = None,
     loss: Section = None,
@@ -125,6 +126,7 @@ def start(
         out: folder of the step; empty for ``runs/<preset>/nlq/<variant>/<step>``.
         inputs: what the step takes in, in place of the usual steps.
         seed: of a training; None for the preset's.
+        world_seed: of the built-in world; None for the preset's.
         data: changes to questions and features.
         model: changes to the network.
         loss: changes to targets and losses.
@@ -141,6 +143,7 @@ def start(
     from egolib.runs.session import start as start_step
 
     given = {
+        "world_seed": world_seed,
         "data": data,
         "model": model,
         "loss": loss,

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import torch
 
-from egolib.config import build, to_tree
+from egolib.config import build
 from egolib.engine.device import resolve_device
 from egolib.errors import EgolibError
 from egolib.io import checkpoint
@@ -27,7 +27,7 @@ from egolib.nlq.config import DataConfig, InferConfig, ModelConfig
 from egolib.nlq.data.annotations import Query
 from egolib.nlq.data.dataset import Item, NlqData, pad
 from egolib.nlq.data.text import TextEncoder, known_encoder, require_same_text
-from egolib.nlq.formats.checkpoint import read_official
+from egolib.nlq.formats.checkpoint import describe, read
 from egolib.nlq.formats.submission import prediction
 from egolib.nlq.localization.decode import decode
 from egolib.nlq.models.blocks import Tokens
@@ -359,7 +359,7 @@ def load(
         EgolibError: the file is damaged or holds another model, or there is no such device.
     """
     chosen, path = resolve_device(device), weights_file(locate(name, "nlq"))
-    network, known = _read(path, weights, model)
+    network, known = read(path, weights=weights, start=model)
     parts = known.get("config", {})
     text = build(Provenance, known["text"]) if known.get("text") else None
     if isinstance(text_encoder, str | Path):
@@ -372,20 +372,6 @@ def load(
         text_encoder or (known_encoder(text) if text else None),
         text,
     )
-
-
-def _read(path: Path, weights: str, start: ModelConfig | None) -> tuple[GroundNLQ, dict[str, Any]]:
-    """The network in a file, and what its sidecar says; nothing for an official file."""
-    if path.suffix != ".safetensors" or not path.with_suffix(".json").is_file():
-        return read_official(path, weights=weights, start=start)[0], {}
-    state, sidecar = checkpoint.load(path)
-    if not str(sidecar.get("model", "")).startswith("nlq"):
-        raise EgolibError(f"a checkpoint of {sidecar.get('model')!r}, not of nlq", file=path)
-    with torch.device("meta"):
-        network = GroundNLQ(build(ModelConfig, sidecar["config"]["model"]))
-    checkpoint.compare(state, network.state_dict()).require_complete(file=path)
-    network.load_state_dict(state, assign=True)
-    return network, sidecar
 
 
 def save(
@@ -406,20 +392,3 @@ def save(
     """
     about = describe(model.config, data or DataConfig(), infer or InferConfig())
     return checkpoint.save(path, model.state_dict(), {**sidecar, **about})
-
-
-def describe(
-    model: ModelConfig, data: DataConfig, infer: InferConfig, text: Provenance | None = None
-) -> dict[str, Any]:
-    """What the sidecar of a checkpoint must say for ``load``: ``model``, ``config``, ``text``.
-
-    Args:
-        model: the network.
-        data: strides of the features.
-        infer: decoding and batching.
-        text: what made the token features of the questions; None where unknown.
-    """
-    name = "nlq/groundnlq_star" if model.cross_branch_blocks else "nlq/groundnlq"
-    parts = {"model": model, "data": data, "infer": infer}
-    found = {"model": name, "config": {key: to_tree(part) for key, part in parts.items()}}
-    return found | ({"text": to_tree(text)} if text else {})

@@ -46,8 +46,9 @@ class ModelConfig:
         relative_bias: a learned bias for each distance inside a window.
         position_table: add the sinusoid table to the video.
         embedding_kernel: width of the video embedding's convolutions.
-        embedding_norm, level_norm, head_norm: layer norms after the embedding's
-            convolutions, after each level, inside the heads.
+        embedding_norm: layer norms after the embedding's convolutions.
+        level_norm: a layer norm after each level.
+        head_norm: layer norms inside the heads.
         head_kernel: width of the heads' convolutions.
         head_layers: convolutions of each head, the output included.
         classes: number of classes.
@@ -303,7 +304,7 @@ class InferConfig:
         text_batch: questions that are padded together, in file order, where
             ``text_padding`` is ``official``.
         clip_batch: how many questions about one clip are computed at once.
-        path: ``fast`` shares what does not depend on the question among the questions
+        path: ``fast`` computes what does not depend on the question once for all questions
             about a clip and cuts the padding, ``official`` runs padded batches; the
             outputs are equal up to rounding.
         weights: which weights of a training answer: ``model``, the last ones, as the

@@ -12,7 +12,7 @@ import numpy as np
 from egolib.errors import EgolibError, nearest
 from egolib.metrics.moments import THRESHOLDS, TOP_K, Recall, pack, recall
 from egolib.nlq.data.truth import Truth, read_truth
-from egolib.nlq.formats.submission import read_submission
+from egolib.nlq.formats.submission import read as read_submission
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,11 +12,11 @@ import egolib.nlq
 from egolib.errors import EgolibError
 from egolib.io import checkpoint
 from egolib.io.features import Provenance
-from egolib.nlq.api import Grounder, describe, load, save
+from egolib.nlq.api import Grounder, load, save
 from egolib.nlq.config import DataConfig, InferConfig
 from egolib.nlq.data.truth import truth_of
 from egolib.nlq.evaluation import evaluate
-from egolib.nlq.formats.checkpoint import to_official
+from egolib.nlq.formats.checkpoint import describe, to_official
 from egolib.nlq.formats.submission import validate
 from egolib.world.language import encode
 from tests.nlq.small import CUES, SMALL, Memory, data, network

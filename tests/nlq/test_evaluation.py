@@ -9,7 +9,7 @@ from egolib.io.records import write_json
 from egolib.nlq.data.annotations import Query, to_official, write_queries
 from egolib.nlq.data.truth import truth_of
 from egolib.nlq.evaluation import evaluate, evaluate_files
-from egolib.nlq.formats.submission import write_submission
+from egolib.nlq.formats.submission import write as write_submission
 
 QUERIES = [
     Query("a", "u_0", 100.0, "c", ((10, 20),)),

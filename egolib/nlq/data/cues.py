@@ -35,6 +35,11 @@ FILES = {
 def make(step: Step[Config], name: MadeStore, queries: Iterable[Query]) -> Path:
     """Makes one store in the step's folder, anew.
 
+    Args:
+        step: whose folder takes the store.
+        name: which store.
+        queries: whose clips need it.
+
     Raises:
         EgolibError: cue tokens are wanted for questions in words other than the world's.
     """
@@ -47,7 +52,13 @@ def make(step: Step[Config], name: MadeStore, queries: Iterable[Query]) -> Path:
 
 
 def random_video(out: Path, durations_sec: Mapping[str, float], data: DataConfig) -> Path:
-    """Gaussian noise of the right length for each clip: features that say nothing."""
+    """Gaussian noise of the right length for each clip: features that say nothing.
+
+    Args:
+        out: folder of the store.
+        durations_sec: length of each clip by uid.
+        data: frame rate and stride.
+    """
     about = Provenance(
         kind="video",
         width=RANDOM_WIDTH,

@@ -213,6 +213,7 @@ def jitter_windows(windows: np.ndarray, rng: Rng) -> np.ndarray:
     The result may leave the clip.
 
     Args:
+        windows: (N, 2) in features.
         rng: a NumPy generator, or Python's (with which the official code draws: for
             each window first the integer, then the shift).
     """

@@ -43,6 +43,11 @@ def overlap_loss(offsets: Tensor, targets: Tensor, kind: str = "diou") -> Tensor
 
     ``diou`` adds the squared distance of the centres over the covering window's length.
     In one dimension, with the point inside both windows, ``giou`` is 1 - IoU.
+
+    Args:
+        offsets: (M, 2) predicted distances.
+        targets: (M, 2) true distances.
+        kind: ``diou`` or ``giou``.
     """
     left, right = offsets.unbind(-1)
     true_left, true_right = targets.unbind(-1)
@@ -86,6 +91,8 @@ class GroundingLoss:
         """``loss`` (the total), ``classification`` and ``regression``, scalars.
 
         Args:
+            predictions: of the network.
+            targets: of the batch.
             update: move the normaliser; false for a validation loss that changes nothing.
         """
         valid = predictions.mask

@@ -38,7 +38,13 @@ class TrainingLoss:
         self.loss = GroundingLoss(config, sum_over_processes, processes)
 
     def __call__(self, model: nn.Module, batch: Batch, *, update: bool = True) -> dict[str, Tensor]:
-        """``loss``, ``classification`` and ``regression``, scalars."""
+        """``loss``, ``classification`` and ``regression``, scalars.
+
+        Args:
+            model: the network.
+            batch: its input and the true windows.
+            update: see ``GroundingLoss``.
+        """
         predictions = model(
             batch.video,
             batch.video_mask,

@@ -30,6 +30,12 @@ class MaskedConv(nn.Conv1d):
 
     Official behaviour: the mask comes after the convolution, so positions next to
     the end read the padding as it is.
+
+    Args:
+        inputs: channels.
+        outputs: channels.
+        kernel: width, odd.
+        bias: whether there is one.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, bias: bool = True):
@@ -46,6 +52,13 @@ class ConvStack(nn.Module):
 
     Official behaviour: the ReLU is not masked again, so invalid positions hold the
     ReLU of the norm's bias.
+
+    Args:
+        inputs: channels.
+        width: channels of every output.
+        kernel: width, odd.
+        layers: how many.
+        norm: whether layer norms follow the convolutions, which then have no bias.
     """
 
     def __init__(self, inputs: int, width: int, kernel: int, layers: int, *, norm: bool):
@@ -65,7 +78,7 @@ class ConvStack(nn.Module):
 
 
 class StochasticDepth(nn.Module):
-    """A residual branch times a learned gain, left out for whole samples in training."""
+    """A residual branch times a learned gain, skipped for whole samples in training."""
 
     def __init__(self, channels: int, probability: float):
         super().__init__()
@@ -85,6 +98,7 @@ class Block(nn.Module):
     """One pre-norm transformer block: self attention, attention to token streams, MLP.
 
     Args:
+        config: of the network.
         streams: names of the token streams that video positions attend to, in order;
             empty for a block without cross attention.
         stride: 2 halves the length.
@@ -139,7 +153,13 @@ class Block(nn.Module):
     def attend_self(
         self, x: Tensor, mask: Tensor, *, isolate: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """Self attention at the block's stride; the residual is max-pooled to match."""
+        """Self attention at the block's stride; the residual is max-pooled to match.
+
+        Args:
+            x: (B, T, C).
+            mask: (B, T, 1).
+            isolate: see ``forward``.
+        """
         normed = self.attention_norm(x)
         if isolate:
             normed = normed * mask
@@ -153,6 +173,11 @@ class Block(nn.Module):
 
         Official behaviour: one norm serves video and tokens, and the gain is that of
         the self attention.
+
+        Args:
+            x: (B, S, C).
+            mask: (B, S, 1).
+            streams: by name.
         """
         for name, cross in self.cross.items():
             norm, (tokens, token_mask) = self.cross_norms[name], streams[name]

@@ -73,7 +73,8 @@ class ClipText(nn.Module):
         later = torch.ones(length, length, dtype=torch.bool, device=ids.device).triu(1)
         for block in self.blocks:
             x = block(x, src_mask=later)
-        return self.norm(x)
+        normed: Tensor = self.norm(x)
+        return normed
 
 
 def quick_gelu(x: Tensor) -> Tensor:

@@ -71,6 +71,13 @@ class TextEncoder(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.text_blocks))
 
     def forward(self, tokens: Tensor, mask: Tensor, padding: TextPadding = "official") -> Tokens:
+        """Tokens (B, L, W) and mask (B, L, 1), encoded; see ``GroundNLQ.encode_text``.
+
+        Args:
+            tokens: zero in the padding.
+            mask: valid ones.
+            padding: ``official`` or ``per_query``.
+        """
         x = self.embedding(tokens, mask)
         for block in self.blocks:
             x, _ = block(x, mask, isolate=padding == "per_query")
@@ -87,7 +94,8 @@ class Head(nn.Module):
         self.output = MaskedConv(width if layers else config.width, outputs, kernel)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        return self.output(self.body(x, mask), mask)
+        output: Tensor = self.output(self.body(x, mask), mask)
+        return output
 
 
 class GroundNLQ(nn.Module):
@@ -260,6 +268,12 @@ def position_table(length: int, max_length: int, channels: int, device: torch.de
     """(length, C) sinusoids divided by sqrt(C); stretched beyond ``max_length``.
 
     Even channels hold sines, odd ones cosines, of position / 10000^(2 floor(j/2) / C).
+
+    Args:
+        length: rows.
+        max_length: rows of the table that a longer one stretches.
+        channels: columns.
+        device: where it is needed.
     """
     with torch.inference_mode(False):  # a cached tensor must serve training too
         channel = torch.arange(channels)
@@ -279,7 +293,7 @@ def padded_length(longest: int, config: ModelConfig) -> int:
     Every level needs as many padded positions as its convolutions reach beyond the
     end: one for kernels of 3. The coarsest level decides.
     """
-    step = 2 ** (config.levels - 1)
+    step = 1 << (config.levels - 1)
     reach = max(1, config.head_kernel // 2, -(-(config.embedding_kernel // 2) // step))
     needed = step * (-(-longest // step) + reach - 1) + 1
     return max(longest, min(needed, config.max_length))

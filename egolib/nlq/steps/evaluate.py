@@ -21,7 +21,8 @@ from egolib.nlq.data.stores import look_for
 from egolib.nlq.data.truth import Truth, join_truths, truth_of
 from egolib.nlq.data.truth import read_truth as read_true_windows
 from egolib.nlq.evaluation import Evaluation, Missing, evaluate, table_of
-from egolib.nlq.formats.submission import moments, read_submission, validate_file
+from egolib.nlq.formats.submission import moments, validate_file
+from egolib.nlq.formats.submission import read as read_submission
 from egolib.nlq.localization import baseline
 from egolib.nlq.localization.baseline import Baseline, recorded_real_baseline
 from egolib.nlq.localization.ensemble import Ranking, ensemble
@@ -278,7 +279,7 @@ def group_table(records: Records, split: Split, labels: Sequence[str]) -> pd.Dat
 
 
 def labels(split: Split) -> dict[str, list[str]]:
-    """Three ways to group questions: by template, by length and place of the answer."""
+    """Three groupings of questions: by template, by length and place of the answer."""
     by_template = [template.partition("(")[0].strip() for template in split.templates]
     return {
         "template": by_template,

@@ -22,10 +22,10 @@ from egolib.nlq.data.dataset import NlqData, open_data
 from egolib.nlq.formats.submission import (
     moments,
     prediction,
-    read_submission,
-    write_submission,
 )
+from egolib.nlq.formats.submission import read as read_submission
 from egolib.nlq.formats.submission import table as submission_table
+from egolib.nlq.formats.submission import write as write_submission
 from egolib.nlq.steps.data import list_file, read_list, roots
 from egolib.ops.segments import soft_nms
 from egolib.report.results import Moments
@@ -45,7 +45,7 @@ __all__ = ["show", "soft_nms"]  # what the notebook takes from elsewhere
 
 @dataclass(frozen=True)
 class InferenceVariant:
-    """One way to answer with a training's weights.
+    """Weights and settings that answer.
 
     Args:
         name: part of the file names; empty for the configured one.
@@ -118,7 +118,7 @@ def _is_ours(file: Path) -> bool:
 def predict(step: Step[Config]) -> Answers:
     """Answers val and test in every variant.
 
-    A split that ``1_data`` did not find is left out.
+    A split that ``1_data`` did not find is skipped.
     """
     files: dict[str, Path] = {}
     lists: dict[str, NlqData] = {}
@@ -208,24 +208,30 @@ def _item(split: str, part: list[int]) -> str:
 # ---------------------------------------------------------------------------- showing
 
 
-def table(answers: Answers) -> pd.DataFrame:
+def table(predictions: Answers) -> pd.DataFrame:
     """The best window of each validation question, summed up."""
-    return submission_table(answers.records()).describe()
+    return submission_table(predictions.records()).describe()
 
 
-def examples(step: Step[Config], answers: Answers, count: int = 6) -> list[Moments]:
-    """Answers to the first questions about the first validation clip, for a figure."""
-    queries, records = answers.queries["val"], answers.records()
+def examples(step: Step[Config], predictions: Answers, count: int = 6) -> list[Moments]:
+    """Answers to the first questions about the first validation clip, for a figure.
+
+    Args:
+        step: of the answers.
+        predictions: its answers.
+        count: how many questions at most.
+    """
+    queries, records = predictions.queries["val"], predictions.records()
     clip = queries[0].clip_uid
     pairs = [(q, r) for q, r in zip(queries, records, strict=True) if q.clip_uid == clip]
     return [moments(query, record) for query, record in pairs[:count]]
 
 
-def check(step: Step[Config], answers: Answers) -> None:
+def check(step: Step[Config], predictions: Answers) -> None:
     """Raises EgolibError where the outcome is impossible."""
-    for split, queries in answers.queries.items():
-        records = answers.records(split)
-        file = answers.files[f"{split}.json"]
+    for split, queries in predictions.queries.items():
+        records = predictions.records(split)
+        file = predictions.files[f"{split}.json"]
         if len(records) != len(queries):
             raise EgolibError(f"{len(records)} answers to {len(queries)} questions", file=file)
         for record in records:
@@ -239,12 +245,12 @@ def _check_windows(windows: Iterable[Iterable[float]], file: Path) -> None:
         raise EgolibError(f"impossible windows {values.tolist()}", file=file)
 
 
-def metrics(answers: Answers) -> dict[str, float]:
+def metrics(predictions: Answers) -> dict[str, float]:
     """How sure the network is of its best windows, and how long they are."""
-    first = submission_table(answers.records())
+    first = submission_table(predictions.records())
     return {"mean_score": first["score"].mean(), "mean_length_sec": first["length_sec"].mean()}
 
 
-def counts(answers: Answers) -> dict[str, int]:
+def counts(predictions: Answers) -> dict[str, int]:
     """Questions by split, for ``result.json``."""
-    return {split: len(queries) for split, queries in answers.queries.items()}
+    return {split: len(queries) for split, queries in predictions.queries.items()}

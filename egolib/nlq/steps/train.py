@@ -15,12 +15,13 @@ from egolib.engine.fit import FitResult
 from egolib.engine.job import Evaluate, Job
 from egolib.engine.launch import train as run_training
 from egolib.errors import EgolibError
-from egolib.nlq.api import Grounder, describe
+from egolib.nlq.api import Grounder
 from egolib.nlq.config import Config, InferConfig
 from egolib.nlq.data.dataset import Item, NlqData, open_data
 from egolib.nlq.data.stores import find_file
 from egolib.nlq.data.truth import truth_of
 from egolib.nlq.evaluation import evaluate
+from egolib.nlq.formats.checkpoint import describe
 from egolib.nlq.losses.grounding import overlap_loss
 from egolib.nlq.losses.training import TrainingLoss, make_loss, validation_loss
 from egolib.nlq.models.network import GroundNLQ

@@ -6,7 +6,8 @@ import pytest
 
 from egolib.errors import EgolibError
 from egolib.io.records import write_json
-from egolib.nlq.formats.submission import moments, table, write_submission
+from egolib.nlq.formats.submission import moments, table
+from egolib.nlq.formats.submission import write as write_submission
 from egolib.nlq.localization import baseline
 from egolib.nlq.steps import data, evaluate
 from tests.nlq.project import make_root, step

@@ -1,4 +1,4 @@
-"""Whole splits answered, in several ways, and continued after an interruption."""
+"""Whole splits answered by several inference variants, and resumed after an interruption."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from egolib.nlq.api import load
 from egolib.nlq.config import InferConfig
 from egolib.nlq.data.dataset import open_data
 from egolib.nlq.formats.checkpoint import KEYS
-from egolib.nlq.formats.submission import read_submission, validate_file, write_submission
+from egolib.nlq.formats.submission import read as read_submission
+from egolib.nlq.formats.submission import validate_file
+from egolib.nlq.formats.submission import write as write_submission
 from egolib.nlq.steps import data as prepare
 from egolib.nlq.steps import infer as steps
 from egolib.nlq.steps import train
