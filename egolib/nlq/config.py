@@ -1,7 +1,7 @@
 """What can be set for natural-language queries; the defaults are the published values.
 
 ``groundnlq()`` and ``groundnlq_star()`` are the published networks, ``pretrain()``,
-``scratch()`` and ``finetune()`` the published trainings. Numbers only; no torch.
+``scratch()`` and ``finetune()`` the published optimisations. No torch here.
 
 Where published numbers rest on a quirk, the field is a choice whose first value,
 ``official``, reproduces it.
@@ -13,10 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from egolib.engine.config import FitConfig
+from egolib.engine import config as engine
 from egolib.ops.segments import Suppression
 
 MadeStore = Literal["random_video", "object_tokens", "caption_tokens"]
+TextPadding = Literal["official", "per_query"]
+VideoPadding = Literal["cropped", "official"]
+Validation = Literal["official", "clean"]
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,9 @@ class ModelConfig:
         relative_bias: a learned bias for each distance inside a window.
         position_table: add the sinusoid table to the video.
         embedding_kernel: width of the video embedding's convolutions.
-        embedding_norm, level_norm, head_norm: layer norms after the embedding's
-            convolutions, after each level, inside the heads.
+        embedding_norm: layer norms after the embedding's convolutions.
+        level_norm: a layer norm after each level.
+        head_norm: layer norms inside the heads.
         head_kernel: width of the heads' convolutions.
         head_layers: convolutions of each head, the output included.
         classes: number of classes.
@@ -52,8 +56,6 @@ class ModelConfig:
         empty_classes: classes without samples, which start at probability 1e-6.
         dropout: inside the MLPs.
         drop_path: probability of stochastic depth; 0 builds no gains either.
-        text_padding: ``official`` lets a question see how far its batch pads it,
-            ``per_query`` computes it as if alone.
     """
 
     video_streams: tuple[tuple[str, int], ...] = (("video", 2304),)
@@ -82,7 +84,6 @@ class ModelConfig:
     empty_classes: tuple[int, ...] = ()
     dropout: float = 0.0
     drop_path: float = 0.1
-    text_padding: Literal["official", "per_query"] = "official"
 
     builders: ClassVar[dict[str, Callable[[], ModelConfig]]] = {}
 
@@ -135,6 +136,12 @@ class DataConfig:
         window_frames: frames that a feature sees.
         too_long: what happens to a clip above the model's ``max_length``: ``error``,
             or ``resample`` linearly.
+        jitter: ``official`` stretches and shifts the windows of training (narrations only).
+        video_padding: of training batches: ``official`` pads every video to ``max_length``;
+            ``cropped`` only as far as outputs depend on it, with equal results and less work.
+        text_padding: of training batches: ``official`` lets a question see how far its batch
+            pads it, ``per_query`` computes it as if alone. ``infer.text_padding`` is the same
+            for answers.
     """
 
     annotations: str = "ego4d/v2/annotations"
@@ -152,6 +159,9 @@ class DataConfig:
     stride_frames: float = 16.043
     window_frames: float = 16.043
     too_long: Literal["error", "resample"] = "error"
+    jitter: Literal["none", "official"] = "none"
+    video_padding: VideoPadding = "cropped"
+    text_padding: TextPadding = "official"
 
 
 @dataclass(frozen=True)
@@ -166,12 +176,16 @@ class LossConfig:
         center_radius: that radius, in strides of the level.
         positives: ``official`` leaves a window that contains no grid point without
             any positive (0.65 % of train); ``guaranteed`` gives it the nearest point.
-        label_smoothing: share of the uniform distribution in the class targets.
+        label_smoothing: fraction of the uniform distribution in the class targets.
         regression_weight: of the regression loss; 0 or less balances it by the
             ratio of both losses.
         overlap: the regression loss, ``diou`` or ``giou``.
         initial_normalizer: the running number of positives at the start.
         normalizer_momentum: how much of it stays at each update.
+        distributed: with several processes ``official`` counts positives in each by
+            itself; ``exact`` over all, which equals one process with the whole batch.
+        validation: ``official`` computes the validation loss with stochastic depth and lets
+            it move the normaliser (quirk), ``clean`` does neither.
     """
 
     regression_ranges: tuple[tuple[float, float], ...] = (
@@ -191,78 +205,86 @@ class LossConfig:
     overlap: Literal["diou", "giou"] = "diou"
     initial_normalizer: float = 200.0
     normalizer_momentum: float = 0.9
+    distributed: Literal["official", "exact"] = "official"
+    validation: Validation = "official"
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """Optimisation of one stage.
+class OptimConfig(engine.OptimConfig):
+    """Optimisation of one stage, over ``egolib.engine.config.OptimConfig``.
+
+    ``learning_rate`` is the effective rate, that is the published files' value times the
+    number of GPUs, which the official code multiplies with. The warm-up lasts
+    ``warmup_epochs``, then ``warmup_updates``; milestones count from its end.
 
     Args:
-        optimizer: ``adamw`` or ``sgd`` (with ``momentum``).
-        learning_rate: the effective rate, that is the published files' value times
-            the number of GPUs, which the official code multiplies with.
         weight_decay: on convolution and linear weights.
-        backbone_rate: factor on the rate of parameters outside the heads.
+        backbone_lr_factor: factor on the rate of parameters outside the heads.
         warmup_epochs: linear warm-up at the start. The published files count their
             epochs without it; ``fit.epochs`` counts all.
-        schedule: ``cosine``, ``steps`` or ``constant``, after the warm-up.
-        milestones: for ``steps``: updates after the warm-up.
-        gamma: for ``steps``: factor at each milestone.
-        jitter: ``official`` stretches and shifts the windows (narrations only).
-        video_padding: ``official`` pads every video to ``max_length``; ``cropped``
-            only as far as outputs depend on it, with equal results and less work.
-        initial_weights: where the input ``initial`` (an earlier training) is given, the
-            name of its weights: ``model`` for the last, ``ema``, ``epoch_005`` ...;
-            without it a checkpoint of ours or an official file below the data root, or
-            empty for a fresh start.
-        initial_heads: ``official`` leaves out the heads' weights, ``kept`` takes them.
-        average_start: ``official`` starts the averaged weights at the random ones
-            from before ``initial_weights`` were read (quirk), ``loaded`` at those.
-        distributed: with several processes ``official`` counts positives in each by
-            itself; ``exact`` over all, which equals one process with the whole batch.
-        evaluation: what ``fit.evaluate_every`` computes on the validation set: the
-            ``loss``, the ``recall``.
-        validation_loss: ``official`` keeps stochastic depth on and lets the validation
-            set move the normaliser (quirk), ``clean`` does neither.
+        schedule: ``cosine``, ``multistep`` or ``constant``, after the warm-up.
     """
 
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: float = 1e-4
-    momentum: float = 0.9
     weight_decay: float = 0.05
-    backbone_rate: float = 1.0
     warmup_epochs: int = 5
-    schedule: Literal["cosine", "steps", "constant"] = "cosine"
-    milestones: tuple[int, ...] = ()
-    gamma: float = 0.1
-    jitter: Literal["none", "official"] = "none"
-    video_padding: Literal["cropped", "official"] = "cropped"
-    initial_weights: str = ""
-    initial_heads: Literal["official", "kept"] = "official"
-    average_start: Literal["official", "loaded"] = "official"
-    distributed: Literal["official", "exact"] = "official"
-    evaluation: tuple[Literal["loss", "recall"], ...] = ("loss",)
-    validation_loss: Literal["official", "clean"] = "official"
+    schedule: Literal["cosine", "multistep", "constant"] = "cosine"
 
-    builders: ClassVar[dict[str, Callable[[], TrainConfig]]] = {}
+    builders: ClassVar[dict[str, Callable[[], OptimConfig]]] = {}
 
 
-def pretrain() -> TrainConfig:
+def pretrain() -> OptimConfig:
     """On narrations as queries: 4 + 6 epochs, 4 GPUs x 4 samples, rate 5e-5 in the file."""
-    return TrainConfig(learning_rate=2e-4, warmup_epochs=4, jitter="official")
+    return OptimConfig(learning_rate=2e-4, warmup_epochs=4)
 
 
-def scratch() -> TrainConfig:
+def scratch() -> OptimConfig:
     """From scratch: 5 + 8 epochs, 2 GPUs x 2 samples, rate 5e-5 in the file (1e-4 in its name)."""
-    return TrainConfig(learning_rate=1e-4, warmup_epochs=5)
+    return OptimConfig(learning_rate=1e-4, warmup_epochs=5)
 
 
-def finetune() -> TrainConfig:
+def finetune() -> OptimConfig:
     """After pre-training: 4 + 6 epochs, 1 GPU x 2 samples; the heads start fresh."""
-    return TrainConfig(learning_rate=2.5e-5, warmup_epochs=4)
+    return OptimConfig(learning_rate=2.5e-5, warmup_epochs=4)
 
 
-TrainConfig.builders.update(pretrain=pretrain, scratch=scratch, finetune=finetune)
+OptimConfig.builders.update(pretrain=pretrain, scratch=scratch, finetune=finetune)
+
+
+@dataclass(frozen=True)
+class InitialConfig:
+    """Where weights start.
+
+    Args:
+        weights: where the input ``initial`` is given, the name of its weights: ``model``
+            for the last of a training, ``ema``, ``epoch_005`` ...; without that input, an
+            egolib checkpoint or an official file below the data root. ``none`` for a
+            fresh start; empty is one too, but not in a variant that was published with
+            weights to start from.
+        heads: ``official`` skips the heads' weights, ``kept`` takes them.
+        average: ``official`` starts the averaged weights at the random ones from before
+            the start was read (quirk), ``loaded`` at those.
+    """
+
+    weights: str = ""
+    heads: Literal["official", "kept"] = "official"
+    average: Literal["official", "loaded"] = "official"
+
+
+@dataclass(frozen=True)
+class FitConfig(engine.FitConfig):
+    """Length, batches and evaluation of a training, over ``egolib.engine.config.FitConfig``.
+
+    Args:
+        evaluation: what ``evaluate_every`` computes on the validation set: the ``loss``,
+            the ``recall`` (decoded with the published settings, whatever ``infer`` says).
+    """
+
+    epochs: int = 13
+    batch_size: int = 4
+    clip_norm: float | None = 1.0
+    ema_decay: float | None = 0.999
+    keep_epochs: bool = True
+    evaluation: tuple[Literal["loss", "recall"], ...] = ("loss",)
 
 
 @dataclass(frozen=True)
@@ -277,10 +299,12 @@ class InferConfig:
             scratch models, 50 in the narration file.
         decode_offset: ``official`` adds half a feature window to every time although
             the targets do not subtract it (0.267 s late); ``consistent`` does not.
-        text_batch: questions that are padded together, in file order, where the
-            model's ``text_padding`` is ``official``.
+        text_padding: ``official`` lets a question see how far its batch pads it,
+            ``per_query`` computes it as if alone.
+        text_batch: questions that are padded together, in file order, where
+            ``text_padding`` is ``official``.
         clip_batch: how many questions about one clip are computed at once.
-        path: ``fast`` shares what does not depend on the question among the questions
+        path: ``fast`` computes what does not depend on the question once for all questions
             about a clip and cuts the padding, ``official`` runs padded batches; the
             outputs are equal up to rounding.
         weights: which weights of a training answer: ``model``, the last ones, as the
@@ -296,12 +320,25 @@ class InferConfig:
     duration_threshold: float = 0.001
     suppression: Suppression = field(default_factory=Suppression)
     decode_offset: Literal["official", "consistent"] = "official"
+    text_padding: TextPadding = "official"
     text_batch: int = 16
     clip_batch: int = 16
     path: Literal["fast", "official"] = "fast"
     weights: str = "model"
     compare: tuple[Literal["consistent", "per_query", "averaged"], ...] = ()
     device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Scoring (section 9).
+
+    Args:
+        missing: ``official`` takes the mean over the submitted questions, ``strict`` over
+            all questions, and refuses duplicates.
+    """
+
+    missing: Literal["official", "strict"] = "official"
 
 
 @dataclass(frozen=True)
@@ -313,10 +350,30 @@ class Config:
     model: ModelConfig = field(default_factory=groundnlq)
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
-    train: TrainConfig = field(default_factory=scratch)
-    fit: FitConfig = field(
-        default_factory=lambda: FitConfig(
-            epochs=13, batch_size=4, clip_norm=1.0, ema_decay=0.999, keep_epochs=True
-        )
-    )
+    optim: OptimConfig = field(default_factory=scratch)
+    initial: InitialConfig = field(default_factory=InitialConfig)
+    fit: FitConfig = field(default_factory=FitConfig)
     infer: InferConfig = field(default_factory=InferConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+
+    renamed: ClassVar[dict[str, str]] = {
+        "model.text_padding": "data.text_padding (training) and infer.text_padding (answers)",
+        "train.optimizer": "optim.optimizer",
+        "train.learning_rate": "optim.learning_rate",
+        "train.momentum": "optim.momentum",
+        "train.weight_decay": "optim.weight_decay",
+        "train.backbone_rate": "optim.backbone_lr_factor",
+        "train.warmup_epochs": "optim.warmup_epochs",
+        "train.schedule": "optim.schedule",
+        "train.milestones": "optim.milestones",
+        "train.gamma": "optim.gamma",
+        "train.jitter": "data.jitter",
+        "train.video_padding": "data.video_padding",
+        "train.initial_weights": "initial.weights",
+        "train.initial_heads": "initial.heads",
+        "train.average_start": "initial.average",
+        "train.distributed": "loss.distributed",
+        "train.evaluation": "fit.evaluation",
+        "train.validation_loss": "loss.validation",
+        "train": "optim",
+    }

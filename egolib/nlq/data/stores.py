@@ -33,6 +33,7 @@ def find_file(roots: Roots, name: str) -> Path:
 
     Args:
         roots: a data root, or several folders that are searched in this order.
+        name: of the file or store, below a root.
 
     Raises:
         EgolibError: it is in none of these places.
@@ -58,7 +59,14 @@ def _places(roots: Roots, name: str) -> list[Path]:
 def open_stores(
     roots: Roots, model: ModelConfig, data: DataConfig, *, training: bool
 ) -> tuple[Store, dict[str, Store]]:
-    """The video store and the token stores of a configuration."""
+    """The video store and the token stores of a configuration.
+
+    Args:
+        roots: folders that the stores are looked for in.
+        model: its streams, with their widths.
+        data: names of the stores.
+        training: whether they are trained on, or answered.
+    """
     names = data.text_stores
     if not training and data.evaluation_text_stores:
         names = data.evaluation_text_stores
@@ -66,7 +74,7 @@ def open_stores(
         raise EgolibError(f"{len(names)} token stores for {len(model.text_streams)} text streams")
     texts = {
         stream: open_store(find_file(roots, name), Provenance(kind="text", width=width))
-        for (stream, width), name in zip(model.text_streams, names)
+        for (stream, width), name in zip(model.text_streams, names, strict=True)
     }
     return open_video_store(roots, data, model), texts
 
@@ -75,6 +83,8 @@ def open_video_store(roots: Roots, data: DataConfig, model: ModelConfig | None =
     """The video stores of a configuration, side by side.
 
     Args:
+        roots: folders that the stores are looked for in.
+        data: names, frame rate and stride.
         model: gives the width of a foreign store, which states none.
 
     Raises:
@@ -102,7 +112,7 @@ class StrideEstimate:
     Args:
         frames: the estimate, at the report's frame rate.
         standard_error: of the estimate.
-        clips: how many it rests on, outliers left out.
+        clips: how many it rests on, without outliers.
     """
 
     frames: float
@@ -145,7 +155,7 @@ class StoreReport:
 
     @property
     def coverage(self) -> float:
-        """Share of the wanted uids that are there."""
+        """Fraction of the wanted uids that are there."""
         return 1 - len(self.missing) / max(self.wanted, 1)
 
     def summary(self) -> str:
@@ -188,7 +198,10 @@ def check_video_store(
     """Checks a video store against the clips of the questions.
 
     Args:
-        fps, stride_frames: what the configuration says about the features.
+        store: the features.
+        queries: whose clips need them.
+        fps: frame rate that the configuration states.
+        stride_frames: distance between features that the configuration states.
         width: what the network expects; None for any.
         max_length: longest video that the network takes.
         read: look for NaN in every array too, which reads the whole store.
@@ -217,7 +230,14 @@ def check_video_store(
 def check_text_store(
     store: Store, queries: Iterable[Query], *, width: int | None = None, read: bool = True
 ) -> StoreReport:
-    """Checks a token store against the ids of the questions."""
+    """Checks a token store against the ids of the questions.
+
+    Args:
+        store: the tokens.
+        queries: whose ids need them.
+        width: what the network expects; None for any.
+        read: look for NaN in every array too, which reads the whole store.
+    """
     ids = {query.query_id: 0.0 for query in queries}
     lengths, missing, not_finite = _scan(store, ids, read)
     report = StoreReport(
@@ -239,6 +259,11 @@ def estimate_stride(
 
     A straight line with an intercept (which takes up the rounding of each length),
     fitted twice, the second time without clips that lie far off.
+
+    Args:
+        lengths: rows by uid.
+        durations_sec: length of each clip by uid.
+        fps: frame rate that the stride is counted in.
     """
     return _estimate(lengths, durations_sec, fps)[0]
 

@@ -1,4 +1,4 @@
-"""Official GroundNLQ checkpoints: our parameter names and theirs, both ways, strictly.
+"""Official GroundNLQ checkpoints: egolib's parameter names and theirs, both ways, strictly.
 
 ``recognise`` reads the network's configuration off an official state dict, so a file
 needs no name. Layer norms and stochastic depth are (1, C, 1) there and (C,) here;
@@ -21,7 +21,8 @@ from egolib.config import build, to_tree
 from egolib.errors import EgolibError
 from egolib.io import checkpoint
 from egolib.io.checkpoint import KeyTable, OfficialModel, Rule, State
-from egolib.nlq.config import ModelConfig, groundnlq
+from egolib.io.features import Provenance
+from egolib.nlq.config import DataConfig, InferConfig, ModelConfig, groundnlq
 from egolib.nlq.models.network import GroundNLQ
 
 
@@ -185,6 +186,7 @@ def read_official(
     """A network with the weights of an official ``.pth.tar`` file.
 
     Args:
+        path: of the file.
         weights: ``official`` takes ``state_dict``, which the published evaluation
             uses; ``averaged`` takes ``state_dict_ema``.
         start: settings that leave no trace in the weights.
@@ -199,6 +201,48 @@ def read_official(
     model = GroundNLQ(config)
     KEYS.load(model, official, file=path)
     return model, config
+
+
+def read(
+    path: Path, *, weights: str = "official", start: ModelConfig | None = None
+) -> tuple[GroundNLQ, dict[str, Any]]:
+    """The network in a file, and what its sidecar says; nothing for an official file.
+
+    Args:
+        path: an egolib checkpoint or an official file.
+        weights: see ``read_official``.
+        start: see ``read_official``.
+
+    Raises:
+        EgolibError: the file is damaged or holds another model.
+    """
+    if path.suffix != ".safetensors" or not path.with_suffix(".json").is_file():
+        return read_official(path, weights=weights, start=start)[0], {}
+    state, sidecar = checkpoint.load(path)
+    if not str(sidecar.get("model", "")).startswith("nlq"):
+        raise EgolibError(f"a checkpoint of {sidecar.get('model')!r}, not of nlq", file=path)
+    with torch.device("meta"):
+        network = GroundNLQ(build(ModelConfig, sidecar["config"]["model"]))
+    checkpoint.compare(state, network.state_dict()).require_complete(file=path)
+    network.load_state_dict(state, assign=True)
+    return network, sidecar
+
+
+def describe(
+    model: ModelConfig, data: DataConfig, infer: InferConfig, text: Provenance | None = None
+) -> dict[str, Any]:
+    """What the sidecar of a checkpoint must say for ``load``: ``model``, ``config``, ``text``.
+
+    Args:
+        model: the network.
+        data: strides of the features.
+        infer: decoding and batching.
+        text: what made the token features of the questions; None where unknown.
+    """
+    name = "nlq/groundnlq_star" if model.cross_branch_blocks else "nlq/groundnlq"
+    parts = {"model": model, "data": data, "infer": infer}
+    found = {"model": name, "config": {key: to_tree(part) for key, part in parts.items()}}
+    return found | ({"text": to_tree(text)} if text else {})
 
 
 def to_official(model: GroundNLQ) -> dict[str, Tensor]:

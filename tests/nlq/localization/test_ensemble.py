@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from egolib.errors import EgolibError
-from egolib.nlq.formats.submission import read_submission, write_submission
+from egolib.nlq.formats.submission import read as read_submission
+from egolib.nlq.formats.submission import write as write_submission
 from egolib.nlq.localization.ensemble import (
     cluster_windows,
     ensemble,
