@@ -18,6 +18,7 @@ from torchvision.ops import sigmoid_focal_loss
 from egolib.nn import init
 from egolib.nn.roi import Found
 from egolib.ops import boxes as bx
+from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import FcosConfig, ModelConfig
 from egolib.vod.models.detector import Neck, make_backbone
 from egolib.vod.models.frames import Frames, Losses, Size, Truth
@@ -109,9 +110,16 @@ class FcosDetector(nn.Module):
 
     # ----------------------------------------------------------------- detections
 
-    def detect(self, maps: Sequence[Tensor], frames: Frames) -> list[Found]:
-        """Detections in every frame from its maps."""
-        return [x.found for x in self.detect_levels(maps, maps, frames, self.every_level)]
+    def detect(
+        self, maps: Sequence[Tensor], frames: Frames, settings: InferConfig
+    ) -> list[Found]:
+        """Detections in every frame from its maps.
+
+        Args:
+            maps: of the pyramid. frames: that they are of. settings: of testing.
+        """
+        found = self.detect_levels(maps, maps, frames, self.every_level, settings)
+        return [x.found for x in found]
 
     @torch.no_grad()
     def detect_levels(
@@ -120,36 +128,56 @@ class FcosDetector(nn.Module):
         box_maps: Sequence[Tensor],
         frames: Frames,
         levels: Sequence[int],
+        settings: InferConfig,
     ) -> list[LevelFound]:
-        """Detections in every frame from some of the levels."""
+        """Detections in every frame from some of the levels.
+
+        Args:
+            class_maps, box_maps: of the pyramid, for the two towers.
+            frames: that they are of.
+            levels: to read.
+            settings: of testing.
+        """
         output = self.head(class_maps, box_maps, levels)
-        return [self._select(output, i, frames, levels) for i in range(len(frames))]
+        return [self._select(output, i, frames, levels, settings) for i in range(len(frames))]
 
     def _select(
-        self, output: DenseOutput, image: int, frames: Frames, levels: Sequence[int]
+        self,
+        output: DenseOutput,
+        image: int,
+        frames: Frames,
+        levels: Sequence[int],
+        settings: InferConfig,
     ) -> LevelFound:
         found = [
-            self._best_of_level(logits[image], distances[image], centerness[image], level)
-            for logits, distances, centerness, level in zip(*output, levels)
+            self._best_of_level(*(x[image].float() for x in maps), level, settings)
+            for *maps, level in zip(*output, levels, strict=True)
         ]
         boxes = bx.clip(torch.cat([f.boxes for f in found]), frames.sizes[image])
         boxes = boxes / frames.scales[image]
         labels = torch.cat([f.labels for f in found])
         scores = torch.cat([f.scores for f in found])
-        origin = torch.cat([f.labels.new_full(f.labels.shape, v) for v, f in zip(levels, found)])
-        settings = self.config.detections
-        kept = bx.nms_by_group(boxes, scores, labels, settings.nms_threshold)[: settings.limit]
+        sources = zip(levels, found, strict=True)
+        origin = torch.cat([f.labels.new_full(f.labels.shape, v) for v, f in sources])
+        limits = settings.detections
+        kept = bx.nms_by_group(boxes, scores, labels, limits.nms_threshold)[: limits.limit]
         return LevelFound(Found(boxes[kept], labels[kept], scores[kept]), origin[kept])
 
     def _best_of_level(
-        self, logits: Tensor, distances: Tensor, centerness: Tensor, level: int
+        self,
+        logits: Tensor,
+        distances: Tensor,
+        centerness: Tensor,
+        level: int,
+        settings: InferConfig,
     ) -> Found:
         """The best (location, class) pairs of one level by class score alone; their final
         score is that times the centerness."""
         classes = logits.flatten(1).t().sigmoid()  # (H * W, K)
-        location, label = (classes > self.config.detections.score_threshold).nonzero(as_tuple=True)
+        good = classes > settings.detections.score_threshold
+        location, label = good.nonzero(as_tuple=True)
         scores = classes[location, label]
-        order = scores.argsort(descending=True, stable=True)[: self.config.fcos.before]
+        order = scores.argsort(descending=True, stable=True)[: settings.level_limit]
         location, label, scores = location[order], label[order], scores[order]
         points = level_points(logits, self._stride(level))[location]
         boxes = boxes_around(points, distances.flatten(1).t()[location])

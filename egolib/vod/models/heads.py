@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from egolib.nn import init
+from egolib.nn.config import DetectionConfig
 from egolib.nn.roi import Found, RoiAlign, RoiExamples, select_detections
 from egolib.nn.rpn import smooth_l1
 from egolib.ops.boxes import BoxCoder
@@ -26,6 +27,10 @@ class RegionOutput(NamedTuple):
 
     logits: Tensor
     offsets: Tensor
+
+    def float(self) -> RegionOutput:
+        """In single precision, whatever the layers computed in."""
+        return RegionOutput(self.logits.float(), self.offsets.float())
 
 
 class Predictor(nn.Module):
@@ -70,7 +75,6 @@ class RegionHead(nn.Module):
     def __init__(self, channels: int, config: ModelConfig) -> None:
         super().__init__()
         self.config: HeadConfig = config.head
-        self.detections = config.detections
         self.coder = BoxCoder(config.head.boxes)
         self.roi_align = RoiAlign(config.head.roi)
         sizes = [channels * config.head.roi.size**2] + [config.head.width] * config.head.layers
@@ -90,10 +94,19 @@ class RegionHead(nn.Module):
             x = F.relu(layer(x))
         return x
 
-    def detect(self, x: Tensor, regions: Tensor, size: Size, scale: Tensor) -> Found:
-        """Detections of one image from hidden features (R, D) of its regions (R, 4)."""
-        scores, offsets = self.predict.foreground(self.predict(x))
-        return select_detections(scores, offsets, regions, size, scale, self.coder, self.detections)
+    def detect(
+        self, x: Tensor, regions: Tensor, size: Size, scale: Tensor, settings: DetectionConfig
+    ) -> Found:
+        """Detections of one image.
+
+        Args:
+            x: (R, D) hidden features of its regions.
+            regions: (R, 4) in input pixels.
+            size: of the image without padding. scale: (4,) input pixels per original pixel.
+            settings: which detections are kept.
+        """
+        scores, offsets = self.predict.foreground(self.predict(x).float())
+        return select_detections(scores, offsets, regions, size, scale, self.coder, settings)
 
     def losses(self, x: Tensor, examples: RoiExamples, truth: Truth) -> Losses:
         """``classes`` (cross-entropy, mean over examples), ``boxes`` (smooth L1, summed over

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from egolib.nn.config import SwinConfig
 from egolib.nn.roi import Found
 from egolib.nn.swin import DropPath, PatchMerging, Swin, SwinBlock, SwinStage
+from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import ModelConfig, PromptConfig
 from egolib.vod.models.detector import RegionDetector
 from egolib.vod.models.frames import Clip, Frames, Losses, single_frames
@@ -122,8 +123,9 @@ class PromptPredictor(nn.Module):
 
 @dataclass
 class StpnState:
-    """The prompts of a video, (P, C); None without references."""
+    """Settings of testing, and the prompts of a video, (P, C); None without references."""
 
+    settings: InferConfig
     prompts: Tensor | None
 
 
@@ -149,6 +151,7 @@ class Stpn(nn.Module):
     @torch.no_grad()
     def start_video(
         self,
+        settings: InferConfig,
         references: Frames | None = None,
         *,
         seed: int = 0,
@@ -157,14 +160,15 @@ class Stpn(nn.Module):
     ) -> StpnState:
         """Makes the prompts, which serve the whole video."""
         if references is None:
-            return StpnState(None)
+            return StpnState(settings, None)
         tokens = [self.reference_tokens(f.images) for f in single_frames(references)]
-        return StpnState(self.predictor(torch.cat(tokens)))
+        return StpnState(settings, self.predictor(torch.cat(tokens)))
 
     @torch.no_grad()
     def step(self, frame: Frames, state: StpnState, references: Frames | None = None) -> Found:
         """Detections in one frame."""
-        return self.detector.detect(self.maps(frame.images, state.prompts), frame)[0]
+        maps = self.maps(frame.images, state.prompts)
+        return self.detector.detect(maps, frame, state.settings)[0]
 
     def losses(self, clip: Clip, generator: torch.Generator | None = None) -> Losses:
         """Losses of the key frame, guided by prompts from its references.
@@ -189,5 +193,5 @@ class Stpn(nn.Module):
             for m in drops:
                 m.training = False
         yield
-        for m, training in zip(drops, before):
+        for m, training in zip(drops, before, strict=True):
             m.training = training

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from egolib.nn.config import SwinConfig
 from egolib.nn.roi import Found
 from egolib.nn.swin import Swin, SwinBlock
+from egolib.vod.config.infer import InferConfig, QueueConfig
 from egolib.vod.config.model import ModelConfig, TemporalConfig
 from egolib.vod.models.detector import RegionDetector
 from egolib.vod.models.frames import Clip, Frames, Losses
@@ -106,6 +107,17 @@ class BlockMemory:
         return torch.randint(high, shape, generator=self.generator)
 
 
+Memory = dict[tuple[int, int], BlockMemory]  # by (stage, block)
+
+
+@dataclass
+class TdVitState:
+    """Settings of testing, and the memories of a video."""
+
+    settings: InferConfig
+    memory: Memory
+
+
 class TemporalSwin(Swin):
     """Swin whose layout names the temporal blocks (Swin weights load unchanged)."""
 
@@ -124,16 +136,16 @@ class TemporalSwin(Swin):
         """Whether a block attends to earlier frames."""
         return self.temporal.layout[stage][block] == "t"
 
-    def new_memory(self, generator: torch.Generator) -> dict[tuple[int, int], BlockMemory]:
-        """Empty memories of all temporal blocks, by (stage, block)."""
+    def new_memory(self, queue: QueueConfig, generator: torch.Generator) -> Memory:
+        """Empty memories of all temporal blocks."""
         return {
-            (s, b): BlockMemory(self.temporal.dilations[s], self.temporal.policy, generator)
+            (s, b): BlockMemory(queue.dilations[s], queue.policy, generator)
             for s, layout in enumerate(self.temporal.layout)
             for b in range(len(layout))
             if self.is_temporal(s, b)
         }
 
-    def online(self, images: Tensor, memory: dict[tuple[int, int], BlockMemory]) -> list[Tensor]:
+    def online(self, images: Tensor, memory: Memory) -> list[Tensor]:
         """Maps of one frame (1, 3, H, W); the memory moves on."""
         maps: list[Tensor] = []
         x = self.patches(images)
@@ -202,25 +214,22 @@ class TdVit(nn.Module):
 
     def start_video(
         self,
+        settings: InferConfig,
         references: Frames | None = None,
         *,
         seed: int = 0,
         number: int = 0,
         previous: Any = None,
-    ) -> dict[tuple[int, int], BlockMemory]:
+    ) -> TdVitState:
         """Empty memories."""
-        return self.backbone.new_memory(torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        return TdVitState(settings, self.backbone.new_memory(settings.temporal, generator))
 
     @torch.no_grad()
-    def step(
-        self,
-        frame: Frames,
-        state: dict[tuple[int, int], BlockMemory],
-        references: Frames | None = None,
-    ) -> Found:
+    def step(self, frame: Frames, state: TdVitState, references: Frames | None = None) -> Found:
         """Detections in one frame; frames must come in the order of the video."""
-        maps = self.detector.neck(self.backbone.online(frame.images, state))
-        return self.detector.detect(maps, frame)[0]
+        maps = self.detector.neck(self.backbone.online(frame.images, state.memory))
+        return self.detector.detect(maps, frame, state.settings)[0]
 
     def losses(self, clip: Clip, generator: torch.Generator | None = None) -> Losses:
         """Losses of the key frame; the references are one for each stage."""
