@@ -113,7 +113,7 @@ def test_pipeline(pipeline: PipelineConfig) -> list[dict[str, Any]]:
         )
     return [
         {"type": "LoadImageFromFile"},
-        {"type": "Resize", "scale": (pipeline.long, pipeline.short), "keep_ratio": True},
+        {"type": "Resize", "scale": (pipeline.long_side, pipeline.short_side), "keep_ratio": True},
         {
             "type": "PackDetInputs",
             "meta_keys": ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor"),
@@ -229,8 +229,8 @@ def _pipeline(settings: Mapping[str, Any]) -> PipelineConfig:
     scale = resize.get("scale", (1333, 800))
     before = settings["model"].get("data_preprocessor") or {}
     return PipelineConfig(
-        long=max(scale),
-        short=min(scale),
+        long_side=max(scale),
+        short_side=min(scale),
         channels="rgb" if before.get("bgr_to_rgb") else "bgr",
         mean=tuple(before.get("mean") or (0.0, 0.0, 0.0)),
         std=tuple(before.get("std") or (1.0, 1.0, 1.0)),

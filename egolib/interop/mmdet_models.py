@@ -27,7 +27,7 @@ from egolib.vod.config import DataConfig, ModelConfig
 from egolib.vod.data.pipeline import Prepared, make_sample
 from egolib.vod.models.build import build_model
 from egolib.vod.models.frames import Clip, Frames, Losses, Truth
-from egolib.vod.optim import NOT_A_LOSS
+from egolib.vod.losses.clips import NOT_A_LOSS
 
 Samples = Sequence[Any]
 

@@ -19,7 +19,7 @@ from egolib.errors import EgolibError
 # Callables that only build data. Everything else in these modules stays out of reach.
 _ALLOWED: dict[str, set[str]] = {
     "collections": {"OrderedDict", "defaultdict"},
-    "builtins": {"set", "frozenset", "dict", "list", "tuple", "slice", "complex", "bytearray"},
+    "builtins": {"set", "frozenset", "dict", "list", "tuple", "slice", "complex", "bytearray", "bytes"},
     "numpy": {"dtype", "ndarray"},
     "numpy.core.multiarray": {"_reconstruct", "scalar"},
     "numpy._core.multiarray": {"_reconstruct", "scalar"},

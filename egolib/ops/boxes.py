@@ -45,6 +45,20 @@ def iou(boxes: Tensor, others: Tensor, extent: float = 0.0) -> Tensor:
     return shared / union.clamp(min=1e-6)
 
 
+def paired_iou(boxes: Tensor, others: Tensor, extent: float = 0.0) -> Tensor:
+    """Intersection over union, (N,), of boxes (N, 4) with the other of the same row.
+
+    Args:
+        boxes: (N, 4). others: (N, 4).
+        extent: see above.
+    """
+    low = torch.maximum(boxes[:, :2], others[:, :2])
+    high = torch.minimum(boxes[:, 2:], others[:, 2:])
+    sides = (high - low + extent).clamp(min=0)
+    shared = sides[:, 0] * sides[:, 1]
+    return shared / (area(boxes, extent) + area(others, extent) - shared).clamp(min=1e-6)
+
+
 def clip(boxes: Tensor, size: tuple[int, int], extent: float = 0.0) -> Tensor:
     """Boxes (..., 4) with corners moved into [0, width - extent] x [0, height - extent]."""
     height, width = size

@@ -76,9 +76,7 @@ def make_optimizer(
     return torch.optim.AdamW(groups, lr=rate, betas=config.betas, eps=config.epsilon)
 
 
-def schedule(
-    config: OptimConfig, updates_per_epoch: int, total: int
-) -> Callable[[int], float]:
+def schedule(config: OptimConfig, updates_per_epoch: int, total: int) -> Callable[[int], float]:
     """The factor on every group's rate for update t = 0, 1, ...
 
     During the warm-up the factor is multiplied by one that rises linearly from

@@ -22,7 +22,7 @@ from egolib.vod.data.dataset import make_source, test_videos
 from egolib.vod.data.pipeline import Prepared, prepare
 from egolib.vod.evaluation import evaluate, evaluate_files, motion_table
 from egolib.vod.formats.submission import validate
-from egolib.vod.optim import make_frames
+from egolib.vod.data.batches import make_frames
 from tests.vod.made import make_data
 from tests.vod.small import CLASSES, clip, make
 
@@ -47,7 +47,7 @@ def small_data(method: str) -> DataConfig:
     references = data.test_references
     if references.method != "none":
         references = replace(references, window=(-1, 2))
-    pipeline = replace(data.pipeline, long=96, short=64, divisor=32)
+    pipeline = replace(data.pipeline, long_side=96, short_side=64, divisor=32)
     return replace(data, test_references=references, pipeline=pipeline, classes=NAMES)
 
 

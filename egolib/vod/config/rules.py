@@ -322,7 +322,8 @@ def check_testing(model: ModelConfig, infer: InferConfig) -> None:
         "fixed_stride, or none for the frame alone",
     )
     _require(
-        not infer.shuffle_frames or method not in ("mega", "tdvit", "dff", "fgfa") + _sliding(infer),
+        not infer.shuffle_frames
+        or method not in ("mega", "tdvit", "dff", "fgfa") + _sliding(infer),
         f"model.method {method} uses frame order, infer.shuffle_frames mixes it up",
         "infer.shuffle_frames: false",
     )

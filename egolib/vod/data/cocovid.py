@@ -110,7 +110,9 @@ def convert_vid(
     offset = FRAME_OFFSETS[frame_offset]
     read = partial(_read_video, Path(annotations))
     instances = 0
-    for video, frames in zip(videos, _results(read, videos, workers, "reading videos")):
+    for video, frames in zip(
+        videos, _results(read, videos, workers, "reading videos"), strict=True
+    ):
         chosen = [frame + offset for frame in video.listed] if train else []
         video_id = len(content["videos"]) + 1
         content["videos"].append({"id": video_id, "name": video.name, "vid_train_frames": chosen})
@@ -197,7 +199,7 @@ def convert_det(
     root, known = Path(annotations), set(listed)
     names = [*listed, *(n for n in _all_det_images(root) if n not in known)]
     read = partial(_read_det, root)
-    for name, image in zip(names, _results(read, names, workers, "reading images")):
+    for name, image in zip(names, _results(read, names, workers, "reading images"), strict=True):
         image_id = len(content["images"]) + 1
         content["images"].append(
             {

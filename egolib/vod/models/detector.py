@@ -95,9 +95,7 @@ class RegionDetector(nn.Module):
         """
         return self.rpn.propose(self.rpn(maps), sizes, limits)
 
-    def detect(
-        self, maps: Sequence[Tensor], frames: Frames, settings: InferConfig
-    ) -> list[Found]:
+    def detect(self, maps: Sequence[Tensor], frames: Frames, settings: InferConfig) -> list[Found]:
         """Detections in every frame from their maps, each frame on its own.
 
         Args:

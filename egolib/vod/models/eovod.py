@@ -93,9 +93,7 @@ class Eovod(nn.Module):
         rules = settings.location
         shared = rules.bank_reset == "official" and number % 1000 != 0
         if previous is not None and shared:
-            return EovodState(
-                settings, previous.generator, previous.random, previous.banks, frames
-            )
+            return EovodState(settings, previous.generator, previous.random, previous.banks, frames)
         generator = torch.Generator().manual_seed(seed)
         banks = {
             i: MemoryBank(rules.size, rules.keys, generator, rules.bank)

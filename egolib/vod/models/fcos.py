@@ -110,9 +110,7 @@ class FcosDetector(nn.Module):
 
     # ----------------------------------------------------------------- detections
 
-    def detect(
-        self, maps: Sequence[Tensor], frames: Frames, settings: InferConfig
-    ) -> list[Found]:
+    def detect(self, maps: Sequence[Tensor], frames: Frames, settings: InferConfig) -> list[Found]:
         """Detections in every frame from its maps.
 
         Args:
@@ -200,7 +198,7 @@ class FcosDetector(nn.Module):
         ``centerness`` (binary cross-entropy) of one image."""
         output = self.head(maps, box_maps or maps, self.every_level)
         logits, distances, centerness = (
-            torch.cat([x[0].flatten(1).t() for x in part]) for part in output
+            torch.cat([x[0].float().flatten(1).t() for x in part]) for part in output
         )
         points = torch.cat([level_points(x, self._stride(i)) for i, x in enumerate(output.logits)])
         target, labels = self._targets(points, output, truth)
@@ -212,7 +210,7 @@ class FcosDetector(nn.Module):
         )
         target, points = target[positive], points[positive]
         weight = true_centerness(target)
-        overlap = _paired_iou(
+        overlap = bx.paired_iou(
             boxes_around(points, distances[positive]), boxes_around(points, target)
         )
         box_loss = -(overlap.clamp(min=1e-6).log() * weight).sum()
@@ -280,12 +278,3 @@ def true_centerness(distances: Tensor) -> Tensor:
     across = torch.minimum(left, right) / torch.maximum(left, right)
     along = torch.minimum(top, bottom) / torch.maximum(top, bottom)
     return (across * along).sqrt()
-
-
-def _paired_iou(boxes: Tensor, others: Tensor) -> Tensor:
-    """IoU (N,) of boxes (N, 4) with the other of the same row."""
-    low = torch.maximum(boxes[:, :2], others[:, :2])
-    high = torch.minimum(boxes[:, 2:], others[:, 2:])
-    sides = (high - low).clamp(min=0)
-    shared = sides[:, 0] * sides[:, 1]
-    return shared / (bx.area(boxes) + bx.area(others) - shared).clamp(min=1e-6)

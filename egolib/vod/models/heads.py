@@ -111,7 +111,7 @@ class RegionHead(nn.Module):
     def losses(self, x: Tensor, examples: RoiExamples, truth: Truth) -> Losses:
         """``classes`` (cross-entropy, mean over examples), ``boxes`` (smooth L1, summed over
         positives, divided by the number of examples) and the share ``accuracy``."""
-        output = self.predict(x)
+        output = self.predict(x).float()
         labels = self.predict.targets(examples, truth)
         positive = examples.positive
         own = output.offsets[torch.arange(positive, device=labels.device), labels[:positive]]
@@ -138,7 +138,7 @@ class Projected(NamedTuple):
 
 def join_projected(parts: Sequence[Projected]) -> Projected:
     """Rows of several frames, one after the other."""
-    keys, values = zip(*parts)
+    keys, values = zip(*parts, strict=True)
     return Projected(torch.cat(keys), torch.cat(values))
 
 
@@ -190,7 +190,7 @@ class SupportHead(RegionHead):
     def support(self, pooled: Tensor) -> list[Projected]:
         """What other regions need of these ones, for every layer."""
         rows = self.support_rows(pooled)
-        return [agg.project(y) for agg, y in zip(self.aggregators, rows)]  # type: ignore
+        return [agg.project(y) for agg, y in zip(self.aggregators, rows, strict=True)]  # type: ignore
 
     def support_rows(self, pooled: Tensor) -> list[Tensor]:
         """Rows (M, D) of every layer before its ReLU."""

@@ -117,17 +117,13 @@ class Mamba(nn.Module):
         else:
             hidden = self.attend_and_write(pooled, state.banks, self._top(state.settings))
         detections = state.settings.detections
-        return self.detector.head.detect(
-            hidden, boxes, frame.sizes[0], frame.scales[0], detections
-        )
+        return self.detector.head.detect(hidden, boxes, frame.sizes[0], frame.scales[0], detections)
 
     def _top(self, settings: InferConfig) -> int:
         """Regions of a frame that are written."""
         return self.memory.top if settings.memory.top is None else settings.memory.top
 
-    def attend_and_write(
-        self, pooled: Tensor, banks: Sequence[MemoryBank], top: int
-    ) -> Tensor:
+    def attend_and_write(self, pooled: Tensor, banks: Sequence[MemoryBank], top: int) -> Tensor:
         """Hidden features (R, D); each layer's best rows enter its bank before the ReLU.
 
         Args:

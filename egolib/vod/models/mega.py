@@ -211,9 +211,7 @@ class Mega(nn.Module):
         position = min(settings.mega.position, len(state.window) - 1)
         key = state.window[position]
         x = self._gather(key, state)
-        return self.head.detect(
-            x, key.boxes, frame.sizes[0], frame.scales[0], settings.detections
-        )
+        return self.head.detect(x, key.boxes, frame.sizes[0], frame.scales[0], settings.detections)
 
     def _proposals(self, settings: InferConfig) -> int:
         own = settings.mega.proposals

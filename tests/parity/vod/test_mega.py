@@ -284,7 +284,7 @@ def test_base_anchors_suppression_and_preparation(recording: Path):
     for name in sorted(n for n in case if n.endswith("/image")):
         root = name.removesuffix("/image")
         short, long = case[f"{root}/min_max"].tolist()
-        pipeline = replace(c4().pipeline, short=short, long=long)
+        pipeline = replace(c4().pipeline, short_side=short, long_side=long)
         found = prepare(np.ascontiguousarray(case[name][..., ::-1]), pipeline).pixels
         assert list(found.shape) == case[f"{root}/tensor/shape"].tolist()
         expected = case[f"{root}/tensor/subset"]
