@@ -237,12 +237,20 @@ def problems_of(step: Step[Config], part: Part, content: Content) -> list[str]:
 
 
 def agrees_with_xml(step: Step[Config], part: Part = "evaluation") -> bool | None:
-    """Whether converting the XML files again gives a file that was given; None without XML."""
+    """Whether converting the XML files again gives a file that was given; None without XML files
+    or their list."""
     data = step.config.data
     given, xml = step.data_root / getattr(data, part), step.data_root / data.annotations_vid
-    if not (given.is_file() and xml.is_dir()):
+    if not (given.is_file() and xml.is_dir() and _has_list(step, part)):
         return None
     return from_xml(step, part, _processors()) == read_json(given, dict)
+
+
+def _has_list(step: Step[Config], part: Part) -> bool:
+    try:
+        return _list_of(step, part).is_file()
+    except EgolibError:
+        return False
 
 
 def _list_of(step: Step[Config], part: Part) -> Path:

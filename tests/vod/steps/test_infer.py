@@ -100,7 +100,7 @@ def test_no_weights(root, tmp_path):
 @pytest.mark.parametrize(
     "change",
     [
-        {"detections": {"score_threshold": 0.3}},
+        {"detections": {"score_threshold": 0.33}},
         {"detections": {"limit": 1}},
         {"proposals": {"before": 50, "after": 2}},
     ],
