@@ -49,7 +49,7 @@ def detect(
     detector = load_frames(config, checkpoint, wanted=wanted, rename=rename, device=device)
     data = replace(detector.data, evaluation=str(annotations), images_vid=str(images))
     source = make_source(annotations, images, data, train=False)
-    found = detector.predict(test_videos(source, data))
+    found = detector.predict(test_videos(source, data, detector.settings))
     validate(found, source.index.image_id, names)
     path = write(Path(out) / FILE, found)
     about = {"config": str(config), "checkpoint": checkpoint and str(checkpoint), "rename": rename}

@@ -131,10 +131,10 @@ def start(
     from egolib.runs.session import start as start_step
     from egolib.vod.config import Config
 
-    sections = {"data": data, "model": model, "optim": optim, "initial": initial}
+    sections: dict[str, Any] = {"data": data, "model": model, "optim": optim, "initial": initial}
     sections |= {"fit": fit, "infer": infer, "evaluate": evaluate}
     seeds = {"seed": seed, "world_seed": world_seed}
-    given = {k: v for k, v in (sections | seeds).items() if v is not None}
+    given: dict[str, Any] = {k: v for k, v in (sections | seeds).items() if v is not None}
     if name in SEEDED:
         given = {"seed": seed} | given
     return start_step(

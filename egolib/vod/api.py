@@ -226,7 +226,7 @@ class Detector:
     ) -> DetectionSet | None:
         """What was kept under a name; None where there is nothing of exactly these images."""
         kept = None if cache is None else cache.get(name)
-        if kept is None or not np.array_equal(kept.get("image_id"), wanted):
+        if kept is None or not np.array_equal(kept.get("image_id", wanted[:0]), wanted):
             return None
         boxes = Boxes(kept["frame"], kept["label"], kept["box"], kept["score"])
         return DetectionSet(boxes, wanted, self.class_names)
@@ -322,7 +322,9 @@ def save(
 
     Args:
         path: of the tensor file.
-        model: the network. config: what it is. data: preparation of its images.
+        model: the network.
+        config: what it is.
+        data: preparation of its images.
         infer: settings of testing; as published for that network by default.
         sidecar: further plain values for the description beside the weights.
     """
@@ -334,7 +336,9 @@ def description(config: ModelConfig, data: DataConfig, infer: InferConfig) -> di
     """What stands beside weights: all that is needed to use them.
 
     Args:
-        config: the network. data: preparation of images. infer: settings of testing.
+        config: the network.
+        data: preparation of images.
+        infer: settings of testing.
     """
     known = {"model": to_tree(config), "data": to_tree(data), "infer": to_tree(infer)}
     return {"model": f"vod/{config.method}", "config": known}
@@ -394,7 +398,9 @@ def network_from_official(state: checkpoint.State, config: ModelConfig, path: Pa
     """The network that an official state dict is of.
 
     Args:
-        state: by official names. config: the network. path: named in errors.
+        state: by official names.
+        config: the network.
+        path: named in errors.
 
     Raises:
         EgolibError: it does not fit, entry by entry.

@@ -27,6 +27,7 @@ def motion_table(source: Source, path: str | Path | None = None) -> MotionTable:
     """Motion of every true box, frames in file order.
 
     Args:
+        source: the annotated videos.
         path: the official ``.mat`` table or ours; None computes one from the tracks.
 
     Raises:
@@ -169,8 +170,11 @@ def evaluate_files(
         predictions: egolib's results, COCO's JSON, or an official pickle.
         motion: the official motion table or ours; None computes one from the tracks.
         shuffle_seed: of the order of frames in an official pickle (MAMBA: 10).
-        vid_style, coco_style: the VID metric by speed, COCO's AP.
-        extent, borders, sort: see ``EvaluateConfig``.
+        vid_style: score by the VID metric and speed.
+        coco_style: score by COCO's AP.
+        extent: of boxes in the VID metric, see ``EvaluateConfig``.
+        borders: of its ranges of speed.
+        sort: of equal scores in it.
 
     Raises:
         EgolibError: a file cannot be read, or does not fit the annotations.

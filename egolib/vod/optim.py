@@ -127,7 +127,7 @@ def load_start(model: nn.Module, config: ModelConfig, path: str | Path, form: st
     """
     report = load_partial(model, _read_start(config, path, form))
     backbone = [name for name in model.state_dict() if name.startswith(BACKBONE)]
-    absent = {name for name in (*report.missing, *_names(report.reshaped))}
+    absent = {*report.missing, *_names(report.reshaped)}
     filled = sum(name not in absent for name in backbone)
     if filled < LEAST_FRACTION * len(backbone):
         raise EgolibError(
@@ -161,7 +161,8 @@ def load_flow(model: nn.Module, config: ModelConfig, path: str | Path) -> LoadRe
     """Loads published weights of the flow network of DFF and FGFA, strictly.
 
     Args:
-        model: the detector. config: its settings.
+        model: the detector.
+        config: its settings.
         path: mmtracking's ``flownet_simple.pth``, alone or inside a detector.
 
     Raises:

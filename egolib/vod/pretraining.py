@@ -62,7 +62,8 @@ def jitter(squares: np.ndarray, config: ObjectConfig, rng: np.random.Generator) 
 
     Args:
         squares: (B, S, S, 3) uint8.
-        config: limits of the changes. rng: of the draws.
+        config: limits of the changes.
+        rng: of the draws.
     """
     side = squares.shape[1]
     changed = np.empty_like(squares)
@@ -100,7 +101,8 @@ class ObjectClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         pooled = F.adaptive_avg_pool2d(self.backbone(images)[-1], CELLS).flatten(1)
-        return self.out(F.relu(self.hidden(pooled)))
+        logits: Tensor = self.out(F.relu(self.hidden(pooled)))
+        return logits
 
 
 def learn_objects(
@@ -137,7 +139,7 @@ def learn_objects(
         images = as_input(jitter(squares[chosen], config, rng), pipeline)
         loss = F.cross_entropy(classifier(images), torch.from_numpy(labels[chosen]))
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         losses.append(float(loss.detach()))
     for parameter in frozen:

@@ -227,7 +227,8 @@ def causal_settings(method: str, settings: InferConfig) -> InferConfig:
     first frame alone, MAMBA from nothing.
 
     Args:
-        method: of the network. settings: as they were.
+        method: of the network.
+        settings: as they were.
     """
     references = settings.references
     length = references.window[1] - references.window[0]

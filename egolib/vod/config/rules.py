@@ -27,6 +27,8 @@ DETECTORS = {
 # Methods that train on references of any number, chosen by these methods.
 ON_REFERENCES = ("selsa", "mamba", "stpn", "eovod", "dff", "fgfa")
 DRAWN = ("uniform", "bilateral_uniform")
+# Methods whose state moves on from frame to frame.
+ORDERED = ("mega", "tdvit", "dff", "fgfa")
 
 
 def _require(fits: bool, what: str, remedy: str) -> None:
@@ -299,7 +301,8 @@ def check_testing(model: ModelConfig, infer: InferConfig) -> None:
     """Settings of testing fit a network.
 
     Args:
-        model: its settings. infer: those of testing.
+        model: its settings.
+        infer: those of testing.
 
     Raises:
         EgolibError: naming the fields that contradict each other.
@@ -322,16 +325,11 @@ def check_testing(model: ModelConfig, infer: InferConfig) -> None:
         "fixed_stride, or none for the frame alone",
     )
     _require(
-        not infer.shuffle_frames
-        or method not in ("mega", "tdvit", "dff", "fgfa") + _sliding(infer),
+        not (infer.shuffle_frames and (infer.slides or method in ORDERED)),
         f"model.method {method} uses frame order, infer.shuffle_frames mixes it up",
         "infer.shuffle_frames: false",
     )
     _check_memories(model, infer)
-
-
-def _sliding(infer: InferConfig) -> tuple[str, ...]:
-    return ("selsa",) if infer.slides else ()
 
 
 def _check_memories(model: ModelConfig, infer: InferConfig) -> None:

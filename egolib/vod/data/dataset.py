@@ -88,14 +88,15 @@ def make_source(
 def valid_objects(index: VideoIndex) -> np.ndarray:
     """(A,) bool: annotations with a box that counts.
 
-    Skipped, matching the official code, are ignored and crowd entries, boxes outside the image, without area, or
+    Skipped, matching the official code, are ignored and crowd entries, boxes outside the
+    image, without area, or
     with a side below one pixel.
     """
     x, y, width, height = index.box_xywh.T
     image_width, image_height = index.width[index.owner], index.height[index.owner]
     inside_x = np.minimum(x + width, image_width) - np.maximum(x, 0)
     inside_y = np.minimum(y + height, image_height) - np.maximum(y, 0)
-    valid = (inside_x > 0) & (inside_y > 0) & (index.area > 0)
+    valid: np.ndarray = (inside_x > 0) & (inside_y > 0) & (index.area > 0)
     return valid & (width >= 1) & (height >= 1) & ~index.ignore & ~index.crowd
 
 
@@ -105,7 +106,8 @@ def label_of_category(index: VideoIndex, names: Sequence[str], file: str | Path)
     Labels follow the order of the file, as the official reader's do.
 
     Args:
-        index: the file's columns. names: of the classes.
+        index: the file's columns.
+        names: of the classes.
         file: named in errors.
 
     Raises:
@@ -122,7 +124,8 @@ def label_of_category(index: VideoIndex, names: Sequence[str], file: str | Path)
 def object_rows(source: Source, image: int) -> np.ndarray:
     """Rows of the annotations that are objects of an image, in file order."""
     rows = source.index.annotations(image)
-    return rows[source.objects[rows]]
+    own: np.ndarray = rows[source.objects[rows]]
+    return own
 
 
 def true_objects(source: Source, image: int) -> tuple[np.ndarray, np.ndarray]:
@@ -214,8 +217,10 @@ def mega_training_frames(
     """Local, memory and distant images of a training image; copies of a still image.
 
     Args:
-        index: of the data set. image: the key frame, a row of it.
-        config: how many, how far away. rng: of all draws.
+        index: of the data set.
+        image: the key frame, a row of it.
+        config: how many, how far away.
+        rng: of all draws.
     """
     counts = (config.local, config.memory, config.distant)
     if index.is_still(image):
@@ -314,7 +319,8 @@ def mega_test_places(
     Args:
         place: of the frame.
         shuffled: all places of the video in the global order.
-        window, position: frames of the local window, and the current frame's place in it.
+        window: frames of the local window.
+        position: the current frame's place in it.
         size: frames of the global memory.
     """
     length, ahead = len(shuffled), window - position - 1

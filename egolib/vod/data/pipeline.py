@@ -58,7 +58,8 @@ def make_sample(
 
     Args:
         image: (H, W, 3) uint8 BGR.
-        boxes: (G, 4) in pixels; None for none. labels: (G,); None for zeros.
+        boxes: (G, 4) in pixels; None for none.
+        labels: (G,); None for zeros.
     """
     boxes = np.zeros((0, 4)) if boxes is None else boxes
     labels = np.zeros(len(boxes)) if labels is None else labels
@@ -119,7 +120,9 @@ def fitted_size(size: Size, long: int, short: int) -> Size:
     """(height, width) after scaling to fit, each side rounded up from a half.
 
     Args:
-        size: as it is. long, short: sides of the frame that it must fit into.
+        size: as it is.
+        long: longer side of the frame that it must fit into.
+        short: shorter side of that frame.
 
     >>> fitted_size((720, 1280), 1000, 600)
     (563, 1000)
@@ -132,7 +135,9 @@ def fitted_size_pillow(size: Size, long: int, short: int) -> Size:
     """The same in maskrcnn-benchmark: the short side is rounded, the long one truncated.
 
     Args:
-        size: as it is. long, short: as above.
+        size: as it is.
+        long: longer side of the frame that it must fit into.
+        short: shorter side of that frame.
 
     >>> fitted_size_pillow((720, 1280), 1000, 600)
     (562, 999)
@@ -155,7 +160,8 @@ def resize_to_fit(
     Args:
         sample: as it is.
         config: how images are resized.
-        long, short: sides of the frame that it must fit into; None for the configuration's.
+        long: longer side of the frame that it must fit into; None for the configuration's.
+        short: shorter side of that frame, as above.
     """
     long, short = long or config.long_side, short or config.short_side
     if config.interpolation == "pillow":
@@ -182,7 +188,8 @@ def crop(sample: Sample, top: int, left: int, size: Size) -> Sample:
 
     Args:
         sample: as it is.
-        top, left: first row and column of the part.
+        top: first row of the part.
+        left: first column of it.
         size: (height, width) of it.
     """
     height, width = size

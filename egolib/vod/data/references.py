@@ -82,7 +82,8 @@ def test_places(place: int, length: int, config: ReferenceConfig) -> list[int]:
     multiple of the stride brings the next one.
 
     Args:
-        place: of the frame. length: frames of the video.
+        place: of the frame.
+        length: frames of the video.
         config: how references are chosen.
     """
     if config.method == "adaptive_stride" and place == 0:
@@ -102,7 +103,8 @@ def window_frames(place: int, length: int, config: ReferenceConfig) -> list[int]
     """Places that enter a sliding window with the frame at ``place``.
 
     Args:
-        place: of the frame. length: frames of the video.
+        place: of the frame.
+        length: frames of the video.
         config: window and stride.
     """
     last, ahead = length - 1, config.window[1]
@@ -118,6 +120,7 @@ def test_order(index: VideoIndex, shuffle_seed: int | None = None) -> list[int]:
     """All images in the order of testing, video by video.
 
     Args:
+        index: of the data set.
         shuffle_seed: shuffle every video's frames but its first, one generator for all
             videos. The published MAMBA numbers use 10.
     """
@@ -139,7 +142,8 @@ def split_videos(index: VideoIndex, order: Sequence[int], ranks: int) -> list[li
     images // ranks; the last rank takes the rest.
 
     Args:
-        index: of the data set. order: its images in the order of testing.
+        index: of the data set.
+        order: its images in the order of testing.
         ranks: how many.
     """
     videos = index.video[np.asarray(order)]

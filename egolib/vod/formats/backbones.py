@@ -57,7 +57,7 @@ _MICROSOFT = [
 def _channel_major(value: Tensor) -> Tensor:
     """(..., 4C) with blocks of the tokens (0,0), (1,0), (0,1), (1,1) as channel by channel
     with the tokens in the order (0,0), (0,1), (1,0), (1,1)."""
-    blocks = value.unflatten(-1, (4, -1))[..., [0, 2, 1, 3], :]
+    blocks = torch.unflatten(value, -1, (4, -1))[..., [0, 2, 1, 3], :]
     return blocks.transpose(-1, -2).flatten(-2)
 
 

@@ -88,6 +88,7 @@ class Layout:
         """Our state dict under the official names, with all entries that a file has.
 
         Args:
+            state: by our names.
             prefix: False names a detector that is built alone.
         """
         result = self.table.to_official(state) | self.constants

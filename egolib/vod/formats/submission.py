@@ -175,7 +175,7 @@ def _read_coco(
 def _places(values: np.ndarray, known: np.ndarray, what: str, path: Path) -> np.ndarray:
     """The place of every value among the known ones, which may be in any order."""
     order = np.argsort(known)
-    place = order[np.searchsorted(known[order], values).clip(max=max(len(known) - 1, 0))]
+    place: np.ndarray = order[np.searchsorted(known[order], values).clip(max=max(len(known) - 1, 0))]
     wrong = known[place] != values if len(known) else np.ones(len(values), bool)
     if wrong.any():
         first = int(values[np.flatnonzero(wrong)[0]])
@@ -191,6 +191,7 @@ def coco_entries(detections: DetectionSet, category_ids: Sequence[int]) -> list[
     """COCO's list of detections, boxes as (x, y, width, height).
 
     Args:
+        detections: what is written.
         category_ids: id of every label.
     """
     boxes = detections.boxes
@@ -224,7 +225,8 @@ def validate(detections: DetectionSet, image_id: np.ndarray, class_names: Sequen
 
     Args:
         detections: what is checked.
-        image_id: (F,) ids of the frames. class_names: in label order.
+        image_id: (F,) ids of the frames.
+        class_names: in label order.
 
     Raises:
         EgolibError: naming the first frame or detection that is wrong.
@@ -263,4 +265,5 @@ def validate_file(submission: str | Path, truth: str | Path | None = None) -> st
         names or detections.class_names,
     )
     frames, found = len(detections.image_id), len(detections.boxes)
-    return f"{submission}: {found} detections in {frames} frames, {len(detections.class_names)} classes"
+    classes = len(detections.class_names)
+    return f"{submission}: {found} detections in {frames} frames, {classes} classes"

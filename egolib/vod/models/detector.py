@@ -56,7 +56,8 @@ class Neck(nn.Module):
             return [self.reduce(maps[-1])]
         if self.kind == "none":
             return [maps[-1]]
-        return self.pyramid(maps)
+        levels: list[Tensor] = self.pyramid(maps)
+        return levels
 
 
 class RegionDetector(nn.Module):
@@ -82,7 +83,8 @@ class RegionDetector(nn.Module):
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """Neck maps of images (B, 3, H, W), finest first."""
-        return self.neck(self.backbone(images))
+        maps: list[Tensor] = self.neck(self.backbone(images))
+        return maps
 
     def propose(
         self, maps: Sequence[Tensor], sizes: Sequence[Size], limits: ProposalConfig | None = None
@@ -90,7 +92,8 @@ class RegionDetector(nn.Module):
         """Proposals of every image.
 
         Args:
-            maps: of the neck. sizes: (height, width) of every image without padding.
+            maps: of the neck.
+            sizes: (height, width) of every image without padding.
             limits: how many; None for the network's own of frames without truth.
         """
         return self.rpn.propose(self.rpn(maps), sizes, limits)
@@ -99,10 +102,13 @@ class RegionDetector(nn.Module):
         """Detections in every frame from their maps, each frame on its own.
 
         Args:
-            maps: of the neck. frames: that they are of. settings: of testing.
+            maps: of the neck.
+            frames: that they are of.
+            settings: of testing.
         """
         boxes = [p.boxes for p in self.propose(maps, frames.sizes, settings.proposals)]
-        hidden = self.head.hidden(self.head.pool(maps, boxes)).split([len(b) for b in boxes])
+        features = self.head.hidden(self.head.pool(maps, boxes))
+        hidden = torch.split(features, [len(b) for b in boxes])
         images = zip(hidden, boxes, frames.sizes, frames.scales, strict=True)
         return [self.head.detect(*image, settings.detections) for image in images]
 

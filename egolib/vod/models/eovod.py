@@ -197,7 +197,7 @@ class Eovod(nn.Module):
         return pixels.as_cells(x)[index[: settings.cells_per_frame].to(x.device)]
 
     def _stride(self, level: int) -> int:
-        return 4 * 2**level
+        return int(4 * 2**level)
 
     # ------------------------------------------------------- location, size prior
 
@@ -215,7 +215,7 @@ class Eovod(nn.Module):
             pixels.cells_with_centre_inside(box, size, self._stride(level))
             for box in boxes.tolist()
         ]
-        return torch.cat(cells).unique().to(x.device)
+        return torch.unique(torch.cat(cells)).to(x.device)
 
     def _remember_location(self, detected: LevelFound, frame: Frames, state: EovodState) -> None:
         """Keeps confirmed boxes, and the levels that they came from, for the next frames."""

@@ -106,7 +106,8 @@ class FcosDetector(nn.Module):
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """Pyramid maps of images (B, 3, H, W), finest first."""
-        return self.neck(self.backbone(images))
+        maps: list[Tensor] = self.neck(self.backbone(images))
+        return maps
 
     # ----------------------------------------------------------------- detections
 
@@ -114,7 +115,9 @@ class FcosDetector(nn.Module):
         """Detections in every frame from its maps.
 
         Args:
-            maps: of the pyramid. frames: that they are of. settings: of testing.
+            maps: of the pyramid.
+            frames: that they are of.
+            settings: of testing.
         """
         found = self.detect_levels(maps, maps, frames, self.every_level, settings)
         return [x.found for x in found]
@@ -131,7 +134,8 @@ class FcosDetector(nn.Module):
         """Detections in every frame from some of the levels.
 
         Args:
-            class_maps, box_maps: of the pyramid, for the two towers.
+            class_maps: of the pyramid, for the tower of classes.
+            box_maps: of the pyramid, for the tower of boxes.
             frames: that they are of.
             levels: to read.
             settings: of testing.
@@ -148,8 +152,8 @@ class FcosDetector(nn.Module):
         settings: InferConfig,
     ) -> LevelFound:
         found = [
-            self._best_of_level(*(x[image].float() for x in maps), level, settings)
-            for *maps, level in zip(*output, levels, strict=True)
+            self._best_of_level(x[image].float(), y[image].float(), z[image].float(), i, settings)
+            for x, y, z, i in zip(*output, levels, strict=True)
         ]
         boxes = bx.clip(torch.cat([f.boxes for f in found]), frames.sizes[image])
         boxes = boxes / frames.scales[image]

@@ -59,6 +59,7 @@ class FlowNetS(nn.Module):
         """Detector images (B, 3, H, W) as this network wants them, at its own scale.
 
         Args:
+            images: (B, 3, H, W).
             sizes: (height, width) of every image; what lies beyond stays zero.
         """
         settings = self.config

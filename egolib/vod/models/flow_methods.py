@@ -59,7 +59,9 @@ class FlowMethod(nn.Module):
         """Features (N, C, H, W) of images, moved to where another image shows them.
 
         Args:
-            image, to: prepared for the flow network, (N, 3, h, w) and (1 or N, 3, h, w).
+            features: (N, C, H, W).
+            image: what they are of, prepared for the flow network, (N, 3, h, w).
+            to: another image, prepared too, (1 or N, 3, h, w).
         """
         flow = self.motion(to.expand_as(image), image)
         return warp(features, flow, self.config.flow.grid)
@@ -140,7 +142,8 @@ class Fgfa(FlowMethod):
         """Detections in one frame.
 
         Args:
-            frame: of N = 1. state: of its video.
+            frame: of N = 1.
+            state: of its video.
             references: frames that enter the window with this one.
         """
         maps = [self.features(frame, state, references)]

@@ -127,7 +127,8 @@ class VideoDetector(Protocol):
         """Detections in one frame, in pixels of the original image; ``state`` moves on.
 
         Args:
-            frame: of N = 1. state: of its video.
+            frame: of N = 1.
+            state: of its video.
             references: frames that a sliding window meets with this one.
         """
 

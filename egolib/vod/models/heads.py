@@ -85,7 +85,8 @@ class RegionHead(nn.Module):
 
     def pool(self, maps: Sequence[Tensor], regions: Sequence[Tensor]) -> Tensor:
         """Features (R, C * S * S) of the regions of every image."""
-        return self.roi_align(maps, regions).flatten(1)
+        pooled: Tensor = self.roi_align(maps, regions)
+        return pooled.flatten(1)
 
     def hidden(self, pooled: Tensor) -> Tensor:
         """(R, D) before prediction."""
@@ -102,7 +103,8 @@ class RegionHead(nn.Module):
         Args:
             x: (R, D) hidden features of its regions.
             regions: (R, 4) in input pixels.
-            size: of the image without padding. scale: (4,) input pixels per original pixel.
+            size: of the image without padding.
+            scale: (4,) input pixels per original pixel.
             settings: which detections are kept.
         """
         scores, offsets = self.predict.foreground(self.predict(x).float())
@@ -167,10 +169,11 @@ class Aggregator(nn.Module):
         """What rows (R, D) gather from the support; (R, D), to be added to them."""
         q, k, v = (self._split(y) for y in (self.query(x), *support))
         attended = F.scaled_dot_product_attention(q, k, v)  # (1, heads, R, D / heads)
-        return self.out(attended[0].transpose(0, 1).flatten(1))
+        gathered: Tensor = self.out(attended[0].transpose(0, 1).flatten(1))
+        return gathered
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(1, (self.heads, -1)).transpose(0, 1)[None]
+        return torch.unflatten(x, 1, (self.heads, -1)).transpose(0, 1)[None]
 
 
 class SupportHead(RegionHead):

@@ -128,7 +128,8 @@ class Mamba(nn.Module):
 
         Args:
             pooled: (R, C * S * S) features of the regions, best first.
-            banks: one a layer. top: how many rows are written.
+            banks: one a layer.
+            top: how many rows are written.
         """
         x, head = pooled, self.head
         for layer, aggregator, bank in zip(head.layers, head.aggregators, banks, strict=True):

@@ -94,7 +94,8 @@ class MegaHead(C4Head):
         """Features (R, D) that have added what they gather from the global memory."""
         if distant is None:
             return features
-        return features + self.whole[stage](features, distant)
+        gathered: Tensor = self.whole[stage](features, distant)
+        return features + gathered
 
     def local_stage(self, stage: int, queries: Rows, support: Rows) -> Rows:
         """Queries that have gathered from the support, through the next layer."""
@@ -115,8 +116,9 @@ class MegaHead(C4Head):
         """Hidden features of the key frame's regions.
 
         Args:
-            key, references, advanced: regions of the key frame, of all frames of the
-                window, and the best of those; after the global relation.
+            key: regions of the key frame, after the global relation.
+            references: of all frames of the window, after it.
+            advanced: the best of those.
             memory: support from earlier frames, for every stage.
             distant: features of the global memory.
 
@@ -193,7 +195,8 @@ class Mega(nn.Module):
         """Detections in one frame.
 
         Args:
-            frame: of N = 1. state: of its video.
+            frame: of N = 1.
+            state: of its video.
             references: frames that enter the local window: those after the first frame
                 that fill it, then one a step (the last frame again near the end).
             distant: frames that enter the global memory: ``global_size`` of them with the
@@ -303,5 +306,6 @@ class Mega(nn.Module):
 def _advanced(rows: Rows, counts: Sequence[int], best: int) -> Rows:
     """The ``best`` rows of every frame, where frame i has ``counts[i]`` rows."""
     sizes = list(counts)
-    frames = zip(rows.boxes.split(sizes), rows.features.split(sizes), strict=True)
+    parts = (torch.split(x, sizes) for x in (rows.boxes, rows.features))
+    frames = zip(*parts, strict=True)
     return join_rows([Rows(boxes, features).top(best) for boxes, features in frames])

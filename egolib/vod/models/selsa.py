@@ -90,7 +90,8 @@ class Selsa(nn.Module):
         """Detections in one frame, whose own regions belong to the support too.
 
         Args:
-            frame: of N = 1. state: of its video.
+            frame: of N = 1.
+            state: of its video.
             references: new frames of a sliding window, none with adaptive references.
         """
         own, support = self._own_and_support(frame, state, references)

@@ -93,7 +93,8 @@ def merge_prompts(merge: PatchMerging, prompts: Tensor, rule: str) -> Tensor:
         copies = prompts.repeat(1, 1, 4)
     else:
         copies = prompts.repeat_interleave(4, dim=-1)
-    return merge.reduction(merge.norm(copies))
+    merged: Tensor = merge.reduction(merge.norm(copies))
+    return merged
 
 
 class PromptPredictor(nn.Module):
@@ -115,10 +116,12 @@ class PromptPredictor(nn.Module):
         """From tokens (R, H * W, C') of the last maps."""
         if self.config.predictor == "attention":
             reduced = self.reduction(tokens.flatten(0, 1))
-            return self.aggregator(self.query, self.aggregator.project(reduced))
+            gathered: Tensor = self.aggregator(self.query, self.aggregator.project(reduced))
+            return gathered
         best = tokens.abs().sum(-1).topk(self.config.number, dim=1).indices  # (R, P)
         chosen = tokens.gather(1, best[..., None].expand(-1, -1, tokens.shape[-1]))
-        return self.reduction(chosen.mean(dim=0))
+        averaged: Tensor = self.reduction(chosen.mean(dim=0))
+        return averaged
 
 
 @dataclass
@@ -146,7 +149,8 @@ class Stpn(nn.Module):
 
     def maps(self, images: Tensor, prompts: Tensor | None) -> list[Tensor]:
         """Neck maps of images (B, 3, H, W)."""
-        return self.detector.neck(self.backbone(images, prompts))
+        maps: list[Tensor] = self.detector.neck(self.backbone(images, prompts))
+        return maps
 
     @torch.no_grad()
     def start_video(

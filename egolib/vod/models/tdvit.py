@@ -54,7 +54,8 @@ class TemporalBlock(SwinBlock):
         return layout.join(attention.out(attention.attend(query, key, value, bias)))
 
     def _qkv(self, windows: Tensor) -> tuple[Tensor, ...]:
-        return self.attention.qkv(windows).chunk(3, dim=-1)
+        joined: Tensor = self.attention.qkv(windows)
+        return joined.chunk(3, dim=-1)
 
 
 @dataclass
@@ -150,7 +151,7 @@ class TemporalSwin(Swin):
         maps: list[Tensor] = []
         x = self.patches(images)
         for s, stage in enumerate(self.stages):
-            for b, block in enumerate(stage.blocks):  # type: ignore[arg-type, var-annotated]
+            for b, block in enumerate(stage.blocks):  # type: ignore[arg-type]
                 known = memory.get((s, b))
                 pair = known.current(block) if known else None
                 if known:
@@ -170,7 +171,7 @@ class TemporalSwin(Swin):
         maps: list[Tensor] = []
         x = self.patches(image)
         for s, stage in enumerate(self.stages):
-            for b, block in enumerate(stage.blocks):  # type: ignore[arg-type, var-annotated]
+            for b, block in enumerate(stage.blocks):  # type: ignore[arg-type]
                 if (s, b) in inputs:
                     pair = block.project_reference(inputs[s, b])
                     x = block.with_reference(x, pair)
@@ -184,7 +185,7 @@ class TemporalSwin(Swin):
         inputs: dict[tuple[int, int], Tensor] = {}
         x = self.patches(references)
         for s, stage in enumerate(self.stages):
-            for b, block in enumerate(stage.blocks):  # type: ignore[arg-type, var-annotated]
+            for b, block in enumerate(stage.blocks):  # type: ignore[arg-type]
                 if self.is_temporal(s, b):
                     inputs[s, b] = x[:1]
                 x = block(x)
@@ -195,7 +196,8 @@ class TemporalSwin(Swin):
     def _finish_stage(self, stage: int, x: Tensor, maps: list[Tensor]) -> Tensor:
         maps.append(self.output(stage, x))
         merge = self.stages[stage].merge
-        return x if merge is None else merge(x)  # type: ignore[operator]
+        merged: Tensor = x if merge is None else merge(x)  # type: ignore[operator]
+        return merged
 
 
 class TdVit(nn.Module):

@@ -176,6 +176,7 @@ def convert(step: Step[Config], workers: int = 0) -> Files:
     """Every file of the configuration, checked where it exists, made where it does not.
 
     Args:
+        step: ``1_data``.
         workers: processes that read XML; 0 for as many as there are processors.
     """
     return {
@@ -224,7 +225,8 @@ def problems_of(step: Step[Config], part: Part, content: Content) -> list[str]:
 
     Args:
         step: whose data root holds the lists.
-        part: which file. content: of it.
+        part: which file.
+        content: of it.
     """
     file = step.data_root / getattr(step.config.data, part)
     try:
@@ -243,7 +245,7 @@ def agrees_with_xml(step: Step[Config], part: Part = "evaluation") -> bool | Non
     given, xml = step.data_root / getattr(data, part), step.data_root / data.annotations_vid
     if not (given.is_file() and xml.is_dir() and _has_list(step, part)):
         return None
-    return from_xml(step, part, _processors()) == read_json(given, dict)
+    return bool(from_xml(step, part, _processors()) == read_json(given, dict))
 
 
 def _has_list(step: Step[Config], part: Part) -> bool:
@@ -381,4 +383,4 @@ def frames_of_one_video(
     videos = [usable & (index.video == v) for v in range(len(index.video_id))]
     both = [min(int((own & degraded).sum()), int((own & ~degraded).sum())) for own in videos]
     chosen = np.flatnonzero(videos[int(np.argmax(both))])
-    return spread(chosen, count).tolist()
+    return [int(row) for row in spread(chosen, count)]

@@ -131,7 +131,8 @@ def outcomes(test: TestSet, found: DetectionSet, threshold: float = 0.5) -> dict
     by at least ``threshold``.
 
     Args:
-        test: the annotated videos. found: detections in them.
+        test: the annotated videos.
+        found: detections in them.
         threshold: least IoU.
     """
     index, boxes = test.source.index, found.boxes
@@ -241,7 +242,9 @@ def metrics(
     """What ``result.json`` holds: the first run's numbers, and its gain over the other's.
 
     Args:
-        scored: numbers by run. test: what was scored on. runs: detections by run.
+        scored: numbers by run.
+        test: what was scored on.
+        runs: detections by run.
     """
     (name, own), *others = scored.items()
     result = {**own, "objects": outcome_percentages(test, runs[name])}

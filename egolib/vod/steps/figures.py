@@ -42,7 +42,8 @@ def frames(source: Source, data: DataConfig, rows: Sequence[int], columns: int =
     """Frames with their true objects (dashed) and class names.
 
     Args:
-        source: the videos. data: names of the classes.
+        source: the videos.
+        data: names of the classes.
         columns: frames in a line.
         rows: of the index.
     """
@@ -126,7 +127,8 @@ def strips(
     """Detections of several runs on the same frames, one line a run; truth is dashed.
 
     Args:
-        source: the videos. runs: detections by name.
+        source: the videos.
+        runs: detections by name.
         rows: of the index.
         threshold: lowest score that is drawn.
     """
