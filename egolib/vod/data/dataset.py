@@ -96,8 +96,10 @@ def valid_objects(index: VideoIndex) -> np.ndarray:
     image_width, image_height = index.width[index.owner], index.height[index.owner]
     inside_x = np.minimum(x + width, image_width) - np.maximum(x, 0)
     inside_y = np.minimum(y + height, image_height) - np.maximum(y, 0)
-    valid: np.ndarray = (inside_x > 0) & (inside_y > 0) & (index.area > 0)
-    return valid & (width >= 1) & (height >= 1) & ~index.ignore & ~index.crowd
+    sides = (width >= 1) & (height >= 1)
+    valid: np.ndarray = (inside_x > 0) & (inside_y > 0) & (index.area > 0) & sides
+    valid &= ~index.ignore & ~index.crowd
+    return valid
 
 
 def label_of_category(index: VideoIndex, names: Sequence[str], file: str | Path) -> dict[int, int]:

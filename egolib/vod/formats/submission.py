@@ -175,7 +175,9 @@ def _read_coco(
 def _places(values: np.ndarray, known: np.ndarray, what: str, path: Path) -> np.ndarray:
     """The place of every value among the known ones, which may be in any order."""
     order = np.argsort(known)
-    place: np.ndarray = order[np.searchsorted(known[order], values).clip(max=max(len(known) - 1, 0))]
+    place: np.ndarray = order[
+        np.searchsorted(known[order], values).clip(max=max(len(known) - 1, 0))
+    ]
     wrong = known[place] != values if len(known) else np.ones(len(values), bool)
     if wrong.any():
         first = int(values[np.flatnonzero(wrong)[0]])

@@ -215,7 +215,8 @@ class Eovod(nn.Module):
             pixels.cells_with_centre_inside(box, size, self._stride(level))
             for box in boxes.tolist()
         ]
-        return torch.unique(torch.cat(cells)).to(x.device)
+        chosen: Tensor = torch.unique(torch.cat(cells))
+        return chosen.to(x.device)
 
     def _remember_location(self, detected: LevelFound, frame: Frames, state: EovodState) -> None:
         """Keeps confirmed boxes, and the levels that they came from, for the next frames."""

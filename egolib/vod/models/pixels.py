@@ -30,7 +30,8 @@ def as_cells(x: Tensor) -> Tensor:
 def largest_cells(x: Tensor, number: int) -> Tensor:
     """Indices of the cells of largest L2 norm, best first; x is (1, C, H, W)."""
     norms = torch.linalg.vector_norm(as_cells(x), dim=1)
-    return norms.topk(min(number, len(norms))).indices
+    best: Tensor = norms.topk(min(number, len(norms))).indices
+    return best
 
 
 def random_rows(rows: Tensor, number: int, generator: torch.Generator | None) -> Tensor:

@@ -100,7 +100,7 @@ def test_no_weights(root, tmp_path):
 @pytest.mark.parametrize(
     "change",
     [
-        {"detections": {"score_threshold": 0.33}},
+        {"detections": {"nms_threshold": 0.1}},
         {"detections": {"limit": 1}},
         {"proposals": {"before": 50, "after": 2}},
     ],
@@ -111,6 +111,15 @@ def test_a_setting_of_inference_changes_key_and_result(root, tmp_path, change):
     keys = [infer.cache(s, infer.load_detector(s)).folder for s in (made, other)]
     assert keys[0] != keys[1]
     assert len(infer.predict(made).boxes) > len(infer.predict(other).boxes) > 0
+
+
+def test_the_score_threshold_holds(root, tmp_path):
+    made = changed(step("3_infer", root, root.parent), out=tmp_path)
+    scores = np.sort(infer.predict(made).boxes.score)
+    middle = {"score_threshold": float(scores[len(scores) // 2])}
+    other = step("3_infer", root, root.parent, {"infer": {"detections": middle}})
+    found = infer.predict(changed(other, out=tmp_path)).boxes.score
+    assert 0 < len(found) < len(scores) and found.min() > middle["score_threshold"]
 
 
 def test_no_setting_of_inference_belongs_to_training(root, tmp_path):
