@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from egolib.config import build
 from egolib.errors import EgolibError
 from egolib.io.checkpoint import (
     KeyTable,
@@ -273,7 +274,30 @@ def _back(state: Mapping[str, Tensor], config: dict[str, Any]) -> State:
     return _official_state(state)
 
 
+def _empty(config: dict[str, Any]) -> Mapping[str, Tensor]:
+    from egolib.vlp.models.build import build_empty
+
+    return build_empty(network_config(config)).state_dict()
+
+
+def _accepts(config: dict[str, Any], *, projection: str) -> bool:
+    return network_config(config).projection == projection
+
+
+def network_config(config: Mapping[str, Any]) -> ModelConfig:
+    """The network's configuration in what lies beside weights."""
+    return build(ModelConfig, dict(config))
+
+
 MODELS = [
-    OfficialModel(name, partial(_matches, projection=projection), _converted, _back)
+    OfficialModel(
+        name,
+        partial(_matches, projection=projection),
+        _converted,
+        _back,
+        read=lambda official, _: KEYS.to_ours(official),
+        empty=_empty,
+        accepts=partial(_accepts, projection=projection),
+    )
     for name, projection in (("vlp/egovlpv2", "large"), ("vlp/egovlpv2_smallproj", "small"))
 ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks.vod_official import official_relation
 from egolib.vod.models.relation import Relation, position_embedding
+from tests.oracles.vod import official_relation
 from tests.vod.models.test_selsa import counted
 from tests.vod.small import begin, frames, make
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmarks.vod_official import OfficialSelsa
 from egolib.vod.models.frames import Frames
+from tests.oracles.vod import OfficialSelsa
 from tests.vod.small import begin, frames, make, same
 
 
