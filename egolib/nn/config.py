@@ -68,7 +68,7 @@ class SwinConfig:
         window: side of the attention windows, in tokens.
         patch: side of the patches, in pixels.
         expansion: inner width of the two-layer networks, in token widths.
-        drop_path: share of dropped residual branches of the last block; it grows linearly.
+        drop_path: fraction of dropped residual branches of the last block; it grows linearly.
     """
 
     width: int = 96
@@ -158,11 +158,11 @@ class SampleConfig:
 
     Args:
         number: examples an image.
-        positive_share: largest share of positive ones.
+        positive_fraction: largest fraction of positive ones.
     """
 
     number: int = 256
-    positive_share: float = 0.5
+    positive_fraction: float = 0.5
 
 
 @dataclass(frozen=True)

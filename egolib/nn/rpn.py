@@ -118,6 +118,7 @@ class RegionProposals(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Decoded boxes (P, 4) and scores (P,) of the best predictions of one level."""
         anchors = self.anchors.level(level, map_size(logits), logits.device)
+        logits, offsets = logits.float(), offsets.float()  # under mixed precision too
         scores = _flat(logits, 1)[:, 0]
         if limits.rank_by == "probability":
             scores = scores.sigmoid()
@@ -148,8 +149,8 @@ class RegionProposals(nn.Module):
         anchors = torch.cat(self.anchors([map_size(x) for x in output.logits], truths[0].device))
         objectness, box, examples = truths[0].new_zeros(()), truths[0].new_zeros(()), 0
         for i, (size, truth) in enumerate(zip(sizes, truths, strict=True)):
-            logits = torch.cat([_flat(x[i], 1) for x in output.logits])[:, 0]
-            offsets = torch.cat([_flat(x[i], 4) for x in output.offsets])
+            logits = torch.cat([_flat(x[i].float(), 1) for x in output.logits])[:, 0]
+            offsets = torch.cat([_flat(x[i].float(), 4) for x in output.offsets])
             positive, negative, matches = self._examples(anchors, size, truth, generator)
             chosen = torch.cat([positive, negative])
             wanted = (matches[chosen] >= 0).to(logits)

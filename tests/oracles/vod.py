@@ -16,6 +16,7 @@ from torch import Tensor
 
 from egolib.metrics.detection import RANGES
 from egolib.nn.roi import Found
+from egolib.vod.config.infer import published_infer
 from egolib.vod.models.bank import MemoryBank
 from egolib.vod.models.frames import Frames
 from egolib.vod.models.heads import SupportHead
@@ -46,15 +47,16 @@ class OfficialSelsa:
         """Detections from the frame's neck maps."""
         detector, head = self.model.detector, self.model.head
         boxes = detector.propose(maps, frame.sizes)[0].boxes
-        everything = [torch.cat(parts) for parts in zip(*self.maps, maps)]
+        everything = [torch.cat(parts) for parts in zip(*self.maps, maps, strict=True)]
         proposals = detector.propose(everything, [*self.sizes, *frame.sizes])
         x = head.pool(maps, [boxes])
         support = head.pool(everything, [p.boxes for p in proposals])
-        for layer, aggregator in zip(head.layers, head.aggregators):
+        for layer, aggregator in zip(head.layers, head.aggregators, strict=True):
             x, support = layer(x), layer(support)
             x = F.relu(x + aggregator(x, aggregator.project(support)))
             support = F.relu(support)
-        return head.detect(x, boxes, frame.sizes[0], frame.scales[0])
+        limits = published_infer(self.model.config).detections
+        return head.detect(x, boxes, frame.sizes[0], frame.scales[0], limits)
 
 
 # ----------------------------------------------------------------------------- MAMBA

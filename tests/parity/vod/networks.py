@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from egolib.config import build, merge
 from egolib.nn.roi import Found
-from egolib.vod.config import networks
+from egolib.vod.config import InferConfig, networks
+from egolib.vod.config.infer import published_infer
 from egolib.vod.config.model import ModelConfig
 from egolib.vod.formats.checkpoint import layout
 from egolib.vod.models.build import build_empty
@@ -118,6 +120,16 @@ def published(
     model = build_empty(config).to_empty(device="cpu")
     layout(config).load(model, official_state(recording, system, seed), file=recording)
     return model.to(device).eval()
+
+
+def settings(model: nn.Module, **changes: Any) -> InferConfig:
+    """Settings of testing that a network was published with.
+
+    Args:
+        changes: fields of ``InferConfig``; mappings change a section.
+    """
+    tree = asdict(published_infer(model.config))  # type: ignore[arg-type]
+    return build(InferConfig, merge(tree, changes))
 
 
 # ------------------------------------------------------------------------ comparisons

@@ -6,7 +6,7 @@ import torch
 
 from egolib.vod.models.fcos import DenseOutput, boxes_around, level_points, true_centerness
 from egolib.vod.models.frames import Truth
-from tests.vod.small import CLASSES, SIZE, clip, frames, make
+from tests.vod.small import CLASSES, SIZE, clip, frames, make, settings
 
 
 def test_points_are_centres_of_cells():
@@ -75,7 +75,7 @@ def test_some_levels_only():
     model, _ = make("fcos")
     frame = frames(1)
     maps = model.detector.maps(frame.images)
-    found = model.detector.detect_levels(maps, maps, frame, [1, 3])[0]
+    found = model.detector.detect_levels(maps, maps, frame, [1, 3], settings(model.config))[0]
     assert set(found.levels.tolist()) <= {1, 3} and len(found.found.scores)
 
 
