@@ -125,14 +125,14 @@ def step1(runs: int) -> list[Bar]:
     torch.manual_seed(0)
     published = DetectorConfig()
     limits = ProposalConfig(200, 40, 0.7, "logit")
-    cfg = replace(
+    config = replace(
         published,
         rpn=replace(published.rpn, test=limits),
         shortest_side=192,
         longest_side=320,
         intermediate_height=192,
     )
-    detector = Detector(SiameseRcnn(cfg))
+    detector = Detector(SiameseRcnn(config))
     clip = Clip(FRAMES_OF_A_CLIP + 1, 240, 320)
     queries = clip_queries(clip)
     ratio, expected, found = compared(

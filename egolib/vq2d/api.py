@@ -43,7 +43,7 @@ class Locator:
     Args:
         detector: scores every frame against the query.
         tracker: follows the object from the peak; None answers with one box.
-        cfg: peaks and confidence.
+        config: peaks and confidence.
         batch_size: frames that enter the detector together.
     """
 
@@ -51,12 +51,12 @@ class Locator:
         self,
         detector: Detector,
         tracker: Tracker | None,
-        cfg: LocalizeConfig | None = None,
+        config: LocalizeConfig | None = None,
         batch_size: int = 10,
         notes: Sequence[str] = (),
     ):
         self.detector, self.tracker = detector, tracker
-        self.cfg, self.batch_size = cfg or LocalizeConfig(), batch_size
+        self.config, self.batch_size = config or LocalizeConfig(), batch_size
         self.notes = tuple(notes)
 
     def locate(
@@ -111,7 +111,7 @@ class Locator:
                 f"got {query_image.shape} {query_image.dtype}"
             )
         height, width = query_image.shape[:2]
-        side = self.detector.cfg.reference_side
+        side = self.detector.config.reference_side
         crop = crop_window(query_image, (0, 0, width, height), margin=0, side=side)
         return self.detector.encode([crop.to(torch.uint8)])
 
@@ -129,7 +129,7 @@ class Locator:
         """As in step 2; a start without box gives way to the best frame."""
         frames = ClipFrames(clip, reader.size, limit=len(clip))
         try:
-            return localize(detections, frames, self.tracker, self.cfg, seed=self.cfg.seed)
+            return localize(detections, frames, self.tracker, self.config, seed=self.config.seed)
         except NoBox:
             best = int(detections.best.argmax())
             shortened = Detections(
@@ -137,7 +137,7 @@ class Locator:
                 detections.boxes_xyxy[: detections.starts[best + 1]],
                 detections.scores[: detections.starts[best + 1]],
             )
-            return localize(shortened, frames, self.tracker, self.cfg, seed=self.cfg.seed)
+            return localize(shortened, frames, self.tracker, self.config, seed=self.config.seed)
 
 
 class Thinned:
@@ -175,7 +175,7 @@ def load(
     tracker: TrackerName | str | Path | None = None,
     device: str = "cpu",
     precision: str = "float32",
-    cfg: LocalizeConfig | None = None,
+    config: LocalizeConfig | None = None,
     detect: DetectConfig | None = None,
     head: str | None = None,
 ) -> Locator:
@@ -188,7 +188,7 @@ def load(
         tracker: a KYS checkpoint (``kys.pth`` or ours), ``particle``, ``none``, or ``kys``
             for the one beside the model. Without it: KYS where it lies beside the model,
             else the particle filter on grey levels.
-        cfg: peaks, tracking, confidence.
+        config: peaks, tracking, confidence.
         head: names the head of an official set model where its weights leave a choice:
             ``<compare>/<transformer>``.
 
@@ -199,24 +199,24 @@ def load(
     model, notes = read_detector(root, head)
     model = model.to(device).eval()
     folder = root if root.is_dir() else root.parent
-    cfg, network = _choose_tracker(tracker, folder, cfg or LocalizeConfig())
+    config, network = _choose_tracker(tracker, folder, config or LocalizeConfig())
     if network is not None:
         network = network.to(device)
-    followed = make_tracker(cfg, kys=network, features=model.backbone)
+    followed = make_tracker(config, kys=network, features=model.backbone)
     batch_size = (detect or DetectConfig()).batch_size
-    return Locator(Detector(model, precision), followed, cfg, batch_size, notes)
+    return Locator(Detector(model, precision), followed, config, batch_size, notes)
 
 
 def _choose_tracker(
-    tracker: str | Path | None, folder: Path, cfg: LocalizeConfig
+    tracker: str | Path | None, folder: Path, config: LocalizeConfig
 ) -> tuple[LocalizeConfig, KysNetwork | None]:
     beside = kys_beside(folder)
     if tracker is None:
         tracker = "kys" if beside else "particle"
         if tracker == "particle":
-            cfg = replace(cfg, particle=replace(cfg.particle, similarity="pixel"))
+            config = replace(config, particle=replace(config.particle, similarity="pixel"))
     if tracker in ("particle", "none"):
-        return replace(cfg, tracker=tracker), None  # type: ignore[arg-type]
+        return replace(config, tracker=tracker), None  # type: ignore[arg-type]
     if tracker == "kys":
         if beside is None:
             raise EgolibError(
@@ -225,7 +225,7 @@ def _choose_tracker(
                 remedy="give their path: tracker='.../kys.pth', or tracker='particle'",
             )
         tracker = beside
-    return replace(cfg, tracker="kys"), read_kys(tracker)
+    return replace(config, tracker="kys"), read_kys(tracker)
 
 
 def kys_beside(folder: Path) -> Path | None:
@@ -252,13 +252,13 @@ def read_detector(root: Path, head: str | None = None) -> tuple[SiameseRcnn, lis
     config_file = path.parent / "config.yaml"
     if config_file.is_file():
         official = read_official_config(config_file)
-        cfg = official.detector
+        config = official.detector
         notes = [f"config.yaml: {name} was not understood" for name in official.unknown]
     else:
-        cfg = replace(DetectorConfig(), head=infer_head(state, choice=head or ""))
+        config = replace(DetectorConfig(), head=infer_head(state, choice=head or ""))
         notes = ["no config.yaml beside the model: published settings are assumed"]
-    model = SiameseRcnn(cfg, weights="empty")
-    siamese_table(cfg).load(model, state, file=path)
+    model = SiameseRcnn(config, weights="empty")
+    siamese_table(config).load(model, state, file=path)
     return model, notes
 
 
@@ -279,8 +279,8 @@ def _read_ours(path: Path) -> SiameseRcnn:
     state, sidecar = checkpoint.load(path)
     if sidecar.get("model") != MODEL_NAME:
         raise EgolibError(f"a checkpoint of {sidecar.get('model')!r}", file=path)
-    cfg = build(DetectorConfig, sidecar["config"]["model"])
-    model = SiameseRcnn(cfg, weights="empty")
+    config = build(DetectorConfig, sidecar["config"]["model"])
+    model = SiameseRcnn(config, weights="empty")
     checkpoint.load_into(model, state, file=path)
     return model
 
@@ -306,5 +306,5 @@ def read_kys(path: str | Path) -> KysNetwork:
 def save(path: str | Path, model: nn.Module, **sidecar: Any) -> Path:
     """Writes a detector or a KYS network as ``load`` and ``read_kys`` read it."""
     name = KYS_NAME if isinstance(model, KysNetwork) else MODEL_NAME
-    config = {"model": to_tree(model.cfg)}
+    config = {"model": to_tree(model.config)}
     return checkpoint.save(path, model.state_dict(), {"model": name, "config": config, **sidecar})

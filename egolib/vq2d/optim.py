@@ -36,33 +36,33 @@ NORMS = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm, FixedBatchNorm)
 # ---------------------------------------------------------------- parameter groups
 
 
-def set_trunk(model: SiameseRcnn, cfg: TrainConfig) -> None:
+def set_trunk(model: SiameseRcnn, config: TrainConfig) -> None:
     """Turns the gradients of backbone, pyramid and proposal network off where they are frozen."""
-    if cfg.trunk == "frozen":
+    if config.trunk == "frozen":
         for part in (model.backbone, model.pyramid, model.proposals):
             part.requires_grad_(False)
 
 
-def parameter_groups(model: SiameseRcnn, cfg: TrainConfig) -> list[dict[str, Any]]:
+def parameter_groups(model: SiameseRcnn, config: TrainConfig) -> list[dict[str, Any]]:
     """Groups with ``name``, ``params``, ``lr``, ``weight_decay``; empty ones are left out.
 
     The parts are backbone (with pyramid), heads and proposal network; norms of each part
     form a group of their own where their weight decay differs.
     """
-    set_trunk(model, cfg)
+    set_trunk(model, config)
     parts: dict[str, tuple[list[nn.Module], float]] = {
-        "backbone": ([model.backbone, model.pyramid], cfg.base_rate * cfg.trunk_rate),
-        "heads": ([model.head], cfg.base_rate),
-        "proposals": ([model.proposals], cfg.base_rate * cfg.trunk_rate),
+        "backbone": ([model.backbone, model.pyramid], config.base_rate * config.trunk_rate),
+        "heads": ([model.head], config.base_rate),
+        "proposals": ([model.proposals], config.base_rate * config.trunk_rate),
     }
     groups = []
     for name, (modules, rate) in parts.items():
         plain, norms = _split_norms(modules)
-        if cfg.norm_decay == cfg.weight_decay:
+        if config.norm_decay == config.weight_decay:
             plain, norms = plain + norms, []
         for suffix, params, decay in (
-            ("", plain, cfg.weight_decay),
-            ("_norms", norms, cfg.norm_decay),
+            ("", plain, config.weight_decay),
+            ("_norms", norms, config.norm_decay),
         ):
             if params:
                 group = {"name": name + suffix, "params": params}
@@ -80,31 +80,31 @@ def _split_norms(modules: Sequence[nn.Module]) -> tuple[list[nn.Parameter], list
     return plain, norms
 
 
-def make_optimizer(model: SiameseRcnn, cfg: TrainConfig) -> torch.optim.Optimizer:
+def make_optimizer(model: SiameseRcnn, config: TrainConfig) -> torch.optim.Optimizer:
     """SGD with momentum, or AdamW, over the parameter groups."""
     groups = [
         {name: value for name, value in group.items() if name != "name"}
-        for group in parameter_groups(model, cfg)
+        for group in parameter_groups(model, config)
     ]
-    if cfg.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=cfg.base_rate)
-    return torch.optim.SGD(groups, lr=cfg.base_rate, momentum=cfg.momentum)
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=config.base_rate)
+    return torch.optim.SGD(groups, lr=config.base_rate, momentum=config.momentum)
 
 
-def schedule(cfg: TrainConfig) -> Callable[[int], float]:
+def schedule(config: TrainConfig) -> Callable[[int], float]:
     """The factor on every group's rate for update t = 0, 1, 2, ...
 
     Linear from ``warmup_factor`` to 1 over the first updates, then a step down at each
     milestone.
     """
-    milestones = sorted(cfg.milestones)
+    milestones = sorted(config.milestones)
 
     def factor(update: int) -> float:
         start = 1.0
-        if update < cfg.warmup_updates:
-            share = update / cfg.warmup_updates
-            start = cfg.warmup_factor * (1 - share) + share
-        return start * cfg.gamma ** bisect_right(milestones, update)
+        if update < config.warmup_updates:
+            share = update / config.warmup_updates
+            start = config.warmup_factor * (1 - share) + share
+        return start * config.gamma ** bisect_right(milestones, update)
 
     return factor
 
@@ -122,10 +122,10 @@ class Examples(NamedTuple):
 class TrainingLoss:
     """From a network and a batch to named losses, as the engine wants it."""
 
-    def __init__(self, cfg: TrainConfig):
-        self.cfg = cfg
-        self.assign = AssignConfig(cfg.positive_iou, cfg.positive_iou)
-        self.sample = SampleConfig(cfg.regions, cfg.positive_share)
+    def __init__(self, config: TrainConfig):
+        self.config = config
+        self.assign = AssignConfig(config.positive_iou, config.positive_iou)
+        self.sample = SampleConfig(config.regions, config.positive_share)
 
     def __call__(self, model: SiameseRcnn, batch: Batch) -> dict[str, Tensor]:
         """``loss`` and its parts: ``comparison``, and where there are such ``frame``,
@@ -133,13 +133,13 @@ class TrainingLoss:
         device = model.pixel_mean.device
         truths = [boxes.to(device) for boxes in batch.boxes]
         images = model.batch([frame.to(device) for frame in batch.frames])
-        frozen = self.cfg.trunk == "frozen"
+        frozen = self.config.trunk == "frozen"
         losses: dict[str, Tensor] = {}
         with torch.no_grad() if frozen else nullcontext():
             maps = model.maps(images.images)
             references = model.maps(model.batch(list(batch.references.to(device))).images)
             predicted = model.proposals(maps)
-        limits = model.cfg.rpn.test if frozen else model.cfg.rpn.train
+        limits = model.config.rpn.test if frozen else model.config.rpn.train
         proposals = model.proposals.propose(predicted, images.sizes, limits)
         if not frozen:
             generator = torch.Generator().manual_seed(batch.seeds[0])
@@ -148,7 +148,7 @@ class TrainingLoss:
         examples = list(self._examples(boxes, truths, batch))
         regions = model.pooled(maps, [example.boxes for example in examples])
         vectors = model.head.projectors.region(regions)
-        pooled = model.pool_reference(references[model.cfg.level])
+        pooled = model.pool_reference(references[model.config.level])
         encoded = model.head.projectors.reference(pooled)
         losses |= self._compare(model, vectors, encoded, [e.classes for e in examples])
         return losses | {"loss": torch.stack(list(losses.values())).sum()}
@@ -176,9 +176,9 @@ class TrainingLoss:
         self, model: SiameseRcnn, vectors: Tensor, references: Tensor, classes: list[Tensor]
     ) -> dict[str, Tensor]:
         """Losses of the comparison of vectors (M, E) with references (B, E)."""
-        head, cfg = model.head, self.cfg
+        head, config = model.head, self.config
         sizes = [len(own) for own in classes]
-        if cfg.cross_batch_negatives:
+        if config.cross_batch_negatives:
             compared = head.compare(vectors[None], references)
             logits, frames = list(compared.regions), compared.frames
             classes = cross_batch(classes)
@@ -190,21 +190,21 @@ class TrainingLoss:
             logits = [one.regions[0] for one in each]
             first = each[0].frames
             frames = None if first is None else torch.cat([o.frames for o in each])  # type: ignore[misc]
-        kept = head.cfg.tokens if isinstance(head, SetHead) and head.cfg.tokens else None
+        kept = head.config.tokens if isinstance(head, SetHead) and head.config.tokens else None
         logits = [row[:kept] for row in logits]
         classes = [row[:kept] for row in classes]
         losses = {
             "comparison": comparison_loss(
                 logits,
                 classes,
-                cfg.loss,
-                hard_negatives=cfg.hard_negatives,
-                choice=cfg.hard_negative_choice,
-                margin=cfg.margin,
+                config.loss,
+                hard_negatives=config.hard_negatives,
+                choice=config.hard_negative_choice,
+                margin=config.margin,
             )
         }
         if frames is not None:
-            losses["frame"] = frame_loss(frames, classes, cfg.frame_weight)
+            losses["frame"] = frame_loss(frames, classes, config.frame_weight)
         return losses
 
 
@@ -227,7 +227,7 @@ def load_initial(model: SiameseRcnn, path: str | Path) -> LoadReport:
         state, _ = checkpoint.load(path)
     else:
         official = checkpoint.find_state(checkpoint.read_foreign(path))
-        state = siamese_table(model.cfg).to_ours(official)
+        state = siamese_table(model.config).to_ours(official)
     trunk = {name: value for name, value in state.items() if name.startswith(TRUNK)}
     report = checkpoint.load_partial(model, trunk)
     fresh = [name for name in report.missing if name.startswith(TRUNK)]

@@ -40,8 +40,8 @@ def crop() -> np.ndarray:
 
 def test_locate_with_each_tracker(folder: Path) -> None:
     for tracker in (None, "kys", "particle", "none", folder / "kys.safetensors"):
-        cfg = replace(CFG, particle=ParticleConfig(particles=10, similarity="pixel"))
-        locator = vq2d.load(folder, tracker=tracker, cfg=cfg)
+        config = replace(CFG, particle=ParticleConfig(particles=10, similarity="pixel"))
+        locator = vq2d.load(folder, tracker=tracker, config=config)
         found = locator.locate(folder / "clip.mp4", crop(), until=12)
         assert found.curve_frames.tolist() == list(range(12)) and len(found.curve) == 12
         assert len(found.frames) == len(found.boxes_xyxy) >= 1
@@ -97,7 +97,7 @@ def test_an_official_folder(tmp_path: Path) -> None:
     assert all(torch.equal(value, expected[name]) for name, value in found.state_dict().items())
     (tmp_path / "config.yaml").unlink()
     again, notes = read_detector(tmp_path)
-    assert again.cfg == siam_rcnn() and "no config.yaml" in notes[0]
+    assert again.config == siam_rcnn() and "no config.yaml" in notes[0]
 
 
 class Constructor:

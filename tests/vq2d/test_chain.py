@@ -79,8 +79,8 @@ def models(root: Path) -> Path:
     data = TrainingSet(samples, root / "images", augment)
     assert any(sample.frame.box_xyxy is None for sample in samples)
     model = SiameseRcnn(replace(small(), shortest_side=72))
-    cfg = TrainConfig(trunk="trained", regions=32)
-    loss, optimizer = TrainingLoss(cfg), make_optimizer(model, cfg)
+    config = TrainConfig(trunk="trained", regions=32)
+    loss, optimizer = TrainingLoss(config), make_optimizer(model, config)
     for update in range(3):
         rng = np.random.default_rng(update)
         batch = data.collate([data.sample(i, rng) for i in rng.integers(0, len(data), 2)])
@@ -101,8 +101,8 @@ def models(root: Path) -> Path:
     return root / "model"
 
 
-def tracker_source(folder: Path, cfg: LocalizeConfig, device: str):
-    return make_tracker(cfg, kys=read_kys(folder / "kys.safetensors"))
+def tracker_source(folder: Path, config: LocalizeConfig, device: str):
+    return make_tracker(config, kys=read_kys(folder / "kys.safetensors"))
 
 
 @pytest.mark.parametrize("tracker", ["kys", "particle", "none"])
@@ -118,11 +118,11 @@ def test_detections_to_numbers(root: Path, models: Path, tracker: str) -> None:
         {"model_hash": "tiny"},
     )
     assert not skipped.reasons
-    cfg = replace(CFG, tracker=tracker)
+    config = replace(CFG, tracker=tracker)
     answers = answer.answer_all(
         answer.jobs(annotations.by_clip(), root / "clips"),
-        answer.Work(cfg, root / "cache", root / "tracks", tracker),
-        partial(tracker_source, models, cfg),
+        answer.Work(config, root / "cache", root / "tracks", tracker),
+        partial(tracker_source, models, config),
     )
     assert not answers.skipped.reasons
     assert len(answers.found) == len(annotations.queries)
@@ -158,7 +158,7 @@ def test_locate(root: Path, models: Path) -> None:
     clip = root / "clips" / f"{query.clip_uid}.mp4"
     x1, y1, x2, y2 = (round(value) for value in query.crop.xyxy)
     crop = VideoReader(clip)[query.crop.frame][y1:y2, x1:x2]
-    found = vq2d.load(models, cfg=CFG).locate(clip, crop, until=query.query_frame)
+    found = vq2d.load(models, config=CFG).locate(clip, crop, until=query.query_frame)
     assert len(found.curve) == query.query_frame and len(found.frames) >= 1
 
 
@@ -168,7 +168,7 @@ def test_locate_on_a_real_video(real_dir: Path, models: Path) -> None:
     if not video.is_file():
         pytest.skip(f"no {video.name}")
     crop = VideoReader(video)[60][60:140, 100:200]
-    found = vq2d.load(models, tracker="kys", cfg=CFG).locate(video, crop, until=60)
+    found = vq2d.load(models, tracker="kys", config=CFG).locate(video, crop, until=60)
     assert found.curve_frames.max() < 60
     width, height = VideoReader(video).size
     assert len(found.boxes_xyxy) and np.abs(found.boxes_xyxy).max() < 3 * max(width, height)

@@ -34,8 +34,8 @@ def test_every_variant_resolves(name: str, preset: str) -> None:
 )
 def test_published_thresholds(name: str, peak: float, lost: float) -> None:
     """The published command, and the thresholds behind the published table."""
-    cfg = configs.build(Config, configs.resolve(Config, "vq2d", name, "paper"))
-    assert (cfg.localize.peaks.threshold, cfg.localize.kys.lost_threshold) == (peak, lost)
+    config = configs.build(Config, configs.resolve(Config, "vq2d", name, "paper"))
+    assert (config.localize.peaks.threshold, config.localize.kys.lost_threshold) == (peak, lost)
 
 
 @pytest.mark.parametrize(

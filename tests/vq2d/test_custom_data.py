@@ -79,8 +79,8 @@ def test_scores_by_hand_are_answered_and_evaluated(root: Path):
     assert found["success%"] == 100 and found["tAP@0.25"] == found["stAP@0.25"] == 1
 
 
-def _tracker(cfg: LocalizeConfig, device: str):
-    return make_tracker(cfg)
+def _tracker(config: LocalizeConfig, device: str):
+    return make_tracker(config)
 
 
 def test_faster_videos_are_refused_or_rounded_as_the_page_says(root: Path):

@@ -97,10 +97,10 @@ def test_losses_of_both_trunks(data: TrainingSet) -> None:
 
 def test_gradients_go_where_they_should(data: TrainingSet) -> None:
     batch = batch_of(data, [0, 6])
-    for cfg, reached in ((FROZEN, False), (TRAINED, True)):
+    for config, reached in ((FROZEN, False), (TRAINED, True)):
         net = model()
-        make_optimizer(net, cfg)
-        TrainingLoss(cfg)(net, batch)["loss"].backward()
+        make_optimizer(net, config)
+        TrainingLoss(config)(net, batch)["loss"].backward()
         assert (net.backbone.stem.conv.weight.grad is not None) is reached
         assert all(p.grad is not None for p in net.head.parameters())
 
@@ -116,8 +116,8 @@ def test_a_seed_fixes_the_regions(data: TrainingSet) -> None:
 )
 @pytest.mark.parametrize("cross_batch", [True, False])
 def test_set_heads_train(data: TrainingSet, head: dict, cross_batch: bool) -> None:
-    cfg = replace(FROZEN, cross_batch_negatives=cross_batch)
-    losses = TrainingLoss(cfg)(model(**head), batch_of(data, [0, 6, 7]))
+    config = replace(FROZEN, cross_batch_negatives=cross_batch)
+    losses = TrainingLoss(config)(model(**head), batch_of(data, [0, 6, 7]))
     assert ("frame" in losses) == (head.get("transformer") == "mab_global")
     assert torch.isfinite(losses["loss"])
 
@@ -135,8 +135,8 @@ def test_removed_objects_leave_background(data: TrainingSet) -> None:
 
 def test_frames_without_object(data: TrainingSet) -> None:
     batch = batch_of(data, [0, 6])._replace(boxes=[torch.zeros(0, 4), torch.zeros(0, 4)])
-    for cfg in (FROZEN, TRAINED):
-        assert torch.isfinite(TrainingLoss(cfg)(model(), batch)["loss"])
+    for config in (FROZEN, TRAINED):
+        assert torch.isfinite(TrainingLoss(config)(model(), batch)["loss"])
 
 
 def test_it_learns_a_moving_square(data: TrainingSet) -> None:
@@ -169,7 +169,7 @@ def test_validation_of_a_fresh_model(data: TrainingSet) -> None:
 def coco(tmp_path: Path) -> Path:
     """A file as detectron2's model zoo publishes it: arrays in a plain pickle."""
     source = SiameseRcnn(made.tiny_detector())
-    state = checkpoint.siamese_table(source.cfg).to_official(source.state_dict())
+    state = checkpoint.siamese_table(source.config).to_official(source.state_dict())
     trunk = {k: v.numpy() for k, v in state.items() if not k.startswith("roi_heads.")}
     extra = {
         "roi_heads.box_head.fc1.weight": np.zeros((2, 2), np.float32),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from egolib.engine.config import FitConfig
-from egolib.vq2d.config.data import DataConfig, DetectConfig
-from egolib.vq2d.config.kys import KysConfig, KysTrainConfig
+from egolib.vq2d.config.data import DataConfig
+from egolib.vq2d.config.detect import DetectConfig
+from egolib.vq2d.config.kys import KysConfig, TrackerOptimConfig
 from egolib.vq2d.config.localize import LocalizeConfig
+from egolib.vq2d.config.optim import InitialConfig, LossConfig, OptimConfig
+from egolib.vq2d.config.renamed import RENAMED
+from egolib.vq2d.config.rules import RULES
 from egolib.vq2d.config.siamese import DetectorConfig
-from egolib.vq2d.config.train import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -66,21 +70,39 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
+class InferConfig:
+    """What computes, and with which weights.
+
+    Args:
+        device: of both steps; ``auto`` takes a GPU where there is one.
+        weights: of a training: the last ones (``model``) or those with the best validation AP
+            (``best``).
+    """
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    weights: Literal["model", "best"] = "model"
+
+
+@dataclass(frozen=True)
 class Config:
     """One run.
 
     Args:
         seed: of training and tracking.
         world_seed: of the built-in world.
-        model: the detector.
-        tracker: the KYS network.
+        model: the detector's architecture.
+        tracker: the KYS network's architecture.
         data: clips, images, samples.
-        train, fit: optimisation of the detector.
-        tracker_train: our recipe for a KYS network trained from scratch.
-        detect: step 1.
+        loss, optim, initial, fit: the detector's training.
+        tracker_optim: egolib's recipe for a KYS network trained from scratch.
+        infer: device and weights of ``3_infer``.
+        detect: step 1. A training evaluates with the variant's and preset's own values.
         localize: step 2.
         sweep: settings of step 2 that are compared.
         evaluate: the metrics.
+
+    Raises:
+        EgolibError: values that cannot work together.
     """
 
     seed: int = 0
@@ -88,7 +110,9 @@ class Config:
     model: DetectorConfig = field(default_factory=DetectorConfig)
     tracker: KysConfig = field(default_factory=KysConfig)
     data: DataConfig = field(default_factory=DataConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    initial: InitialConfig = field(default_factory=InitialConfig)
     fit: FitConfig = field(
         default_factory=lambda: FitConfig(
             epochs=1_000_000,
@@ -100,8 +124,15 @@ class Config:
             monitor="AP:max",
         )
     )
-    tracker_train: KysTrainConfig = field(default_factory=KysTrainConfig)
+    tracker_optim: TrackerOptimConfig = field(default_factory=TrackerOptimConfig)
+    infer: InferConfig = field(default_factory=InferConfig)
     detect: DetectConfig = field(default_factory=DetectConfig)
     localize: LocalizeConfig = field(default_factory=LocalizeConfig)
     sweep: SweepConfig = field(default_factory=SweepConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+
+    renamed: ClassVar[Mapping[str, str]] = RENAMED
+
+    def __post_init__(self) -> None:
+        for rule in RULES:
+            rule(self)

@@ -27,24 +27,24 @@ class View:
     boxes_xyxy: np.ndarray
 
 
-def frame_view(view: View, cfg: AugmentConfig, rng: np.random.Generator) -> View:
+def frame_view(view: View, config: AugmentConfig, rng: np.random.Generator) -> View:
     """A training frame: resized, perhaps mirrored, brighter or darker."""
-    view = random_resize(view, cfg, rng)
-    view = random_flip(view, cfg, rng)
-    return clipped(random_brightness(view, cfg, rng))
+    view = random_resize(view, config, rng)
+    view = random_flip(view, config, rng)
+    return clipped(random_brightness(view, config, rng))
 
 
-def reference_view(view: View, cfg: AugmentConfig, rng: np.random.Generator) -> View:
+def reference_view(view: View, config: AugmentConfig, rng: np.random.Generator) -> View:
     """The frame of a reference: the same, and turned."""
-    view = random_resize(view, cfg, rng)
-    view = random_flip(view, cfg, rng)
-    view = rotated(view, rng.uniform(*cfg.rotation))
-    return clipped(random_brightness(view, cfg, rng))
+    view = random_resize(view, config, rng)
+    view = random_flip(view, config, rng)
+    view = rotated(view, rng.uniform(*config.rotation))
+    return clipped(random_brightness(view, config, rng))
 
 
-def random_resize(view: View, cfg: AugmentConfig, rng: np.random.Generator) -> View:
+def random_resize(view: View, config: AugmentConfig, rng: np.random.Generator) -> View:
     """Shortest side drawn from a list, unless the longest gets too long."""
-    return resized(view, int(rng.choice(cfg.shortest_sides)), cfg.longest_side)
+    return resized(view, int(rng.choice(config.shortest_sides)), config.longest_side)
 
 
 def resized(view: View, shortest: int, longest: int) -> View:
@@ -57,18 +57,18 @@ def resized(view: View, shortest: int, longest: int) -> View:
     return View(image, view.boxes_xyxy * np.tile([size[0] / width, size[1] / height], 2))
 
 
-def random_flip(view: View, cfg: AugmentConfig, rng: np.random.Generator) -> View:
+def random_flip(view: View, config: AugmentConfig, rng: np.random.Generator) -> View:
     """Mirrored left to right with a given probability."""
-    if rng.random() >= cfg.flip:
+    if rng.random() >= config.flip:
         return view
     width = view.image.shape[1]
     x1, y1, x2, y2 = view.boxes_xyxy.T
     return View(view.image[:, ::-1], np.stack([width - x2, y1, width - x1, y2], axis=1))
 
 
-def random_brightness(view: View, cfg: AugmentConfig, rng: np.random.Generator) -> View:
+def random_brightness(view: View, config: AugmentConfig, rng: np.random.Generator) -> View:
     """Grey levels times a random factor, clipped, truncated."""
-    bright = view.image.astype(np.float32) * np.float32(rng.uniform(*cfg.brightness))
+    bright = view.image.astype(np.float32) * np.float32(rng.uniform(*config.brightness))
     return View(np.clip(bright, 0, 255).astype(np.uint8), view.boxes_xyxy)
 
 

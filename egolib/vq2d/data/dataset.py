@@ -58,7 +58,7 @@ class TrainingSet:
     Args:
         samples: of ``data.samples.build_samples``.
         images: the folder that their names refer to.
-        cfg: augmentation; None resizes to the test size and changes nothing else.
+        config: augmentation; None resizes to the test size and changes nothing else.
         test_sides: shortest and longest side without augmentation.
         reference: side of the pictures of the object, and the margin around it in pixels.
     """
@@ -67,7 +67,7 @@ class TrainingSet:
         self,
         samples: Sequence[Sample],
         images: str | Path,
-        cfg: AugmentConfig | None,
+        config: AugmentConfig | None,
         test_sides: tuple[int, int] = (800, 1333),
         reference: tuple[int, int] = (256, 16),
     ):
@@ -77,7 +77,7 @@ class TrainingSet:
                 file=images,
                 remedy="store the images first (1_data), and check the suffix of their names",
             )
-        self.samples, self.images, self.cfg = list(samples), Path(images), cfg
+        self.samples, self.images, self.config = list(samples), Path(images), config
         self.test_sides, self.reference = test_sides, reference
 
     def __len__(self) -> int:
@@ -85,21 +85,21 @@ class TrainingSet:
 
     def sample(self, index: int, rng: np.random.Generator) -> Item:
         """One item; every random choice comes from ``rng``."""
-        sample, cfg = self.samples[index], self.cfg
+        sample, config = self.samples[index], self.config
         frame, reference = self._load(sample.frame), self._load(sample.reference)
-        if cfg is None:
+        if config is None:
             frame = resized(frame, *self.test_sides)
         else:
-            frame = frame_view(frame, cfg, rng)
-            reference = reference_view(reference, cfg, rng) if cfg.reference_views else reference
+            frame = frame_view(frame, config, rng)
+            reference = reference_view(reference, config, rng) if config.reference_views else reference
         side, margin = self.reference
         crop = crop_window(reference.image, reference.boxes_xyxy[0], margin=margin, side=side)
         crop = crop.to(torch.uint8)
         image = np.ascontiguousarray(frame.image.transpose(2, 0, 1))
-        if cfg is not None and cfg.masked_share > 0:
-            image = masked(image, cfg.masked_share, rng)
-            crop = torch.from_numpy(masked(crop.numpy(), cfg.masked_share, rng))
-        removed = cfg is not None and bool(rng.random() < cfg.object_removed)
+        if config is not None and config.masked_share > 0:
+            image = masked(image, config.masked_share, rng)
+            crop = torch.from_numpy(masked(crop.numpy(), config.masked_share, rng))
+        removed = config is not None and bool(rng.random() < config.object_removed)
         boxes = torch.from_numpy(frame.boxes_xyxy.astype(np.float32))
         seed = int(rng.integers(2**31))
         return Item(torch.from_numpy(image), boxes, crop, removed, seed)

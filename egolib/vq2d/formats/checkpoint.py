@@ -114,13 +114,13 @@ EXTRA_ENTRIES = (
 """Entries of official files that hold constants."""
 
 
-def siamese_table(cfg: DetectorConfig) -> KeyTable:
+def siamese_table(config: DetectorConfig) -> KeyTable:
     """The detectron2 layout of a Siamese R-CNN (301 entries for the published one)."""
-    levels = len(cfg.backbone.blocks) - cfg.pyramid.first
+    levels = len(config.backbone.blocks) - config.pyramid.first
     return KeyTable(
         [
-            *detectron2_trunk(len(cfg.backbone.blocks), levels, cfg.pyramid.first + 2),
-            *_below("head.", "roi_heads.siam_head.", head_rules(cfg.head)),
+            *detectron2_trunk(len(config.backbone.blocks), levels, config.pyramid.first + 2),
+            *_below("head.", "roi_heads.siam_head.", head_rules(config.head)),
         ],
         drop_official=EXTRA_ENTRIES,
     )
@@ -159,23 +159,23 @@ def detectron2_trunk(stages: int, levels: int, finest: int) -> Rules:
     return rules
 
 
-def head_rules(cfg: HeadConfig) -> Rules:
+def head_rules(config: HeadConfig) -> Rules:
     """Rules for a comparison head, below its own prefix."""
-    if cfg.shared:
-        rules = _projector_rules("projectors.region.", "projector.", cfg)
+    if config.shared:
+        rules = _projector_rules("projectors.region.", "projector.", config)
     else:
-        rules = _projector_rules("projectors.region.", "projector_1.", cfg)
-        rules += _projector_rules("projectors.own_reference.", "projector_2.", cfg)
-    if cfg.kind == "siamese":
+        rules = _projector_rules("projectors.region.", "projector_1.", config)
+        rules += _projector_rules("projectors.own_reference.", "projector_2.", config)
+    if config.kind == "siamese":
         return [*rules, ("bilinear.{rest}", "compare.{rest}")]
-    marks = [("marks", "compare.weight")] if cfg.compare == "token" else []
+    marks = [("marks", "compare.weight")] if config.compare == "token" else []
     return rules + _below("comparison.", "", [*marks, *_SET_RULES])
 
 
-def _projector_rules(ours: str, official: str, cfg: HeadConfig) -> Rules:
-    if cfg.projector == "residual":
+def _projector_rules(ours: str, official: str, config: HeadConfig) -> Rules:
+    if config.projector == "residual":
         blocks = [("blocks.{i}.conv{n}.{rest}", "{i}.conv{n}.{rest}")]
-        linear = cfg.residual_layers + 2
+        linear = config.residual_layers + 2
     else:
         blocks = [(f"blocks.{i}.0.{{rest}}", f"{2 * i}.{{rest}}") for i in range(3)]
         linear = 8
@@ -272,8 +272,8 @@ def _infer_set(head: Mapping[str, Tensor], hidden: int) -> tuple[str, str]:
 
 
 def _siamese_to_ours(official: Mapping[str, Tensor]) -> tuple[State, dict[str, Any]]:
-    cfg = replace(DetectorConfig(), head=infer_head(official))
-    return siamese_table(cfg).to_ours(official), {"model": to_tree(cfg)}
+    config = replace(DetectorConfig(), head=infer_head(official))
+    return siamese_table(config).to_ours(official), {"model": to_tree(config)}
 
 
 def _siamese_to_official(ours: Mapping[str, Tensor], config: dict[str, Any]) -> State:

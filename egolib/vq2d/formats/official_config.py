@@ -157,36 +157,36 @@ Apply = Callable[[DetectorConfig, Any], DetectorConfig]
 
 
 def _own(field: str, convert: Callable = lambda value: value) -> Apply:
-    return lambda cfg, value: replace(cfg, **{field: convert(value)})
+    return lambda config, value: replace(config, **{field: convert(value)})
 
 
 def _part(part: str, field: str, convert: Callable = lambda value: value) -> Apply:
-    def apply(cfg: DetectorConfig, value: Any) -> DetectorConfig:
-        changed = replace(getattr(cfg, part), **{field: convert(value)})
-        return replace(cfg, **{part: changed})
+    def apply(config: DetectorConfig, value: Any) -> DetectorConfig:
+        changed = replace(getattr(config, part), **{field: convert(value)})
+        return replace(config, **{part: changed})
 
     return apply
 
 
 def _limit(which: str, field: str) -> Apply:
-    def apply(cfg: DetectorConfig, value: Any) -> DetectorConfig:
-        limits = replace(getattr(cfg.rpn, which), **{field: value})
-        return replace(cfg, rpn=replace(cfg.rpn, **{which: limits}))
+    def apply(config: DetectorConfig, value: Any) -> DetectorConfig:
+        limits = replace(getattr(config.rpn, which), **{field: value})
+        return replace(config, rpn=replace(config.rpn, **{which: limits}))
 
     return apply
 
 
 def _both_limits(field: str) -> Apply:
-    def apply(cfg: DetectorConfig, value: Any) -> DetectorConfig:
-        return _limit("test", field)(_limit("train", field)(cfg, value), value)
+    def apply(config: DetectorConfig, value: Any) -> DetectorConfig:
+        return _limit("test", field)(_limit("train", field)(config, value), value)
 
     return apply
 
 
 def _anchors(field: str, convert: Callable) -> Apply:
-    def apply(cfg: DetectorConfig, value: Any) -> DetectorConfig:
-        anchors = replace(cfg.rpn.anchors, **{field: convert(value)})
-        return replace(cfg, rpn=replace(cfg.rpn, anchors=anchors))
+    def apply(config: DetectorConfig, value: Any) -> DetectorConfig:
+        anchors = replace(config.rpn.anchors, **{field: convert(value)})
+        return replace(config, rpn=replace(config.rpn, anchors=anchors))
 
     return apply
 

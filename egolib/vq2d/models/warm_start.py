@@ -1,4 +1,4 @@
-"""Where the comparison of a detector without initial weights starts (a recipe of ours).
+"""Where the comparison of a detector without initial weights starts (egolib's own recipe).
 
 Legend: N pairs of a region with its object and a picture of that object, R regions, C channels,
 E width of the vectors.
@@ -25,7 +25,7 @@ from egolib.vq2d.models.heads import SiameseHead
 from egolib.vq2d.models.model import SiameseRcnn
 
 SAMPLES, BATCH = 640, 16
-SHARE = 0.25  # of the vector's entries that the discriminant directions take
+FRACTION = 0.25  # of the vector's entries that the discriminant directions take
 SHRINKAGE = 0.05
 EQUAL_LOGIT, BIAS = 5.0, -2.0
 
@@ -41,10 +41,10 @@ def fit_comparison(model: SiameseRcnn, data: TrainingSet, seed: int) -> None:
         EgolibError: another head than a Siamese one with one projector and a bilinear form.
     """
     head = model.head
-    if not isinstance(head, SiameseHead) or head.cfg.compare != "bilinear" or not head.cfg.shared:
+    if not isinstance(head, SiameseHead) or head.config.compare != "bilinear" or not head.config.shared:
         raise EgolibError(
             "only a shared projector with a bilinear form can start fitted",
-            remedy="set train.comparison_start: official",
+            remedy="set initial.comparison: official",
         )
     projector = head.projectors.region
     with torch.no_grad():
@@ -73,7 +73,7 @@ def _pooled(model: SiameseRcnn, batch: Batch) -> Tensor:
     """(2n, C, S, S): the object's region in each frame, then the references."""
     images = model.batch(batch.frames)
     regions = model.pooled(model.maps(images.images), [boxes[:1] for boxes in batch.boxes])
-    references = model.maps(model.batch(list(batch.references)).images)[model.cfg.level]
+    references = model.maps(model.batch(list(batch.references)).images)[model.config.level]
     return torch.cat([regions, model.pool_reference(references)])
 
 
@@ -101,7 +101,7 @@ def _discriminate(layer: nn.Linear, x: Tensor, y: Tensor) -> Tensor:
     within = (1 - SHRINKAGE) * within + SHRINKAGE * within.trace() / count * torch.eye(count)
     whitening = torch.linalg.inv(torch.linalg.cholesky(within))
     values, vectors = torch.linalg.eigh(whitening @ total @ whitening.T)
-    number = max(int(SHARE * count), 1)
+    number = max(int(FRACTION * count), 1)
     values, vectors = values.flip(0)[:number], vectors.flip(1)[:, :number]
     directions = (vectors.T @ whitening) / values.sqrt()[:, None]  # (number, E)
     layer.weight.mul_(0.1)

@@ -41,23 +41,23 @@ class ParticleFilter:
         self,
         frame: np.ndarray,
         box_xyxy: Sequence[int],
-        cfg: ParticleConfig,
+        config: ParticleConfig,
         similarity: Similarity,
         rng: np.random.RandomState,
     ):
         x1, y1, x2, y2 = (int(value) for value in box_xyxy)
-        self.cfg, self.similarity, self.rng = cfg, similarity, rng
+        self.config, self.similarity, self.rng = config, similarity, rng
         self.template = frame[y1:y2, x1:x2].astype(np.float64)
         centre = int(np.round((y1 + y2) / 2.0)), int(np.round((x1 + x2) / 2.0))
-        self.particles = self._draw(np.array([*centre, 1.0, 1.0]), frame, cfg.first_scale_sd)
-        self.weights = np.ones(cfg.particles) / cfg.particles
+        self.particles = self._draw(np.array([*centre, 1.0, 1.0]), frame, config.first_scale_sd)
+        self.weights = np.ones(config.particles) / config.particles
 
     def update(self, frame: np.ndarray) -> tuple[np.ndarray, float]:
         """The box (x1, y1, x2, y2) int of the likeliest particle in the next frame, and
         the likeness of its window."""
         windows = observe(self.particles, frame, self.template.shape[:2])
         visible = self.template.size > 0
-        alike = self.similarity(windows, self.template) if visible else np.ones(self.cfg.particles)
+        alike = self.similarity(windows, self.template) if visible else np.ones(self.config.particles)
         weights = self.weights * alike
         weights = np.clip(weights, 1e-7, None) if visible else weights
         self.weights = weights / weights.sum()
@@ -66,29 +66,29 @@ class ParticleFilter:
         box = window_of(state, self.template.shape[:2])
         self._resample(state, frame)
         if visible:
-            rate = self.cfg.template_rate
+            rate = self.config.template_rate
             self.template = rate * windows[best] + (1 - rate) * self.template
         return box, likeness
 
     def _resample(self, state: np.ndarray, frame: np.ndarray) -> None:
         """Draws particles anew: by weight, then a share of them around the likeliest one."""
-        count = self.cfg.particles
+        count = self.config.particles
         effective = (1.0 / np.sum(self.weights**2)) / count
         if effective < 1.0:
-            self.particles = self.particles[RESAMPLING[self.cfg.resampling](self.weights, self.rng)]
+            self.particles = self.particles[RESAMPLING[self.config.resampling](self.weights, self.rng)]
             self.weights = np.ones(count) / count
-        if self.cfg.resample_proportion > 0:
-            redrawn = self.rng.random_sample(count) < self.cfg.resample_proportion
-            drawn = self._draw(state, frame, self.cfg.scale_sd)
+        if self.config.resample_proportion > 0:
+            redrawn = self.rng.random_sample(count) < self.config.resample_proportion
+            drawn = self._draw(state, frame, self.config.scale_sd)
             self.particles = np.where(redrawn[:, None], drawn, self.particles)
 
     def _draw(self, mean: np.ndarray, frame: np.ndarray, scale_sd: float) -> np.ndarray:
         """(P, 4) normal around the mean; all rows are drawn first, then all columns, ..."""
         height, width = frame.shape[:2]
-        share = self.cfg.position_sd
+        share = self.config.position_sd
         deviations = (share * height, share * width, scale_sd, scale_sd)
         columns = [
-            m + sd * self.rng.standard_normal(self.cfg.particles)
+            m + sd * self.rng.standard_normal(self.config.particles)
             for m, sd in zip(mean, deviations, strict=True)
         ]
         return np.stack(columns, axis=1)
@@ -169,7 +169,7 @@ def track_both_ways(
     start_frame: int,
     end_frame: int,
     box_xyxy: Sequence[int],
-    cfg: ParticleConfig,
+    config: ParticleConfig,
     similarity: Similarity,
     rng: np.random.RandomState,
 ) -> Followed:
@@ -186,11 +186,11 @@ def track_both_ways(
     start = frames(start_frame)
     found = {start_frame: ([int(value) for value in box_xyxy], 1.0)}
     for direction in (range(start_frame - 1, -1, -1), range(start_frame + 1, end_frame)):
-        tracker = ParticleFilter(start, box_xyxy, cfg, similarity, rng)
+        tracker = ParticleFilter(start, box_xyxy, config, similarity, rng)
         for number in direction:
             box, likeness = tracker.update(frames(number))
             found[number] = (box.tolist(), likeness)
-            if likeness < cfg.lost_threshold:
+            if likeness < config.lost_threshold:
                 break
     numbers = sorted(found)
     rows = [[number, *found[number][0]] for number in numbers]

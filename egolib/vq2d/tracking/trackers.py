@@ -22,8 +22,8 @@ from egolib.vq2d.tracking.kys.tracker import KysTracker
 class KysFollower:
     """KYS both ways."""
 
-    def __init__(self, network: KysNetwork, cfg: TrackConfig):
-        self.tracker = KysTracker(network, cfg)
+    def __init__(self, network: KysNetwork, config: TrackConfig):
+        self.tracker = KysTracker(network, config)
 
     def follow(
         self, frames: Frames, start_frame: int, end_frame: int, box_xyxy: Sequence[int], seed: int
@@ -37,8 +37,8 @@ class KysFollower:
 class ParticleFollower:
     """The particle filter both ways."""
 
-    def __init__(self, cfg: ParticleConfig, similarity: particle_filter.Similarity):
-        self.cfg, self.similarity = cfg, similarity
+    def __init__(self, config: ParticleConfig, similarity: particle_filter.Similarity):
+        self.config, self.similarity = config, similarity
 
     def follow(
         self, frames: Frames, start_frame: int, end_frame: int, box_xyxy: Sequence[int], seed: int
@@ -46,7 +46,7 @@ class ParticleFollower:
         """See ``localize.Tracker``."""
         rng = np.random.RandomState(seed)
         return particle_filter.track_both_ways(
-            frames, start_frame, end_frame, box_xyxy, self.cfg, self.similarity, rng
+            frames, start_frame, end_frame, box_xyxy, self.config, self.similarity, rng
         )
 
 
@@ -88,7 +88,7 @@ class DeepSimilarity:
 
 
 def make_tracker(
-    cfg: LocalizeConfig, kys: KysNetwork | None = None, features: nn.Module | None = None
+    config: LocalizeConfig, kys: KysNetwork | None = None, features: nn.Module | None = None
 ) -> Tracker | None:
     """The tracker that a configuration names; None for ``none``.
 
@@ -99,22 +99,22 @@ def make_tracker(
     Raises:
         EgolibError: the network that it needs is not there.
     """
-    if cfg.tracker == "none":
+    if config.tracker == "none":
         return None
-    if cfg.tracker == "kys":
+    if config.tracker == "kys":
         if kys is None:
             raise EgolibError(
                 "tracker: kys needs its network", remedy="give its checkpoint, or tracker: particle"
             )
-        return KysFollower(kys, cfg.kys)
-    if cfg.particle.similarity == "pixel":
-        sigma = cfg.particle.metric_sigma
+        return KysFollower(kys, config.kys)
+    if config.particle.similarity == "pixel":
+        sigma = config.particle.metric_sigma
         return ParticleFollower(
-            cfg.particle, lambda w, t: particle_filter.pixel_similarity(w, t, sigma)
+            config.particle, lambda w, t: particle_filter.pixel_similarity(w, t, sigma)
         )
     if features is None:
         raise EgolibError(
             "particle.similarity: deep needs a feature network",
             remedy="give one, or particle.similarity: pixel",
         )
-    return ParticleFollower(cfg.particle, DeepSimilarity(features))
+    return ParticleFollower(config.particle, DeepSimilarity(features))

@@ -85,8 +85,8 @@ def detector_state(recording: Path, seed: int) -> dict[str, torch.Tensor]:
 
 
 @cache
-def siamese_rcnn(recording: Path, seed: int, cfg: DetectorConfig, device: str) -> SiameseRcnn:
+def siamese_rcnn(recording: Path, seed: int, config: DetectorConfig, device: str) -> SiameseRcnn:
     """A Siamese R-CNN of the published widths with recorded weights."""
-    model = SiameseRcnn(cfg, weights="empty").eval()
-    checkpoint.siamese_table(cfg).load(model, detector_state(recording, seed))
+    model = SiameseRcnn(config, weights="empty").eval()
+    checkpoint.siamese_table(config).load(model, detector_state(recording, seed))
     return model.to(device)

@@ -39,9 +39,9 @@ def head_config(name: str) -> HeadConfig:
     return HeadConfig("set", parts[0], "_".join(parts[1:]), **sizes)
 
 
-def compare(case: dict, cfg: HeadConfig, state: dict) -> Compared:
-    head = make_head(CHANNELS, cfg).eval()
-    KeyTable(checkpoint.head_rules(cfg)).load(head, state)
+def compare(case: dict, config: HeadConfig, state: dict) -> Compared:
+    head = make_head(CHANNELS, config).eval()
+    KeyTable(checkpoint.head_rules(config)).load(head, state)
     regions, reference = torch.from_numpy(case["var_x"]), torch.from_numpy(case["var_y"])
     vectors = head.projectors.region(regions.flatten(0, 1)).reshape(*regions.shape[:2], HIDDEN)
     return head.compare(vectors, head.projectors.reference(reference[:, 0]))
@@ -70,8 +70,8 @@ def test_logits(recording: Path) -> None:
 def test_keys_both_ways(recording: Path) -> None:
     """Every head converts back; its configuration is told from its entries."""
     for name, state in variants(recording, read(recording)):
-        cfg = head_config(name)
-        head, table = make_head(CHANNELS, cfg), KeyTable(checkpoint.head_rules(cfg))
+        config = head_config(name)
+        head, table = make_head(CHANNELS, config), KeyTable(checkpoint.head_rules(config))
         table.load(head, state)
         back = table.to_official(head.state_dict())
         assert back.keys() == state.keys()
@@ -82,10 +82,10 @@ def test_keys_both_ways(recording: Path) -> None:
                 infer()
         else:
             found = infer()
-            assert found.kind == cfg.kind
-            assert (found.compare, found.shared, found.hidden) == (cfg.compare, cfg.shared, HIDDEN)
-            assert cfg.kind == "siamese" or found.transformer == cfg.transformer
-            assert found.projector == cfg.projector
+            assert found.kind == config.kind
+            assert (found.compare, found.shared, found.hidden) == (config.compare, config.shared, HIDDEN)
+            assert config.kind == "siamese" or found.transformer == config.transformer
+            assert found.projector == config.projector
 
 
 @pytest.mark.recordings("heads")
@@ -95,7 +95,7 @@ def test_set_inference(recording: Path) -> None:
     boxes = torch.from_numpy(case["inf_boxes"])
     model = SiameseRcnn.__new__(SiameseRcnn)  # only its selection is used
     torch.nn.Module.__init__(model)
-    model.cfg = DetectorConfig()
+    model.config = DetectorConfig()
     for name, state in variants(recording, case):
         if f"{name}_inf_scores" not in case:
             continue

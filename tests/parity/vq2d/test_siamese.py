@@ -54,19 +54,19 @@ def forward(recording: Path, request: pytest.FixtureRequest) -> Forward:
 @pytest.mark.recordings("siamrcnn_forward")
 def test_keys_both_ways(recording: Path) -> None:
     """The official layout loads strictly, with its constants, and comes back unchanged."""
-    cfg = DetectorConfig()
+    config = DetectorConfig()
     state = detector_state(recording, 1)
     constants = {
         "pixel_mean": torch.zeros(3, 1, 1),
         "pixel_std": torch.ones(3, 1, 1),
         "proposal_generator.anchor_generator.cell_anchors.0": torch.zeros(3, 4),
     }
-    table, model = checkpoint.siamese_table(cfg), SiameseRcnn(cfg, weights="empty")
+    table, model = checkpoint.siamese_table(config), SiameseRcnn(config, weights="empty")
     assert table.load(model, state | constants).loaded == 301
     back = table.to_official(model.state_dict())
     assert back.keys() == state.keys()
     assert all(torch.equal(back[name], state[name]) for name in state)
-    assert checkpoint.infer_head(state) == cfg.head
+    assert checkpoint.infer_head(state) == config.head
 
 
 @pytest.mark.recordings("siamrcnn_forward")
@@ -118,7 +118,7 @@ def test_comparison(recording: Path, forward: Forward) -> None:
     pooled = model.pooled(maps, [torch.from_numpy(case["fixed_boxes"]).to(maps[0].device)])
     assert relative(pooled[:, ::32, ::5, ::5], case["pooled_sub"]) < 1e-4
     np.testing.assert_allclose(statistics(pooled)[1:], case["pooled_stats"][1:], rtol=1e-4)
-    level = model.maps(model.batch([forward.reference]).images)[model.cfg.level]
+    level = model.maps(model.batch([forward.reference]).images)[model.config.level]
     check_map(level[0], case, "ref_p3", (16, 4, 4))
     reference = model.pool_reference(level)
     assert relative(reference[:, ::16, ::5, ::5], case["refpooled_sub"]) < 1e-4
@@ -178,11 +178,11 @@ class Clip:
 
 
 def step1_config(config: dict) -> DetectorConfig:
-    cfg = DetectorConfig()
+    config = DetectorConfig()
     limits = ProposalConfig(config["PRE_NMS_TOPK_TEST"], config["POST_NMS_TOPK_TEST"], 0.7, "logit")
     return replace(
-        cfg,
-        rpn=replace(cfg.rpn, test=limits),
+        config,
+        rpn=replace(config.rpn, test=limits),
         shortest_side=config["MIN_SIZE_TEST"],
         longest_side=config["MAX_SIZE_TEST"],
         intermediate_height=config["downscale_height"],
@@ -213,8 +213,8 @@ def test_step1(recording: Path, request: pytest.FixtureRequest) -> None:
 def test_step1_images(recording: Path) -> None:
     """The scaled-down frame and the network's image are equal bytes."""
     case = read(recording)
-    cfg = step1_config(json.loads(str(case["config"])))
-    small, _ = scaled_down(case["frame_0_rgb"], cfg.intermediate_height)
+    config = step1_config(json.loads(str(case["config"])))
+    small, _ = scaled_down(case["frame_0_rgb"], config.intermediate_height)
     np.testing.assert_array_equal(small, case["frame0_downscaled"])
-    image = network_image(small, cfg).permute(1, 2, 0)
+    image = network_image(small, config).permute(1, 2, 0)
     np.testing.assert_array_equal(image, case["frame0_network_input"])

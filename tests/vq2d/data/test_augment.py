@@ -38,9 +38,9 @@ def bright_box(image: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("make", [frame_view, reference_view])
 def test_boxes_follow_the_pixels(make) -> None:
     rng = np.random.default_rng(0)
-    cfg = replace(CFG, brightness=(1.0, 1.0), rotation=(-90.0, -90.0))
+    config = replace(CFG, brightness=(1.0, 1.0), rotation=(-90.0, -90.0))
     for _ in range(5):
-        found = make(view(), cfg, rng)
+        found = make(view(), config, rng)
         assert np.abs(found.boxes_xyxy[0] - bright_box(found.image)).max() <= 1.5
 
 

@@ -28,11 +28,11 @@ def images(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def training_set(images: Path, cfg: AugmentConfig | None = CFG) -> TrainingSet:
+def training_set(images: Path, config: AugmentConfig | None = CFG) -> TrainingSet:
     items = processed(from_content(made.two_queries()))
     variant = replace(VARIANTS["visual_query_clean_aug_neg"], pairs_limit=2)
     samples = build_samples(items, variant, stored_sizes(images), seed=0)
-    return TrainingSet(samples, images, cfg, test_sides=(48, 96))
+    return TrainingSet(samples, images, config, test_sides=(48, 96))
 
 
 def test_items_are_random_only_by_their_generator(images: Path) -> None:

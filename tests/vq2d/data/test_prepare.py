@@ -35,9 +35,9 @@ def content() -> dict:
     )
 
 
-def make(root: Path, cfg: DataConfig | None = None, **options):
+def make(root: Path, config: DataConfig | None = None, **options):
     folders = (root / "videos", root / "clips", root / "images")
-    return plans(from_content(content()), *folders, cfg or DataConfig(), **options)
+    return plans(from_content(content()), *folders, config or DataConfig(), **options)
 
 
 def test_clips_and_images_hold_the_right_frames(root: Path) -> None:

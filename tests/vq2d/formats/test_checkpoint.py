@@ -22,13 +22,13 @@ def model_of(name: str):
 
 @pytest.mark.parametrize("kind", ["siamese", "set"])
 def test_a_detector_both_ways(kind: str) -> None:
-    cfg = made.tiny_detector(kind=kind)
-    model, table = SiameseRcnn(cfg), convert.siamese_table(cfg)
+    config = made.tiny_detector(kind=kind)
+    model, table = SiameseRcnn(config), convert.siamese_table(config)
     official = table.to_official(model.state_dict())
     assert all(
         key.startswith(("backbone.", "proposal_generator.", "roi_heads.")) for key in official
     )
-    twin = SiameseRcnn(cfg)
+    twin = SiameseRcnn(config)
     assert table.load(twin, official).complete
     assert all(
         torch.equal(a, b) for a, b in zip(model.state_dict().values(), twin.state_dict().values())
@@ -36,12 +36,12 @@ def test_a_detector_both_ways(kind: str) -> None:
 
 
 def test_a_missing_entry_is_an_error() -> None:
-    cfg = made.tiny_detector()
-    table = convert.siamese_table(cfg)
-    official = table.to_official(SiameseRcnn(cfg).state_dict())
+    config = made.tiny_detector()
+    table = convert.siamese_table(config)
+    official = table.to_official(SiameseRcnn(config).state_dict())
     official.pop("roi_heads.siam_head.compare.bias")
     with pytest.raises(EgolibError, match="1 missing"):
-        table.load(SiameseRcnn(cfg), official)
+        table.load(SiameseRcnn(config), official)
 
 
 def test_no_head_at_all() -> None:
@@ -50,8 +50,8 @@ def test_no_head_at_all() -> None:
 
 
 def test_a_head_that_fits_twice_can_be_named() -> None:
-    cfg = made.tiny_detector(kind="set", compare="2head", hidden=16)
-    state = convert.siamese_table(cfg).to_official(SiameseRcnn(cfg).state_dict())
+    config = made.tiny_detector(kind="set", compare="2head", hidden=16)
+    state = convert.siamese_table(config).to_official(SiameseRcnn(config).state_dict())
     with pytest.raises(EgolibError, match="2head/mab or att/mab_global"):
         convert.infer_head(state)
     found = convert.infer_head(state, choice="2head/mab")

@@ -26,8 +26,8 @@ CFG = LocalizeConfig(
 )
 
 
-def source(cfg: LocalizeConfig, device: str):
-    return make_tracker(cfg)
+def source(config: LocalizeConfig, device: str):
+    return make_tracker(config)
 
 
 def write_cache(folder: Path, annotations: Annotations) -> None:
@@ -63,10 +63,10 @@ def annotations() -> Annotations:
     )
 
 
-def run(place: Path, cfg: LocalizeConfig = CFG, processes: int = 1, tracks=None) -> Answers:
+def run(place: Path, config: LocalizeConfig = CFG, processes: int = 1, tracks=None) -> Answers:
     todo = jobs(annotations().by_clip(), place / "clips")
-    work = Work(cfg, place / "cache", tracks)
-    return answer_all(todo, work, partial(source, cfg), processes=processes)
+    work = Work(config, place / "cache", tracks)
+    return answer_all(todo, work, partial(source, config), processes=processes)
 
 
 def test_a_hand_written_cache_needs_no_detector(place: Path) -> None:

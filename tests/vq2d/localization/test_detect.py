@@ -46,7 +46,7 @@ def test_boxes_are_whole_and_sorted(detector: Detector) -> None:
     assert (found.boxes_xyxy == found.boxes_xyxy.astype(int)).all()
     for number in range(len(found)):
         assert (np.diff(found.frame(number)[1]) <= 0).all()
-    assert found.counts.max() <= detector.cfg.detections
+    assert found.counts.max() <= detector.config.detections
 
 
 def test_exact_boxes_by_option() -> None:

@@ -56,8 +56,8 @@ def test_the_latest_peak_is_tracked() -> None:
 
 def test_without_a_peak_the_last_frame_answers() -> None:
     tracker = Steady()
-    cfg = replace(CFG, peaks=replace(PEAKS, threshold=0.95))
-    answer = localize(two_peaks(), frames, tracker, cfg)
+    config = replace(CFG, peaks=replace(PEAKS, threshold=0.95))
+    answer = localize(two_peaks(), frames, tracker, config)
     assert tracker.starts == []
     assert answer.track.frames.tolist() == [24] and answer.start.peak is None
 
@@ -92,8 +92,8 @@ class TestTrackCheck:
         return Detections(found.counts, found.boxes_xyxy, scores)
 
     def test_similarity_passes_over_it(self) -> None:
-        cfg = replace(CFG, track_check="similarity", least_similarity=0.7)
-        answer = localize(self.detections(), frames, Steady(), cfg)
+        config = replace(CFG, track_check="similarity", least_similarity=0.7)
+        answer = localize(self.detections(), frames, Steady(), config)
         assert answer.rejected == 1
         assert answer.track.boxes_xyxy[0].tolist() == EARLY
 
@@ -103,8 +103,8 @@ class TestTrackCheck:
         assert answer.track.boxes_xyxy[0].tolist() == LATE
 
     def test_where_none_passes_the_latest_is_kept(self) -> None:
-        cfg = replace(CFG, track_check="similarity", least_similarity=2.0)
-        answer = localize(self.detections(), frames, Steady(), cfg)
+        config = replace(CFG, track_check="similarity", least_similarity=2.0)
+        answer = localize(self.detections(), frames, Steady(), config)
         assert answer.track.boxes_xyxy[0].tolist() == LATE
 
 

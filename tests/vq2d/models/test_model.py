@@ -43,7 +43,7 @@ def test_detections_are_few_sorted_and_inside(model: SiameseRcnn) -> None:
     found = model.detect(regions, references, (48, 64), (96, 128))
     assert len(found) == 2
     for boxes, scores in found:
-        assert 0 < len(boxes) <= model.cfg.detections
+        assert 0 < len(boxes) <= model.config.detections
         assert (scores.diff() <= 0).all()
         assert (boxes >= 0).all() and boxes[:, 2].max() <= 128 and boxes[:, 3].max() <= 96
 

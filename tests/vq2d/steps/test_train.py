@@ -24,7 +24,7 @@ def test_weights_say_what_they_are(runs: Path) -> None:
         _, sidecar = checkpoint.load(runs / "2_train" / folder / "model.safetensors")
         assert sidecar["model"] == name
     locator = vq2d.load(str(runs / "2_train" / "tracker" / "model.safetensors"))
-    assert locator.cfg.tracker == "kys"  # found beside the detector, whichever file is named
+    assert locator.config.tracker == "kys"  # found beside the detector, whichever file is named
 
 
 def test_the_tracker_keeps_the_detectors_backbone(runs: Path) -> None:

@@ -23,11 +23,11 @@ CFG = ParticleConfig(particles=80, similarity="pixel", lost_threshold=0.0)
 ALIKE = partial(pixel_similarity, sigma=0.1)
 
 
-def follow(cfg: ParticleConfig, seed: int = 0, start: int = 4, end: int = 10):
+def follow(config: ParticleConfig, seed: int = 0, start: int = 4, end: int = 10):
     frames = made.moving_square(12)
     box = (10 + start, 12, 26 + start, 24)
     rng = np.random.RandomState(seed)
-    return track_both_ways(frames.__getitem__, start, end, box, cfg, ALIKE, rng)
+    return track_both_ways(frames.__getitem__, start, end, box, config, ALIKE, rng)
 
 
 def test_it_follows_both_ways() -> None:

@@ -21,12 +21,12 @@ from tests.vq2d import made
 
 
 def test_choices() -> None:
-    cfg = LocalizeConfig()
-    assert make_tracker(replace(cfg, tracker="none")) is None
-    assert isinstance(make_tracker(cfg, kys=KysNetwork(made.tiny_kys())), KysFollower)
-    particle = replace(cfg, tracker="particle", particle=ParticleConfig(similarity="pixel"))
+    config = LocalizeConfig()
+    assert make_tracker(replace(config, tracker="none")) is None
+    assert isinstance(make_tracker(config, kys=KysNetwork(made.tiny_kys())), KysFollower)
+    particle = replace(config, tracker="particle", particle=ParticleConfig(similarity="pixel"))
     assert isinstance(make_tracker(particle), ParticleFollower)
-    deep = replace(cfg, tracker="particle")
+    deep = replace(config, tracker="particle")
     network = torch.nn.Conv2d(3, 4, 3)
     assert isinstance(make_tracker(deep, features=network), ParticleFollower)
 

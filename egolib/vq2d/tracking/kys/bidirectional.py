@@ -41,7 +41,7 @@ def track_both_ways(
     frame, box = frames(start_frame), np.array([x1, y1, x2 - x1, y2 - y1], np.float64)
     target = tracker.start(frame, box, generator)
     forward: Target | None = None
-    if tracker.cfg.directions == "same_seed":
+    if tracker.config.directions == "same_seed":
         forward = target.copy(torch.Generator().set_state(generator.get_state()))
     rows = {start_frame: ((x1, y1, x2, y2), 1.0)}
     rows |= _follow(tracker, target, frames, range(start_frame - 1, -1, -1))

@@ -74,20 +74,20 @@ class LinearBlock(nn.Module):
 class IouNet(nn.Module):
     """Predicts the IoU of boxes with the target that a reference image shows."""
 
-    def __init__(self, cfg: KysConfig):
+    def __init__(self, config: KysConfig):
         super().__init__()
-        small, wide, norm = cfg.iou_reference, cfg.iou_channels, cfg.norm
-        self.deep_scale, self.shallow_scale = 1 / cfg.stride, 2 / cfg.stride
+        small, wide, norm = config.iou_reference, config.iou_channels, config.norm
+        self.deep_scale, self.shallow_scale = 1 / config.stride, 2 / config.stride
         # reference path
-        self.shallow_reference = conv_block(cfg.shallow_channels, small, norm)
+        self.shallow_reference = conv_block(config.shallow_channels, small, norm)
         self.shallow_vector = conv_block(small, 2 * small, norm, 3, 0)
-        self.deep_reference = conv_block(cfg.deep_channels, 2 * small, norm)
+        self.deep_reference = conv_block(config.deep_channels, 2 * small, norm)
         self.shallow_modulation = conv_block(4 * small, wide, norm, 1, 0)
         self.deep_modulation = conv_block(4 * small, wide, norm, 1, 0)
         # test path
         self.shallow_test, self.deep_test = (
             nn.Sequential(*conv_block(channels, wide, norm), *conv_block(wide, wide, norm))
-            for channels in (cfg.shallow_channels, cfg.deep_channels)
+            for channels in (config.shallow_channels, config.deep_channels)
         )
         self.shallow_regions = LinearBlock(wide, wide, 5, norm)
         self.deep_regions = LinearBlock(wide, wide, 3, norm)

@@ -67,13 +67,13 @@ class StateUnit(nn.Module):
 class ResponsePredictor(nn.Module):
     """Carries a state along the optical correspondence and fuses it with the classifier's score."""
 
-    def __init__(self, cfg: KysConfig):
+    def __init__(self, config: KysConfig):
         super().__init__()
-        width, state = cfg.representation_channels, cfg.state_channels
-        self.kernel, self.reach = cfg.correlation_kernel, cfg.correlation_reach
-        self.score_floor, self.shift = cfg.score_floor, 0.5 / cfg.feature_side
-        self.to_current = ConvPair(8, cfg.norm)
-        self.to_previous = ConvPair(8, cfg.norm)
+        width, state = config.representation_channels, config.state_channels
+        self.kernel, self.reach = config.correlation_kernel, config.correlation_reach
+        self.score_floor, self.shift = config.score_floor, 0.5 / config.feature_side
+        self.to_current = ConvPair(8, config.norm)
+        self.to_previous = ConvPair(8, config.norm)
         self.representation = nn.Conv2d(state + 2, width, 3, padding=1)
         self.response = nn.Conv2d(width, 1, 3, padding=1)
         self.state_unit = StateUnit(4, state)

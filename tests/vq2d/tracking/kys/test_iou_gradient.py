@@ -14,15 +14,15 @@ BOXES = torch.tensor([[90.0, 78, 20, 24], [93, 80, 26, 18], [85.5, 81.2, 18, 22]
 
 def prepared():
     torch.manual_seed(0)
-    cfg = made.tiny_kys()
-    net = IouNet(cfg)
+    config = made.tiny_kys()
+    net = IouNet(config)
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.uniform_(-0.2, 0.2)
             module.running_var.uniform_(0.5, 2)
     net.eval()
-    shallow = torch.randn(1, cfg.shallow_channels, 24, 24)
-    deep = torch.randn(1, cfg.deep_channels, 12, 12)
+    shallow = torch.randn(1, config.shallow_channels, 24, 24)
+    deep = torch.randn(1, config.deep_channels, 12, 12)
     with torch.no_grad():
         modulation = net.modulation(shallow, deep, BOXES[:1])
     return net, modulation, shallow, deep
