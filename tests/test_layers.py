@@ -1,4 +1,5 @@
-"""Who may import whom: tasks use shared code and never each other; shared code uses no task."""
+"""Who may import whom: tasks use shared code and never each other; shared code uses no task;
+and nobody imports, through others, what imports him."""
 
 from __future__ import annotations
 
@@ -49,6 +50,63 @@ def test_no_relative_imports():
         if isinstance(node, ast.ImportFrom) and node.level
     ]
     assert not relative
+
+
+def module_name(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def import_graph() -> dict[str, set[str]]:
+    """For every module those that it imports: at its top, inside functions, and for types."""
+    known = {module_name(file): file for file in FILES}
+    return {name: imported_modules(file, set(known)) - {name} for name, file in known.items()}
+
+
+def imported_modules(file: Path, known: set[str]) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            below = {f"{node.module}.{alias.name}" for alias in node.names} & known
+            found |= below or {node.module}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & known
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of modules of which each reaches each other."""
+    order: list[str] = []
+    seen: set[str] = set()
+    for name in graph:
+        visit(name, graph, seen, order)
+    backward = {name: {m for m, found in graph.items() if name in found} for name in graph}
+    seen, groups = set(), []
+    for name in reversed(order):
+        group: list[str] = []
+        visit(name, backward, seen, group)
+        groups += [sorted(group)] if len(group) > 1 else []
+    return groups
+
+
+def visit(name: str, graph: dict[str, set[str]], seen: set[str], order: list[str]) -> None:
+    """Appends to ``order`` what ``name`` reaches and was not seen, itself last."""
+    if name in seen:
+        return
+    seen.add(name)
+    for other in sorted(graph[name]):
+        visit(other, graph, seen, order)
+    order.append(name)
+
+
+def test_circles_are_found():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}, "e": set()}) == [
+        ["a", "b", "c"]
+    ]
+    assert circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_no_circles():
+    assert circles(import_graph()) == []
 
 
 LIGHT = [

@@ -16,7 +16,8 @@ import yaml
 
 from egolib import config as configs
 from egolib.errors import EgolibError, UsageError, nearest
-from egolib.runs.plan import Node, Request, plan, plan_grid
+from egolib.runs.node import Node
+from egolib.runs.plan import Request, plan, plan_grid
 
 app = typer.Typer(
     no_args_is_help=True,

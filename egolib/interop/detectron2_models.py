@@ -9,7 +9,7 @@ import torch
 from detectron2.structures import Boxes, Instances
 from torch import Tensor, nn
 
-from egolib.interop.detectron2 import settings_of
+from egolib.interop.detectron2_config import settings_of
 from egolib.vq2d.config import TrainConfig
 from egolib.vq2d.data.dataset import Batch
 from egolib.vq2d.models.model import SiameseRcnn

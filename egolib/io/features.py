@@ -15,63 +15,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from egolib.errors import EgolibError, nearest
+from egolib.io.foreign_features import open_foreign
+from egolib.io.provenance import Provenance as Provenance
+from egolib.io.provenance import Store as Store
 from egolib.io.records import atomic_path, read_json, write_json
 
 FORMAT = "egolib-features"
 PACKED = "features.safetensors"
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """What a store's arrays are.
-
-    Args:
-        kind: ``video`` (rows are windows in time) or ``text`` (rows are tokens).
-        width: number of columns of every array.
-        fps: frames per second that stride and window are counted in; None for text.
-        stride_frames, window_frames: distance between rows and length of a row's window.
-        model: what computed them, for instance a variant or a published name.
-        model_hash: SHA-256 of its weights, or of the definition of a fixed projection.
-    """
-
-    kind: str
-    width: int
-    fps: float | None = None
-    stride_frames: float | None = None
-    window_frames: float | None = None
-    model: str = "unknown"
-    model_hash: str = "unknown"
-
-    @property
-    def rows_per_sec(self) -> float:
-        """Rows in one second of video."""
-        if not self.fps or not self.stride_frames:
-            raise EgolibError("the store does not say its fps and stride")
-        return self.fps / self.stride_frames
-
-
-class Store(Protocol):
-    """What every store offers: arrays (n, width) float32 by uid."""
-
-    provenance: Provenance
-
-    def get(self, uid: str) -> np.ndarray: ...
-
-    def uids(self) -> list[str]: ...
-
-    def length(self, uid: str) -> int: ...
-
-    def __contains__(self, uid: object) -> bool: ...
 
 
 # ----------------------------------------------------------------------- reading
@@ -208,8 +168,6 @@ def open_store(path: str | Path | Sequence[str | Path], assume: Provenance | Non
         return FeatureStore(path)
     if not Path(path).exists():
         raise EgolibError("the feature store does not exist", file=path)
-    from egolib.io.foreign_features import open_foreign
-
     return open_foreign(path, assume)
 
 

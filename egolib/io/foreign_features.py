@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from egolib.errors import EgolibError, nearest
-from egolib.io.features import Provenance
+from egolib.io.provenance import Provenance
 from egolib.io.records import atomic_path
 
 ARRAY_NAMES = ("features", "token_features")

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from egolib.ops.boxes_numpy import paired_intersection
+
 
 @dataclass(frozen=True)
 class Tracks:
@@ -122,8 +124,7 @@ def overlap(predicted: Tracks, truth: Tracks) -> Overlap:
     a = np.repeat(predicted.starts + first - predicted.first_frame, common) + step
     b = np.repeat(truth.starts + first - truth.first_frame, common) + step
     box_a, box_b = predicted.boxes_xyxy[a], truth.boxes_xyxy[b]
-    sides = np.minimum(box_a[:, 2:], box_b[:, 2:]) - np.maximum(box_a[:, :2], box_b[:, :2])
-    shared = np.clip(sides, 0, None).prod(axis=1)
+    shared = paired_intersection(box_a, box_b)
     area_a, area_b = predicted.areas(), truth.areas()
     frame_iou = _ratio(shared, area_a[a] + area_b[b] - shared)
     total = np.bincount(pair, shared, len(common))

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from egolib.metrics.motion_speed import MotionTable
+from egolib.ops.boxes_numpy import paired_intersection
 
 RANGES: dict[str, tuple[float, float]] = {
     "all": (0.0, 1.0),
@@ -325,12 +326,13 @@ def _order_of_all(scores: np.ndarray, rules: Conventions) -> np.ndarray:
 
 def _official_iou(boxes: np.ndarray, others: np.ndarray, rules: Conventions) -> np.ndarray:
     """IoU of broadcast boxes (..., 4), in float32 as the official evaluator computes it."""
-    one = np.float32(1 if rules.extent == "official" else 0)
-    ax1, ay1, ax2, ay2 = np.moveaxis(boxes, -1, 0)
-    bx1, by1, bx2, by2 = np.moveaxis(others, -1, 0)
-    ax2, ay2, bx2, by2 = ax2 + one, ay2 + one, bx2 + one, by2 + one
-    width = np.clip(np.minimum(ax2, bx2) - np.maximum(ax1, bx1) + one, 0, None)
-    height = np.clip(np.minimum(ay2, by2) - np.maximum(ay1, by1) + one, 0, None)
-    shared = width * height
-    areas = (ax2 - ax1 + one) * (ay2 - ay1 + one), (bx2 - bx1 + one) * (by2 - by1 + one)
-    return shared / (areas[0] + areas[1] - shared)
+    extent = 1 if rules.extent == "official" else 0
+    corners = np.array([0, 0, extent, extent], np.float32)
+    boxes, others = boxes + corners, others + corners
+    shared = paired_intersection(boxes, others, extent)
+    return shared / (_signed_area(boxes, extent) + _signed_area(others, extent) - shared)
+
+
+def _signed_area(boxes: np.ndarray, extent: float) -> np.ndarray:
+    """Width times height, not clipped."""
+    return (boxes[..., 2] - boxes[..., 0] + extent) * (boxes[..., 3] - boxes[..., 1] + extent)

@@ -14,6 +14,7 @@ import numpy as np
 
 from egolib.errors import EgolibError
 from egolib.io.records import atomic_path
+from egolib.ops.boxes_numpy import paired_iou
 
 WINDOW = 10  # frames before and after
 
@@ -115,17 +116,9 @@ def motion_from_tracks(
         close = (tracks[a] == tracks[b]) & (places[b] - places[a] <= window)
         close &= places[b] > places[a]
         a, b = a[close], b[close]
-        overlap = _paired_iou(ordered[a], ordered[b])
+        overlap = paired_iou(ordered[a], ordered[b])
         for side in (a, b):
             np.add.at(total, order[side], overlap)
             np.add.at(near, order[side], 1)
     values = np.where(near > 0, total / np.maximum(near, 1), 1.0)
     return MotionTable(values, np.bincount(owner, minlength=len(video)).astype(np.int64))
-
-
-def _paired_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    low = np.maximum(boxes[:, :2], others[:, :2])
-    high = np.minimum(boxes[:, 2:], others[:, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=1)
-    areas = [(b[:, 2:] - b[:, :2]).prod(axis=1) for b in (boxes, others)]
-    return shared / np.maximum(areas[0] + areas[1] - shared, 1e-12)

@@ -18,7 +18,8 @@ from typing import Any
 from egolib import config as configs
 from egolib.errors import EgolibError, nearest
 from egolib.io.records import read_json
-from egolib.runs.plan import Node, Request, Schema, plan_point
+from egolib.runs.node import Node
+from egolib.runs.plan import Request, Schema, plan_point
 
 
 @dataclass(frozen=True)

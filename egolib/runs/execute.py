@@ -17,7 +17,7 @@ from egolib import config as configs
 from egolib.errors import EgolibError
 from egolib.io.records import read_json, write_json, write_text
 from egolib.runs import stamps
-from egolib.runs.plan import Node
+from egolib.runs.node import Node
 
 
 def execute(node: Node) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from egolib import config as configs
-from egolib.runs.plan import Node
+from egolib.runs.node import Node
 from egolib.runs.stamps import reasons
 
 Say = Callable[[str], None]

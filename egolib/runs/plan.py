@@ -6,16 +6,16 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from egolib import config as configs
 from egolib.config import Tree
 from egolib.errors import EgolibError, nearest
-from egolib.io.records import read_json, write_json
 from egolib.runs import stamps
 from egolib.runs.inputs import locate
+from egolib.runs.node import Node
 from egolib.runs.places import Places, default_data_root, variant_and_step
 
 WORLD = "0_world"
@@ -65,50 +65,6 @@ class Request:
         """True when the run's data is the built-in world and this run draws it."""
         own = self.data_root is None and not os.environ.get("EGOLIB_DATA")
         return own and "world" in configs.read_preset(self.preset)
-
-
-@dataclass(frozen=True)
-class Node:
-    """One notebook to execute.
-
-    Args:
-        key: its name in the graph, for instance ``nlq/scratch/2_train``.
-        parameters: what the notebook receives.
-        upstream: folders of the nodes it depends on, by key.
-        parts: what its stamp is made of, but for the upstream stamps.
-        resources: what a batch system should give it.
-    """
-
-    key: str
-    notebook: Path
-    out: Path
-    parameters: Tree
-    upstream: dict[str, Path]
-    parts: Tree
-    resources: Tree = field(default_factory=dict)
-
-    @property
-    def executed(self) -> Path:
-        """Where the executed copy of the notebook lies."""
-        return self.out / self.notebook.name
-
-    @property
-    def label(self) -> str:
-        """The key, with the grid point where there is one."""
-        point = [part.partition("@")[2] for part in self.out.parts if "@" in part]
-        return f"{self.key} [{point[-1]}]" if point else self.key
-
-    def write(self) -> Path:
-        """Stores the node beside its results, for the process that executes it."""
-        return write_json(self.out / "node.json", stamps.plain(asdict(self)), indent=1)
-
-    @classmethod
-    def read(cls, path: Path) -> Node:
-        """The inverse of ``write``."""
-        values = read_json(path, dict)
-        values["notebook"], values["out"] = Path(values["notebook"]), Path(values["out"])
-        values["upstream"] = {k: Path(v) for k, v in values["upstream"].items()}
-        return cls(**values)
 
 
 def tasks_with_chains() -> list[str]:

@@ -18,7 +18,8 @@ import numpy as np
 from egolib.config import tree_hash
 from egolib.errors import EgolibError
 from egolib.io.records import atomic_path, read_json, write_json
-from egolib.runs.stamps import code_hash, plain
+from egolib.report.results import plain
+from egolib.runs.stamps import code_hash
 
 
 def cache_key(task: str, *, weights: Iterable[str] = (), **settings: Any) -> dict[str, Any]:

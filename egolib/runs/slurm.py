@@ -20,7 +20,7 @@ from egolib.engine import distributed
 from egolib.errors import EgolibError
 from egolib.runs.execute import execute
 from egolib.runs.local import Outcome
-from egolib.runs.plan import Node
+from egolib.runs.node import Node
 from egolib.runs.stamps import reasons
 
 # Names in params/<task>/<variant>.yaml under ``resources`` and what submitit calls them.

@@ -10,18 +10,16 @@ from __future__ import annotations
 import ast
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from egolib import config as configs
 from egolib.config import Tree
 from egolib.errors import EgolibError
 from egolib.io.records import read_json
-
-if TYPE_CHECKING:
-    from egolib.runs.plan import Node
+from egolib.report.results import plain
+from egolib.runs.node import Node
 
 PACKAGE = Path(__file__).parents[1]
 # Code that decides how and when a step is run or shown, not what it computes.
@@ -131,12 +129,3 @@ def file_identity(path: Path) -> str:
 def texts_hash(folder: Path, pattern: str) -> str:
     """The hash of the names and texts of some files."""
     return configs.tree_hash([[f.name, f.read_text()] for f in sorted(folder.glob(pattern))])
-
-
-def plain(values: Any) -> Any:
-    """Paths as text and tuples as lists: the values as they are when read back from JSON."""
-    if isinstance(values, Mapping):
-        return {str(k): plain(v) for k, v in values.items()}
-    if isinstance(values, list | tuple):
-        return [plain(v) for v in values]
-    return str(values) if isinstance(values, Path) else values

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from egolib.errors import EgolibError
-from egolib.runs.plan import Node, Request, plan, plan_grid
+from egolib.runs.node import Node
+from egolib.runs.plan import Request, plan, plan_grid
 from tests.runs.project import schema
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from egolib.ops.boxes_numpy import paired_iou
 from egolib.world.episode import Episode, sketch_boxes
 from egolib.world.library import spread
 from egolib.world.streams import stream
@@ -105,11 +106,7 @@ def _shifted_iou(boxes: np.ndarray, reach: int = REACH) -> np.ndarray:
     table = np.full((reach, *boxes.shape[:2]), np.nan)
     for shift in range(1, min(reach, len(boxes) - 1) + 1):
         first, second = boxes[:-shift], boxes[shift:]
-        low = np.maximum(first[..., :2], second[..., :2])
-        high = np.minimum(first[..., 2:], second[..., 2:])
-        common = np.clip(high - low, 0, None).prod(-1)
-        areas = [(b[..., 2:] - b[..., :2]).prod(-1) for b in (first, second)]
-        table[shift - 1, :-shift] = common / (areas[0] + areas[1] - common)
+        table[shift - 1, :-shift] = paired_iou(first, second)
     return table
 
 

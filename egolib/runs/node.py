@@ -1,0 +1,54 @@
+"""One notebook of a run: where it lies, what it receives, what it rests on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from egolib.config import Tree
+from egolib.io.records import read_json, write_json
+from egolib.report.results import plain
+
+
+@dataclass(frozen=True)
+class Node:
+    """One notebook to execute.
+
+    Args:
+        key: its name in the graph, for instance ``nlq/scratch/2_train``.
+        parameters: what the notebook receives.
+        upstream: folders of the nodes it depends on, by key.
+        parts: what its stamp is made of, but for the upstream stamps.
+        resources: what a batch system should give it.
+    """
+
+    key: str
+    notebook: Path
+    out: Path
+    parameters: Tree
+    upstream: dict[str, Path]
+    parts: Tree
+    resources: Tree = field(default_factory=dict)
+
+    @property
+    def executed(self) -> Path:
+        """Where the executed copy of the notebook lies."""
+        return self.out / self.notebook.name
+
+    @property
+    def label(self) -> str:
+        """The key, with the grid point where there is one."""
+        point = [part.partition("@")[2] for part in self.out.parts if "@" in part]
+        return f"{self.key} [{point[-1]}]" if point else self.key
+
+    def write(self) -> Path:
+        """Stores the node beside its results, for the process that executes it."""
+        return write_json(self.out / "node.json", plain(asdict(self)), indent=1)
+
+    @classmethod
+    def read(cls, path: Path) -> Node:
+        """The inverse of ``write``."""
+        values = read_json(path, dict)
+        values["notebook"], values["out"] = Path(values["notebook"]), Path(values["out"])
+        values["upstream"] = {k: Path(v) for k, v in values["upstream"].items()}
+        return cls(**values)
