@@ -14,6 +14,7 @@ Samples = Literal[
 ]
 """Variants of the training list, see ``data.samples.VARIANTS``."""
 
+
 @dataclass(frozen=True)
 class AugmentConfig:
     """Random views of training frames and references.

@@ -87,7 +87,10 @@ class ParticleConfig:
 
     Args:
         particles: how many.
-        similarity: ``deep`` (cosine of pooled network features) or ``pixel``.
+        similarity: ``deep`` (cosine of pooled features of every window), ``deep_shared``
+            (the same from one map of the frame: a hundred times less work) or ``pixel``.
+        window_side: longer side of a window in the network (``deep``), in pixels.
+        frame_side: longer side of a frame in the network (``deep_shared``).
         metric_sigma: width of the pixel similarity.
         lost_threshold: similarity below which the object counts as lost.
         position_sd: spread of positions, as a fraction of the image's height and width.
@@ -98,7 +101,9 @@ class ParticleConfig:
     """
 
     particles: int = 150
-    similarity: Literal["deep", "pixel"] = "deep"
+    similarity: Literal["deep", "deep_shared", "pixel"] = "deep"
+    window_side: int = 256
+    frame_side: int = 1024
     metric_sigma: float = 1.0
     lost_threshold: float = 0.85
     position_sd: float = 0.07

@@ -1,4 +1,4 @@
-"""Which values of different sections go together; every rule names the fields and what would fit."""
+"""Which values of different sections go together; rules name them and what fits."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def monitored(config: Config) -> None:
     if config.infer.weights == "best" and not (name and evaluated):
         raise EgolibError(
             "infer.weights: best needs fit.monitor and fit.evaluate_every_updates",
-            remedy="set fit.monitor: AP:max and fit.evaluate_every_updates, or infer.weights: model",
+            remedy="set both (fit.monitor: AP:max), or infer.weights: model",
         )
 
 

@@ -44,7 +44,7 @@ def reference_view(view: View, config: AugmentConfig, rng: np.random.Generator) 
 
 def random_resize(view: View, config: AugmentConfig, rng: np.random.Generator) -> View:
     """Shortest side drawn from a list, unless the longest gets too long."""
-    return resized(view, int(rng.choice(config.shortest_sides)), config.longest_side)
+    return resized(view, int(rng.choice(config.short_sides)), config.long_side)
 
 
 def resized(view: View, shortest: int, longest: int) -> View:
@@ -111,15 +111,17 @@ def clipped(view: View) -> View:
     return View(view.image, np.minimum(boxes, [width, height, width, height]))
 
 
-def masked(image: np.ndarray, share: float, rng: np.random.Generator, cell: int = 32) -> np.ndarray:
-    """An image with a share of its square cells filled with the mean BGR colour.
+def masked(
+    image: np.ndarray, fraction: float, rng: np.random.Generator, cell: int = 32
+) -> np.ndarray:
+    """An image with a fraction of its square cells filled with the mean BGR colour.
 
     Args:
         image: (3, H, W) BGR.
     """
     rows, columns = -(-image.shape[1] // cell), -(-image.shape[2] // cell)
     hidden = np.zeros(rows * columns, bool)
-    hidden[rng.permutation(rows * columns)[: int(share * rows * columns)]] = True
+    hidden[rng.permutation(rows * columns)[: int(fraction * rows * columns)]] = True
     grid = np.kron(hidden.reshape(rows, columns), np.ones((cell, cell), bool))
     mask = grid[: image.shape[1], : image.shape[2]]
     mean = np.array([103.53, 116.28, 123.675]).reshape(3, 1)

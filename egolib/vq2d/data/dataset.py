@@ -42,7 +42,7 @@ class Item(NamedTuple):
     seed: int
 
 
-class Batch(NamedTuple):
+class TrainingBatch(NamedTuple):
     """Several samples; frames of unequal size."""
 
     frames: list[Tensor]
@@ -58,7 +58,7 @@ class TrainingSet:
     Args:
         samples: of ``data.samples.build_samples``.
         images: the folder that their names refer to.
-        config: augmentation; None resizes to the test size and changes nothing else.
+        config: augmentation; None resizes to the test's size and changes nothing else.
         test_sides: shortest and longest side without augmentation.
         reference: side of the pictures of the object, and the margin around it in pixels.
     """
@@ -91,23 +91,27 @@ class TrainingSet:
             frame = resized(frame, *self.test_sides)
         else:
             frame = frame_view(frame, config, rng)
-            reference = reference_view(reference, config, rng) if config.reference_views else reference
+            reference = (
+                reference_view(reference, config, rng) if config.reference_views else reference
+            )
         side, margin = self.reference
         crop = crop_window(reference.image, reference.boxes_xyxy[0], margin=margin, side=side)
         crop = crop.to(torch.uint8)
         image = np.ascontiguousarray(frame.image.transpose(2, 0, 1))
-        if config is not None and config.masked_share > 0:
-            image = masked(image, config.masked_share, rng)
-            crop = torch.from_numpy(masked(crop.numpy(), config.masked_share, rng))
+        if config is not None and config.masked_fraction > 0:
+            image = masked(image, config.masked_fraction, rng)
+            crop = torch.from_numpy(masked(crop.numpy(), config.masked_fraction, rng))
         removed = config is not None and bool(rng.random() < config.object_removed)
         boxes = torch.from_numpy(frame.boxes_xyxy.astype(np.float32))
         seed = int(rng.integers(2**31))
         return Item(torch.from_numpy(image), boxes, crop, removed, seed)
 
-    def collate(self, items: list[Item]) -> Batch:
+    def collate(self, items: list[Item]) -> TrainingBatch:
         """A batch of items."""
-        frames, boxes, references, removed, seeds = (list(part) for part in zip(*items))
-        return Batch(frames, boxes, torch.stack(references), removed, seeds)
+        frames, boxes, references, removed, seeds = (
+            list(part) for part in zip(*items, strict=True)
+        )
+        return TrainingBatch(frames, boxes, torch.stack(references), removed, seeds)
 
     def _load(self, boxed: BoxedImage) -> View:
         """The image in BGR and annotated size, with its box if it has one."""

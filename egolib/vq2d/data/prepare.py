@@ -125,7 +125,8 @@ def _image_plans(
     )
     unique = {image.name: image.video_frame for image in stored}
     return [
-        ImagePlan(folder / name, frame, resize, config.image_quality) for name, frame in unique.items()
+        ImagePlan(folder / name, frame, resize, config.image_quality)
+        for name, frame in unique.items()
     ]
 
 

@@ -139,7 +139,9 @@ def answer_query(job: QueryJob, work: Work, tracker: Tracker | None) -> Answer:
         for further in work.also:
             _try(found, frames, tracker, further)
         config = work.config
-        return localize(found, frames, tracker, config, seed=config.seed, calibration=work.calibration)
+        return localize(
+            found, frames, tracker, config, seed=config.seed, calibration=work.calibration
+        )
 
 
 def _try(
@@ -198,7 +200,9 @@ def _lose(answers: Answers, todo: Sequence[QueryJob], clips: set[str]) -> None:
 Outcome = tuple[QueryJob, Answer | EgolibError]
 
 
-def _here(todo: Sequence[QueryJob], work: Work, source: TrackerSource, device: str) -> Iterator[Outcome]:
+def _here(
+    todo: Sequence[QueryJob], work: Work, source: TrackerSource, device: str
+) -> Iterator[Outcome]:
     tracker = source(device)
     for job in todo:
         yield job, _outcome(job, work, tracker)

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from egolib.errors import EgolibError
+from egolib.ops import boxes_numpy as bx
 from egolib.vq2d.config import LocalizeConfig, PeakConfig
 from egolib.vq2d.formats.detections import Detections
 from egolib.vq2d.localization.confidence import Calibration, Evidence, confidence, gather
@@ -167,18 +168,13 @@ def track_similarity(rows: np.ndarray, detections: Detections, least_iou: float 
 
     Args:
         rows: (N, 5) (frame, x1, y1, x2, y2).
+        detections: of the frames before the query.
+        least_iou: of a detection that counts.
     """
     scores = []
     for frame, *box in rows:
         boxes, found = detections.frame(int(frame))
-        overlapping = found[_iou(np.array(box, np.float64), boxes) >= least_iou]
+        overlaps = bx.iou(np.array([box], np.float64), boxes)[0]
+        overlapping = found[overlaps >= least_iou]
         scores.append(overlapping.max(initial=0.0))
     return float(np.mean(scores)) if scores else 0.0
-
-
-def _iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """(n,) IoU of one box with boxes (n, 4)."""
-    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
-    shared = np.clip(sides, 0, None).prod(axis=1)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) + (box[2:] - box[:2]).prod()
-    return shared / np.maximum(areas - shared, 1e-9)

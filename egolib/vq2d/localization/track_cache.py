@@ -25,9 +25,7 @@ def tracks_key(config: LocalizeConfig, *, weights: Iterable[str], data: str) -> 
         data: identifies the clips.
     """
     settings = to_tree(config).get(config.tracker)  # `none` has no settings
-    return cache_key(
-        "vq2d", weights=weights, tracker=config.tracker, settings=settings, data=data
-    )
+    return cache_key("vq2d", weights=weights, tracker=config.tracker, settings=settings, data=data)
 
 
 class CachedTracker:

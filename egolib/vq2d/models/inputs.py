@@ -12,7 +12,6 @@ from PIL import Image
 from torch import Tensor
 
 
-
 def network_size(height: int, width: int, short_side: int, long_side: int) -> tuple[int, int]:
     """(height, width) with the shortest side as wanted, unless the longest gets too long.
 

@@ -160,7 +160,7 @@ class SiameseRcnn(nn.Module):
 def select(
     boxes: Tensor, scores: Tensor, size: Size, output: Size, settings: DetectConfig
 ) -> tuple[Tensor, Tensor]:
-    """Boxes (n, 4) and scores (n,): threshold, clipping, suppression, limit, the frame's own pixels.
+    """Boxes (n, 4) and scores (n,) above the threshold, suppressed, in the frame's own pixels.
 
     Args:
         boxes: (R, 4) in pixels of the network's input.

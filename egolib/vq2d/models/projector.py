@@ -31,7 +31,9 @@ class Projector(nn.Module):
     def __init__(self, channels: int, config: HeadConfig):
         super().__init__()
         if config.projector == "residual":
-            blocks: list[nn.Module] = [ResidualBlock(channels) for _ in range(config.residual_layers)]
+            blocks: list[nn.Module] = [
+                ResidualBlock(channels) for _ in range(config.residual_layers)
+            ]
         else:
             blocks = [
                 nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU())

@@ -158,7 +158,9 @@ class AttentionSet(nn.Module):
     def __init__(self, config: HeadConfig):
         super().__init__()
         self.transformer = config.transformer
-        self.block = (InducedBlock if config.transformer == "isab" else ScoredBlock)(config.hidden, config)
+        self.block = (InducedBlock if config.transformer == "isab" else ScoredBlock)(
+            config.hidden, config
+        )
         if config.transformer == "mab_global":
             self.bilinear = nn.Bilinear(config.hidden, config.hidden, 1)
 

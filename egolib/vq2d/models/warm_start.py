@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from egolib.errors import EgolibError
-from egolib.vq2d.data.dataset import Batch, TrainingSet
+from egolib.vq2d.data.dataset import TrainingBatch, TrainingSet
 from egolib.vq2d.models.heads import SiameseHead
 from egolib.vq2d.models.model import SiameseRcnn
 
@@ -41,7 +41,11 @@ def fit_comparison(model: SiameseRcnn, data: TrainingSet, seed: int) -> None:
         EgolibError: another head than a Siamese one with one projector and a bilinear form.
     """
     head = model.head
-    if not isinstance(head, SiameseHead) or head.config.compare != "bilinear" or not head.config.shared:
+    if (
+        not isinstance(head, SiameseHead)
+        or head.config.compare != "bilinear"
+        or not head.config.shared
+    ):
         raise EgolibError(
             "only a shared projector with a bilinear form can start fitted",
             remedy="set initial.comparison: official",
@@ -60,7 +64,7 @@ def fit_comparison(model: SiameseRcnn, data: TrainingSet, seed: int) -> None:
         head.bilinear.bias.fill_(BIAS)
 
 
-def _batches(data: TrainingSet, seed: int) -> Iterator[Batch]:
+def _batches(data: TrainingSet, seed: int) -> Iterator[TrainingBatch]:
     """Samples whose frame shows the object, in random order."""
     rng = np.random.default_rng(seed)
     shown = [i for i, sample in enumerate(data.samples) if sample.frame.box_xyxy is not None]
@@ -69,7 +73,7 @@ def _batches(data: TrainingSet, seed: int) -> Iterator[Batch]:
         yield data.collate([data.sample(int(i), rng) for i in chosen[start : start + BATCH]])
 
 
-def _pooled(model: SiameseRcnn, batch: Batch) -> Tensor:
+def _pooled(model: SiameseRcnn, batch: TrainingBatch) -> Tensor:
     """(2n, C, S, S): the object's region in each frame, then the references."""
     images = model.batch(batch.frames)
     regions = model.pooled(model.maps(images.images), [boxes[:1] for boxes in batch.boxes])

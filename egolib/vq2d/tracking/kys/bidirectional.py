@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from egolib.vq2d.localization.tracks import Followed
-from egolib.vq2d.tracking.kys.tracker import KysTracker, Step, Target
+from egolib.vq2d.tracking.kys.tracker import KysTracker, Target, TrackStep
 
 Frames = Callable[[int], np.ndarray]
 
@@ -30,7 +30,12 @@ def track_both_ways(
     and may leave the image; the frame in which the target is lost is left out.
 
     Args:
+        tracker: of one direction.
         frames: gives the RGB frame (H, W, 3) uint8 of a clip frame.
+        start_frame: where the box is known.
+        end_frame: first frame after the search window.
+        box_xyxy: its corners, integers.
+        seed: of the random numbers.
 
     Official behaviour: the second direction starts anew on the same frame with random
     numbers that follow those of the first; ``directions: same_seed`` starts both from
@@ -60,7 +65,7 @@ def _follow(
 ) -> dict[int, tuple[tuple[int, int, int, int], float]]:
     found = {}
     for number in numbers:
-        step: Step = tracker.step(target, frames(number))
+        step: TrackStep = tracker.step(target, frames(number))
         if not step.found:
             break
         x, y, width, height = (int(value) for value in step.box_xywh)

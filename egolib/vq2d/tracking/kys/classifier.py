@@ -76,7 +76,9 @@ class FeatureHead(nn.Module):
 
     def __init__(self, config: KysConfig):
         super().__init__()
-        self.conv = nn.Conv2d(config.deep_channels, config.classifier_channels, 3, padding=1, bias=False)
+        self.conv = nn.Conv2d(
+            config.deep_channels, config.classifier_channels, 3, padding=1, bias=False
+        )
         self.scale = math.sqrt(1.0 / (config.classifier_channels * config.filter_size**2))
 
     def forward(self, deep: Tensor) -> Tensor:

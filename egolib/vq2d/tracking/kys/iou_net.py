@@ -139,7 +139,9 @@ class IouNet(nn.Module):
             limits.append(
                 (*_limits(columns, map_.shape[-1]), *_limits(rows, map_.shape[-2]), scale)
             )
-        x1, x2, y1, y2 = zip(*((a / s, b / s, c / s, d / s) for a, b, c, d, s in limits))
+        x1, x2, y1, y2 = zip(
+            *((a / s, b / s, c / s, d / s) for a, b, c, d, s in limits), strict=True
+        )
         valid = (max(x1), max(y1), min(x2), min(y2))
         return Weighted((maps[0], maps[1]), (origins[0], origins[1]), valid)
 

@@ -51,8 +51,12 @@ class Memory:
         return twin
 
     def _weigh(self) -> int:
-        """Gives the next sample its slot and weight; the first frame keeps a minimum share."""
-        rate, share, first = self.config.learning_rate, self.config.first_frame_share, self.first
+        """Gives the next sample its slot and weight; the first frame keeps a minimum fraction."""
+        rate, fraction, first = (
+            self.config.learning_rate,
+            self.config.first_frame_fraction,
+            self.first,
+        )
         if self.count < self.config.memory_size:
             slot = self.count
         else:
@@ -63,7 +67,7 @@ class Memory:
         else:
             self.weights[slot] = self.weights[self.last] / (1 - rate)
         self.weights /= self.weights.sum()
-        if self.weights[:first].sum() < share:
-            self.weights /= share + self.weights[first:].sum()
-            self.weights[:first] = share / first
+        if self.weights[:first].sum() < fraction:
+            self.weights /= fraction + self.weights[first:].sum()
+            self.weights[:first] = fraction / first
         return slot

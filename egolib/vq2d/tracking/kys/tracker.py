@@ -7,6 +7,7 @@ Positions and sizes are (row, column) pairs, boxes (x, y, width, height).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from egolib.vq2d.config import TrackConfig
 from egolib.vq2d.tracking.kys.classifier import Convolutions, Products, apply_filter
-from egolib.vq2d.tracking.kys.iou_gradient import Slope
+from egolib.vq2d.tracking.kys.iou_gradient import IouGradient
 from egolib.vq2d.tracking.kys.iou_net import Weighted
 from egolib.vq2d.tracking.kys.memory import Memory
 from egolib.vq2d.tracking.kys.network import KysNetwork, Maps
@@ -26,7 +27,7 @@ CROPS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
-class Step:
+class TrackStep:
     """What the tracker says about a frame.
 
     Args:
@@ -109,7 +110,8 @@ class KysTracker:
         self.work = Products if self.fast else Convolutions
         # group norms look at whole maps and regions
         self.local = self.fast and net.norm == "batch"
-        self.slope = Slope(self.network.iou_net) if self.local else self._slope
+        own = IouGradient(self.network.iou_net) if self.local else self._differentiated
+        self.iou_gradient: Callable[[Weighted, Tensor], tuple[Tensor, Tensor]] = own
         self.side, self.cells, self.stride = net.image_side, net.feature_side, net.stride
         self.device = next(network.parameters()).device
         self.window = hann_window(self.cells).to(self.device)
@@ -187,7 +189,9 @@ class KysTracker:
         patch = self._crop(frame, position, scale)
         maps = self.network.maps(patch.image[None])
         offset = (position - patch.centre) / (patch.scale * self.side)
-        label = gaussian_label(self.cells * offset + 0.5, self.cells, self.network.config.label_sigma)
+        label = gaussian_label(
+            self.cells * offset + 0.5, self.cells, self.network.config.label_sigma
+        )
         box = self._box_in_crop(position, size, patch.centre, patch.scale)
         return Motion(maps.deep, box, None, label.to(self.device))
 
@@ -202,7 +206,7 @@ class KysTracker:
     # ------------------------------------------------------------------- next frames
 
     @torch.no_grad()
-    def step(self, target: Target, frame: np.ndarray) -> Step:
+    def step(self, target: Target, frame: np.ndarray) -> TrackStep:
         """Finds the target in the next frame and updates what is known of it."""
         target.frames += 1
         patch = self._crop(frame, target.position, target.scale)
@@ -225,7 +229,7 @@ class KysTracker:
         row, column = target.position.astype(np.float64)
         height, width = target.size.astype(np.float64)
         place = np.array([column - (width - 1) / 2, row - (height - 1) / 2, width, height])
-        return Step(place, response, found, scores, prediction.response)
+        return TrackStep(place, response, found, scores, prediction.response)
 
     def _surroundings(self, motion: Motion, deep: Tensor, windowed: Tensor):
         """Fuses the classifier's scores with the state carried from the last frame."""
@@ -324,11 +328,11 @@ class KysTracker:
         for _ in range(self.config.ascent_steps):
             if not weighted.covers(boxes):
                 return None
-            iou, gradient = self.slope(weighted, boxes)
+            iou, gradient = self.iou_gradient(weighted, boxes)
             boxes = boxes + gradient * boxes[:, 2:].repeat(1, 2)
         return boxes, iou
 
-    def _slope(self, weighted: Weighted, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    def _differentiated(self, weighted: Weighted, boxes: Tensor) -> tuple[Tensor, Tensor]:
         """IoU (K,) and its gradient (K, 4) by automatic differentiation."""
         with torch.enable_grad():
             moving = boxes.detach().requires_grad_()

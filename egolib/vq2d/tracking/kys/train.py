@@ -1,11 +1,11 @@
-"""Training a KYS network from a trained backbone: our own recipe, for the built-in world.
+"""Training a KYS network from a trained backbone: egolib's own recipe, for the built-in world.
 
 Legend: B sequences, T frames of a sequence, S crop side, h feature side, K boxes.
 
 The published training code is another project's; this one has no parity and says so. The
 backbone stays as it is. For every sequence the first frame shows the target; the filter is
-fitted to it and judged on the others (squared error against a Gaussian, over all iterations),
-the IoU net is judged on jittered boxes (squared error), the predictor on the sequence (binary
+fitted to it and measured on the others (squared error against a Gaussian, over all iterations),
+the IoU net is measured on jittered boxes (squared error), the predictor on the sequence (binary
 cross-entropy of its fused response).
 """
 
@@ -24,7 +24,7 @@ from egolib.errors import EgolibError
 from egolib.nn.resnet import ResNet
 from egolib.ops import boxes as bx
 from egolib.video.images import read_image
-from egolib.vq2d.config import KysConfig, KysTrainConfig
+from egolib.vq2d.config import KysConfig, TrackerOptimConfig
 from egolib.vq2d.data.annotations import Box
 from egolib.vq2d.data.images import image_name
 from egolib.vq2d.data.resize import resize_to
@@ -87,7 +87,7 @@ class SequenceData:
     """
 
     def __init__(
-        self, runs: Sequence[Run], images: str | Path, net: KysConfig, config: KysTrainConfig
+        self, runs: Sequence[Run], images: str | Path, net: KysConfig, config: TrackerOptimConfig
     ):
         if not runs:
             raise EgolibError(
@@ -137,7 +137,7 @@ class SequenceData:
 
 
 def sequence_losses(
-    network: KysNetwork, batch: Sequences, config: KysTrainConfig
+    network: KysNetwork, batch: Sequences, config: TrackerOptimConfig
 ) -> dict[str, Tensor]:
     """``loss`` and its parts ``classifier``, ``iou``, ``predictor``."""
     crops, boxes = batch.crops.float(), batch.boxes_xywh
@@ -155,7 +155,9 @@ def sequence_losses(
         parts.append(torch.stack([classifier, iou, predictor]))
     classifier, iou, predictor = torch.stack(parts).mean(0)
     total = (
-        config.classifier_weight * classifier + config.iou_weight * iou + config.predictor_weight * predictor
+        config.classifier_weight * classifier
+        + config.iou_weight * iou
+        + config.predictor_weight * predictor
     )
     return {"loss": total, "classifier": classifier, "iou": iou, "predictor": predictor}
 
@@ -170,7 +172,7 @@ def labels(boxes_xywh: Tensor, cells: int, stride: int, sigma: float) -> Tensor:
 
 
 def _classifier_loss(
-    network: KysNetwork, features: Tensor, boxes: Tensor, config: KysTrainConfig
+    network: KysNetwork, features: Tensor, boxes: Tensor, config: TrackerOptimConfig
 ) -> tuple[Tensor, Tensor]:
     """Error of the filter after each iteration, and its last scores (T, 1, h, h)."""
     net = network.config
@@ -223,7 +225,10 @@ def from_detector(backbone: ResNet, config: KysConfig) -> KysNetwork:
     Raises:
         EgolibError: the backbone has other numbers than the configuration.
     """
-    if backbone.config.width != config.backbone.width or backbone.config.blocks != config.backbone.blocks:
+    if (
+        backbone.config.width != config.backbone.width
+        or backbone.config.blocks != config.backbone.blocks
+    ):
         raise EgolibError(
             f"a backbone of {backbone.config.blocks} x {backbone.config.width} for a tracker of "
             f"{config.backbone.blocks} x {config.backbone.width}",
@@ -236,18 +241,18 @@ def from_detector(backbone: ResNet, config: KysConfig) -> KysNetwork:
     return network
 
 
-def parameter_groups(network: KysNetwork, config: KysTrainConfig) -> list[dict[str, Any]]:
+def parameter_groups(network: KysNetwork, config: TrackerOptimConfig) -> list[dict[str, Any]]:
     """One group: everything but the backbone."""
     trained = [p for p in network.parameters() if p.requires_grad]
-    return [{"params": trained, "lr": config.rate}]
+    return [{"params": trained, "lr": config.learning_rate}]
 
 
-def schedule(config: KysTrainConfig) -> Callable[[int], float]:
-    """Full rate, then a tenth of it."""
-    return lambda update: 1.0 if update < config.decay_after * config.updates else 0.1
+def schedule(config: TrackerOptimConfig) -> Callable[[int], float]:
+    """Factor on the rate for update 0, 1, ...: full, then ``gamma``."""
+    return lambda update: 1.0 if update < config.decay_fraction * config.updates else config.gamma
 
 
-def make_optimizer(network: nn.Module, config: KysTrainConfig) -> torch.optim.Optimizer:
+def make_optimizer(network: nn.Module, config: TrackerOptimConfig) -> torch.optim.Optimizer:
     """Adam over the parameter groups."""
     assert isinstance(network, KysNetwork)
-    return torch.optim.Adam(parameter_groups(network, config), lr=config.rate)
+    return torch.optim.Adam(parameter_groups(network, config), lr=config.learning_rate)
