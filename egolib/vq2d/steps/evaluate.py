@@ -328,11 +328,11 @@ def difference(found: Numbers, base: Numbers) -> dict[str, float]:
 # ---------------------------------------------------------------------------- showing
 
 
-def table(rows: Mapping[str, Numbers | Scores]) -> pd.DataFrame:
+def table(scored: Mapping[str, Numbers | Scores]) -> pd.DataFrame:
     """One row for each evaluation: the official six, then p and the band of tied orders."""
     import pandas as pd
 
-    plain = {k: v.table() if isinstance(v, Scores) else v for k, v in rows.items()}
+    plain = {k: v.table() if isinstance(v, Scores) else v for k, v in scored.items()}
     return pd.DataFrame(plain).T
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from egolib.vq2d.config import ParticleConfig
 from egolib.vq2d.tracking.particle_filter import (
     RESAMPLING,
+    Windows,
     observe,
     pixel_similarity,
     track_both_ways,
@@ -60,7 +62,7 @@ def test_track(recording: Path) -> None:
         end,
         (x, y, x + width, y + height),
         config,
-        lambda windows, template: pixel_similarity(windows, template, config.metric_sigma),
+        Windows(partial(pixel_similarity, sigma=config.metric_sigma)),
         np.random.RandomState(int(case["numpy_seed"])),
     )
     np.testing.assert_array_equal(followed.rows, case["track"])

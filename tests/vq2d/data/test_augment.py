@@ -20,7 +20,7 @@ from egolib.vq2d.data.augment import (
     rotated,
 )
 
-CFG = AugmentConfig(shortest_sides=(60, 90), longest_side=200)
+CFG = AugmentConfig(short_sides=(60, 90), long_side=200)
 
 
 def view() -> View:
@@ -44,7 +44,7 @@ def test_boxes_follow_the_pixels(make) -> None:
         assert np.abs(found.boxes_xyxy[0] - bright_box(found.image)).max() <= 1.5
 
 
-def test_resized_rounds_half_up_and_respects_the_longest_side() -> None:
+def test_resized_rounds_half_up_and_respects_the_long_side() -> None:
     assert resized(view(), 61, 1000).image.shape[:2] == (61, 92)
     assert resized(view(), 90, 100).image.shape[:2] == (67, 100)
 

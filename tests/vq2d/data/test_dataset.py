@@ -18,7 +18,7 @@ from egolib.vq2d.data.images import image_name
 from egolib.vq2d.data.samples import VARIANTS, build_samples
 from tests.vq2d import made
 
-CFG = AugmentConfig(shortest_sides=(48, 60), longest_side=120)
+CFG = AugmentConfig(short_sides=(48, 60), long_side=120)
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_without_augmentation_nothing_is_random(images: Path) -> None:
 
 
 def test_objects_removed_and_cells_hidden(images: Path) -> None:
-    data = training_set(images, replace(CFG, object_removed=1.0, masked_share=0.5))
+    data = training_set(images, replace(CFG, object_removed=1.0, masked_fraction=0.5))
     item = data.sample(0, np.random.default_rng(0))
     assert item.without_object
     assert (item.reference[0] == 103).float().mean() > 0.3

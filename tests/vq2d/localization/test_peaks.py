@@ -76,7 +76,9 @@ class TestCurveEnds:
     def test_reflect_keeps_inner_peaks(self) -> None:
         values = [0.0] * 5 + [0.7] * 5 + [0.0] * 5
         config = replace(CFG, curve_ends="reflect")
-        assert [p.index for p in curve(values).peaks] == [p.index for p in curve(values, config).peaks]
+        assert [p.index for p in curve(values).peaks] == [
+            p.index for p in curve(values, config).peaks
+        ]
 
 
 def test_thresholds() -> None:
