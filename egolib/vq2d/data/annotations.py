@@ -248,7 +248,13 @@ def processed(annotations: Annotations) -> list[Record]:
 
 
 def write_processed(annotations: Annotations, folder: str | Path, split: str) -> Path:
-    """Writes ``{split}_annot.json.gz`` and returns its path."""
+    """Writes ``{split}_annot.json.gz`` and returns its path.
+
+    Args:
+        annotations: of one split.
+        folder: where the list goes.
+        split: ``train`` or ``val``.
+    """
     return write_json(Path(folder) / f"{split}_annot.json.gz", processed(annotations))
 
 
@@ -285,6 +291,7 @@ def find_annotations(root: str | Path, split: str) -> Path:
     """The annotation file of a split below a data root, or directly in the folder.
 
     Args:
+        root: data root, or the folder of the files.
         split: ``train``, ``val`` or ``test``.
 
     Raises:

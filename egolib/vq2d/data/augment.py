@@ -28,14 +28,26 @@ class View:
 
 
 def frame_view(view: View, config: AugmentConfig, rng: np.random.Generator) -> View:
-    """A training frame: resized, perhaps mirrored, brighter or darker."""
+    """A training frame: resized, perhaps mirrored, brighter or darker.
+
+    Args:
+        view: the stored image.
+        config: of the augmentation.
+        rng: every random choice comes from it.
+    """
     view = random_resize(view, config, rng)
     view = random_flip(view, config, rng)
     return clipped(random_brightness(view, config, rng))
 
 
 def reference_view(view: View, config: AugmentConfig, rng: np.random.Generator) -> View:
-    """The frame of a reference: the same, and turned."""
+    """The frame of a reference: the same, and turned.
+
+    Args:
+        view: the stored image.
+        config: of the augmentation.
+        rng: every random choice comes from it.
+    """
     view = random_resize(view, config, rng)
     view = random_flip(view, config, rng)
     view = rotated(view, rng.uniform(*config.rotation))
@@ -43,12 +55,24 @@ def reference_view(view: View, config: AugmentConfig, rng: np.random.Generator) 
 
 
 def random_resize(view: View, config: AugmentConfig, rng: np.random.Generator) -> View:
-    """Shortest side drawn from a list, unless the longest gets too long."""
+    """Shortest side drawn from a list, unless the longest gets too long.
+
+    Args:
+        view: the image.
+        config: of the augmentation.
+        rng: draws the side.
+    """
     return resized(view, int(rng.choice(config.short_sides)), config.long_side)
 
 
 def resized(view: View, shortest: int, longest: int) -> View:
-    """PIL bilinear, sizes rounded half up."""
+    """PIL bilinear, sizes rounded half up.
+
+    Args:
+        view: the image.
+        shortest: wanted shortest side in pixels.
+        longest: limit of the longest side.
+    """
     height, width = view.image.shape[:2]
     scale = shortest / min(height, width)
     scale = min(scale, longest / max(height, width))
@@ -58,7 +82,13 @@ def resized(view: View, shortest: int, longest: int) -> View:
 
 
 def random_flip(view: View, config: AugmentConfig, rng: np.random.Generator) -> View:
-    """Mirrored left to right with a given probability."""
+    """Mirrored left to right with a given probability.
+
+    Args:
+        view: the image.
+        config: of the augmentation.
+        rng: decides.
+    """
     if rng.random() >= config.flip:
         return view
     width = view.image.shape[1]
@@ -67,7 +97,13 @@ def random_flip(view: View, config: AugmentConfig, rng: np.random.Generator) -> 
 
 
 def random_brightness(view: View, config: AugmentConfig, rng: np.random.Generator) -> View:
-    """Grey levels times a random factor, clipped, truncated."""
+    """Grey levels times a random factor, clipped, truncated.
+
+    Args:
+        view: the image.
+        config: of the augmentation.
+        rng: draws the factor.
+    """
     bright = view.image.astype(np.float32) * np.float32(rng.uniform(*config.brightness))
     return View(np.clip(bright, 0, 255).astype(np.uint8), view.boxes_xyxy)
 
@@ -118,6 +154,9 @@ def masked(
 
     Args:
         image: (3, H, W) BGR.
+        fraction: of the cells.
+        rng: chooses them.
+        cell: side of a cell in pixels.
     """
     rows, columns = -(-image.shape[1] // cell), -(-image.shape[2] // cell)
     hidden = np.zeros(rows * columns, bool)

@@ -54,9 +54,11 @@ def plans(
     """What is to be cut out of each video.
 
     Args:
+        annotations: of one split.
         videos: folder of full videos, ``<video_uid>.mp4``.
         clips: folder for ``<clip_uid>.mp4``.
         images: folder for ``<clip_uid>/frame_<number>.jpg``; None makes no images.
+        config: clips and images.
         only_clips: clip uids to restrict to.
 
     Returns:
@@ -78,7 +80,13 @@ def plans(
 
 
 def video_batch(video_plans: Sequence[VideoPlan], number: int, size: int = 10) -> list[VideoPlan]:
-    """The plans of one batch of videos, counted from 0, to spread the work over jobs."""
+    """The plans of one batch of videos, counted from 0, to spread the work over jobs.
+
+    Args:
+        video_plans: of all videos.
+        number: of the batch, from 0.
+        size: videos of a batch.
+    """
     return list(video_plans[number * size : (number + 1) * size])
 
 

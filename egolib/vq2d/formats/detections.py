@@ -134,6 +134,11 @@ def find(folder: str | Path, key: str) -> Path | None:
 def read(folder: str | Path, key: str, query_frame: int) -> Detections:
     """The detections of a query.
 
+    Args:
+        folder: of the cache.
+        key: of the query.
+        query_frame: frames that the query asks for.
+
     Raises:
         EgolibError: absent, damaged, or of another length than the query asks for.
     """

@@ -118,6 +118,11 @@ def query_jobs(clips: Mapping[str, Sequence[Query]], folder: str | Path) -> list
 def answer_query(job: QueryJob, work: Work, tracker: Tracker | None) -> Answer:
     """The answer to one query.
 
+    Args:
+        job: the query.
+        work: what all queries share.
+        tracker: None answers with one box.
+
     Raises:
         ClipUnreadable: the official code loses the whole clip then.
         EgolibError: the cache is absent or damaged, or the first frame has no box.

@@ -71,6 +71,11 @@ def best_scores(scores: Sequence[Sequence[float]]) -> np.ndarray:
 def median_filter(values: np.ndarray, size: int, ends: str = "official") -> np.ndarray:
     """(F,) running median over ``size`` values (one more where ``size`` is even).
 
+    Args:
+        values: (F,) scores.
+        size: frames of the window.
+        ends: ``official`` or ``reflect``.
+
     Official behaviour: zeros are assumed beyond both ends, which pulls down exactly the
     most recent frames. ``reflect`` mirrors the curve at its ends instead.
     """
@@ -84,6 +89,11 @@ def median_filter(values: np.ndarray, size: int, ends: str = "official") -> np.n
 
 def find_curve(frames: np.ndarray, raw: np.ndarray, config: PeakConfig) -> Curve:
     """Smooths the curve and finds its peaks.
+
+    Args:
+        frames: (F,) clip frames.
+        raw: (F,) best score of every frame.
+        config: smoothing and peaks.
 
     Official behaviour: a peak needs lower frames on both sides, so that an object in
     view up to the query gives none, and ``wlen`` is set but never used.

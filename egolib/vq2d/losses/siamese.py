@@ -52,6 +52,12 @@ def mine(
 ) -> tuple[Tensor, Tensor]:
     """All positives and ``number`` negatives, in their order.
 
+    Args:
+        logits: (N,).
+        classes: (N,) int64.
+        number: negatives kept.
+        choice: ``official`` or ``hardest``.
+
     Official behaviour: the hardest negatives are looked up in the list of negatives, but
     their places are used in the list of all regions, so that other entries are kept (some
     may be positives, and then fewer remain). ``hardest`` keeps the right ones.
@@ -102,6 +108,8 @@ def margin_loss(similarity: Tensor, classes: Tensor, margin: float = 0.25) -> Te
 
     Args:
         similarity: (N,) cosines.
+        classes: (N,) int64.
+        margin: wanted between positives and negatives.
     """
     positive, negative = similarity[classes == 0], similarity[classes == 1]
     if not len(positive) or not len(negative):
@@ -116,6 +124,7 @@ def frame_loss(logits: Tensor, classes: Sequence[Tensor], weight: float = 0.1) -
     Args:
         logits: (B,).
         classes: (N,) int64 of each frame; a frame shows the object if any region is it.
+        weight: of the loss.
     """
     shown = torch.stack([(y == 0).any() for y in classes]).to(logits.dtype)
     return weight * functional.binary_cross_entropy_with_logits(logits, shown)

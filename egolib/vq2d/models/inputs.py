@@ -16,8 +16,10 @@ def network_size(height: int, width: int, short_side: int, long_side: int) -> tu
     """(height, width) with the shortest side as wanted, unless the longest gets too long.
 
     Args:
-        height, width: of the frame.
-        short_side, long_side: wanted shortest side, limit of the longest, in pixels.
+        height: of the frame.
+        width: of the frame.
+        short_side: wanted shortest side in pixels.
+        long_side: limit of the longest side.
     """
     scale = short_side / min(height, width)
     new = (height * scale, width * scale)
@@ -40,7 +42,8 @@ def network_image(frame: np.ndarray, short_side: int, long_side: int) -> Tensor:
 
     Args:
         frame: the frame.
-        short_side, long_side: see ``network_size``.
+        short_side: see ``network_size``.
+        long_side: see ``network_size``.
     """
     height, width = network_size(frame.shape[0], frame.shape[1], short_side, long_side)
     bgr = np.ascontiguousarray(frame[:, :, ::-1])

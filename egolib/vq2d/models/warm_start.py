@@ -34,6 +34,7 @@ def fit_comparison(model: SiameseRcnn, data: TrainingSet, seed: int) -> None:
     """Changes the head's linear layers and bilinear form in place.
 
     Args:
+        model: the detector.
         data: whose samples are compared with their references.
         seed: of the choice of samples and views.
 

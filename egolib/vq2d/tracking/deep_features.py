@@ -76,7 +76,13 @@ class FrameFeatures:
     def observe(
         self, particles: np.ndarray, frame: np.ndarray, size: tuple[int, int]
     ) -> np.ndarray:
-        """(P, C) float64, zeros for windows that leave the frame or are empty."""
+        """(P, C) float64, zeros for windows that leave the frame or are empty.
+
+        Args:
+            particles: (P, 4).
+            frame: (H, W, 3) uint8.
+            size: (height, width) of the template.
+        """
         boxes = np.array([window_of(particle, size) for particle in particles], np.float64)
         height, width = frame.shape[:2]
         inside = (boxes[:, :2] >= 0).all(1) & (boxes[:, 2] < width) & (boxes[:, 3] < height)

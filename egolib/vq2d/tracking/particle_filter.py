@@ -41,7 +41,13 @@ Similarity = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def pixel_similarity(windows: np.ndarray, template: np.ndarray, sigma: float = 1.0) -> np.ndarray:
-    """(P,) exp(-mse / (2 sigma²)) with grey levels scaled to 0..1."""
+    """(P,) exp(-mse / (2 sigma²)) with grey levels scaled to 0..1.
+
+    Args:
+        windows: (P, h, w, 3), 0 to 255.
+        template: (h, w, 3).
+        sigma: width of the similarity.
+    """
     error = ((windows / 255.0 - template / 255.0) ** 2).mean(axis=(1, 2, 3))
     return np.exp(-error / (2 * sigma**2))
 
@@ -63,7 +69,13 @@ class Windows:
     def observe(
         self, particles: np.ndarray, frame: np.ndarray, size: tuple[int, int]
     ) -> np.ndarray:
-        """(P, h, w, 3), see ``observe``."""
+        """(P, h, w, 3), see ``observe``.
+
+        Args:
+            particles: (P, 4).
+            frame: (H, W, 3) uint8.
+            size: (height, width) of the template.
+        """
         return observe(particles, frame, size)
 
     def compare(self, windows: np.ndarray, template: np.ndarray) -> np.ndarray:
@@ -159,6 +171,12 @@ def window_of(state: np.ndarray, template_size: tuple[int, int]) -> np.ndarray:
 
 def observe(particles: np.ndarray, frame: np.ndarray, template_size: tuple[int, int]) -> np.ndarray:
     """(P, h, w, 3) float64: each particle's window in the template's size, -1 where the
+
+    Args:
+        particles: (P, 4).
+        frame: (H, W, 3) uint8.
+        template_size: (height, width) of the template.
+
     window leaves the image or is empty."""
     rows, columns = (max(1, side) for side in template_size)
     height, width = frame.shape[:2]

@@ -162,6 +162,7 @@ class FilterOptimiser(nn.Module):
             weight: (1, C, f, f) where it starts.
             features: (N, C, H, W).
             boxes_xywh: (N, 4) targets in pixels of the patches.
+            iterations: of the steepest descent.
             sample_weight: (N,) importance of the images; equal if absent.
             work: how correlations are computed.
         """

@@ -49,7 +49,15 @@ class Weighted:
 def conv_block(
     inputs: int, outputs: int, norm: str, kernel: int = 3, padding: int = 1
 ) -> nn.Sequential:
-    """Convolution with bias, norm, ReLU."""
+    """Convolution with bias, norm, ReLU.
+
+    Args:
+        inputs: channels.
+        outputs: channels.
+        norm: ``batch`` or ``group``.
+        kernel: side of the convolution.
+        padding: of the convolution.
+    """
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, padding=padding),
         make_norm(outputs, norm),
@@ -97,7 +105,8 @@ class IouNet(nn.Module):
         """Two vectors (B, C, 1, 1) that describe the target of reference images.
 
         Args:
-            shallow, deep: backbone maps.
+            shallow: (B, 512, 36, 36) map.
+            deep: (B, 1024, 18, 18) map.
             boxes_xywh: (B, 4) targets in pixels of the crops.
         """
         corners = to_corners(boxes_xywh)[:, None]
@@ -111,7 +120,13 @@ class IouNet(nn.Module):
         return self.shallow_test(shallow), self.deep_test(deep)
 
     def weighted(self, modulation: Pair, shallow: Tensor, deep: Tensor) -> Weighted:
-        """Whole maps of test images, weighted for the target."""
+        """Whole maps of test images, weighted for the target.
+
+        Args:
+            modulation: vectors of the target.
+            shallow: map of the frame at stride 8.
+            deep: map of the frame at stride 16.
+        """
         near, far = self.features(shallow, deep)
         return Weighted((near * modulation[0], far * modulation[1]))
 
@@ -122,6 +137,12 @@ class IouNet(nn.Module):
 
         The part is larger than the boxes by 40 % of their size on each side; see
         ``Weighted.covers``.
+
+        Args:
+            modulation: vectors of the target.
+            shallow: map of the frame at stride 8.
+            deep: map of the frame at stride 16.
+            boxes_xywh: (K, 4) that shall be covered.
         """
         corners = to_corners(boxes_xywh)
         low, high = corners[:, :2].amin(0), corners[:, 2:].amax(0)

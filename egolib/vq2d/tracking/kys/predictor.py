@@ -102,7 +102,8 @@ class ResponsePredictor(nn.Module):
         """One frame.
 
         Args:
-            current, previous: (B, C, H, W) backbone maps of this and the last frame.
+            current: (1, C, h, h) map of this frame.
+            previous: (1, C, h, h) map of the last frame.
             score: (B, 1, H, W) classifier score.
             state: (B, D, H, W) of the last frame.
             window: (B or 1, H, W) factor on the response.
@@ -131,7 +132,14 @@ class ResponsePredictor(nn.Module):
     def fuse(
         self, weights: Tensor, score: Tensor, state: Tensor, window: Tensor | None
     ) -> Prediction:
-        """Response and new state from the correspondence and a translated score."""
+        """Response and new state from the correspondence and a translated score.
+
+        Args:
+            weights: from previous to current positions.
+            score: (1, 1, h, h) of the classifier.
+            state: (1, D, h, h) carried from the last frame.
+            window: on the output; None for none.
+        """
         batch, _, height, width = score.shape
         carried = (state.flatten(2) @ weights).reshape_as(state)
         entropy = -(weights * (weights + 1e-4).log()).sum(dim=1)
@@ -151,6 +159,7 @@ def translate(maps: Tensor, shift: Tensor | float) -> Tensor:
     """Maps (B, C, H, W) sampled at positions moved by a shift, bilinear, zeros outside.
 
     Args:
+        maps: (B, C, h, h).
         shift: one number or (B, 2) (x, y), in units in which the map is 2 wide.
     """
     batch = len(maps)

@@ -374,7 +374,13 @@ def hann_window(cells: int) -> Tensor:
 
 
 def gaussian_label(centre: np.ndarray, cells: int, sigma: float) -> Tensor:
-    """(1, 1, cells, cells) Gaussian at a centre (row, column) counted from the map's middle."""
+    """(1, 1, cells, cells) Gaussian at a centre (row, column) counted from the map's middle.
+
+    Args:
+        centre: (row, column) in cells.
+        cells: along a side.
+        sigma: in cells.
+    """
     positions = torch.arange(cells, dtype=torch.float32) - (cells - 1) / 2
     row, column = (torch.exp(-0.5 / sigma**2 * (positions - float(value)) ** 2) for value in centre)
     return (row[:, None] * column[None, :])[None, None]

@@ -65,6 +65,8 @@ def find_runs(
     Args:
         items: the processed annotation list.
         image_size: see ``data.samples.build_samples``.
+        length: frames of a run.
+        suffix: of image names.
     """
     found = []
     for item in items:
@@ -139,7 +141,13 @@ class SequenceData:
 def sequence_losses(
     network: KysNetwork, batch: Sequences, config: TrackerOptimConfig
 ) -> dict[str, Tensor]:
-    """``loss`` and its parts ``classifier``, ``iou``, ``predictor``."""
+    """``loss`` and its parts ``classifier``, ``iou``, ``predictor``.
+
+    Args:
+        network: the tracker.
+        batch: of sequences.
+        config: weights of the losses.
+    """
     crops, boxes = batch.crops.float(), batch.boxes_xywh
     count, length = crops.shape[:2]
     with torch.no_grad():
@@ -163,7 +171,14 @@ def sequence_losses(
 
 
 def labels(boxes_xywh: Tensor, cells: int, stride: int, sigma: float) -> Tensor:
-    """(T, 1, cells, cells) Gaussians at the targets' middles, in cells of a score map."""
+    """(T, 1, cells, cells) Gaussians at the targets' middles, in cells of a score map.
+
+    Args:
+        boxes_xywh: (T, 4) targets in crops.
+        cells: along a side of the score map.
+        stride: pixels a cell.
+        sigma: in cells.
+    """
     centre = (boxes_xywh[:, :2] + boxes_xywh[:, 2:] / 2) / stride  # (T, 2) x, y
     cell = torch.arange(cells, dtype=boxes_xywh.dtype, device=boxes_xywh.device)
     across = torch.exp(-0.5 / sigma**2 * (cell - centre[:, :1]) ** 2)
