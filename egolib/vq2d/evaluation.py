@@ -12,7 +12,7 @@ import numpy as np
 from egolib.errors import EgolibError
 from egolib.metrics.box_tracks import Tracks, pack_tracks
 from egolib.metrics.visual_query import Choice, Queries, Scores, Ties, evaluate, evaluate_pairings
-from egolib.vq2d.data.annotations import Annotations, read_annotations
+from egolib.vq2d.data.annotations import Annotations, Query, read_annotations
 from egolib.vq2d.formats.submission import read, validate
 
 PAIRINGS = {"all": ("all", "all")}
@@ -65,7 +65,9 @@ def load_queries(annotations: Annotations, submission: dict[str, Any]) -> Querie
     )
 
 
-def _pack(rows: Any, tracks: Sequence[Sequence], queries: Sequence, file: str | Path) -> Tracks:
+def _pack(
+    rows: Any, tracks: Sequence[Sequence[Any]], queries: Sequence[Query], file: str | Path
+) -> Tracks:
     try:
         return pack_tracks(np.asarray(rows, np.float64), [len(track) for track in tracks])
     except ValueError as error:

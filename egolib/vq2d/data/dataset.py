@@ -5,7 +5,7 @@ Legend: B samples of a batch, n boxes of a frame.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -122,7 +122,7 @@ class TrainingSet:
         return View(np.ascontiguousarray(image), np.array(boxes, np.float64).reshape(-1, 4))
 
 
-def stored_sizes(images: str | Path):
+def stored_sizes(images: str | Path) -> Callable[[str], tuple[int, int] | None]:
     """Looks up (width, height) of stored images by name; None where there is none.
 
     For ``data.samples.build_samples``. Only file headers are read.

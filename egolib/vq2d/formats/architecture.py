@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -91,13 +91,14 @@ def _backbone(
 ) -> ResNetConfig:
     """Sizes and norms; norms without statistics are those of groups."""
     statistics = names["norm"] in state
+    norm: Literal["fixed", "batch", "group"]
     norm = "group" if not statistics else ("fixed" if start.norm == "group" else start.norm)
     return replace(
         start,
         blocks=blocks,
         stem_channels=_shape(state, names["stem"])[0],
         width=_shape(state, names["first"])[0],
-        norm=norm,  # type: ignore[arg-type]
+        norm=norm,
     )
 
 

@@ -84,7 +84,8 @@ def _prediction(annotation: Json, tracks: Mapping[str, Track], unused: set[str])
 
 def read(path: str | Path) -> Json:
     """A submission file as it is; see ``validate``."""
-    return read_json(path, dict)
+    result: Json = read_json(path, dict)
+    return result
 
 
 def validate_file(submission: str | Path, truth: str | Path | None = None) -> str:
@@ -201,7 +202,7 @@ def _check_track(check: _Check, entry: Any, name: str) -> None:
         check.fail("the frames of the track are not contiguous", name)
 
 
-def _check_boxes(check: _Check, boxes: list, name: str) -> None:
+def _check_boxes(check: _Check, boxes: list[Any], name: str) -> None:
     """Names the first box that is not one."""
     for box in boxes:
         if not isinstance(box, dict) or not box.keys() >= BOX_KEYS:
@@ -237,6 +238,6 @@ class _Check:
         if found != wanted:
             self.fail(f"{what}: expected {wanted!r}, found {found!r}", record)
 
-    def count(self, found: list, wanted: list, what: str, record: str) -> None:
+    def count(self, found: list[Any], wanted: list[Any], what: str, record: str) -> None:
         if len(found) != len(wanted):
             self.fail(f"{len(found)} {what}, the annotations have {len(wanted)}", record)

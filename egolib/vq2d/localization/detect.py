@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -119,7 +119,7 @@ class Detector:
         corners = (boxes / scale).cpu().numpy()
         return corners.astype(int) if self.settings.box_rounding == "official" else corners
 
-    def _cast(self) -> AbstractContextManager:
+    def _cast(self) -> AbstractContextManager[Any]:
         if self._type is None:
             return nullcontext()
         return torch.autocast(self.device.type, self._type)

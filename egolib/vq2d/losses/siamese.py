@@ -43,8 +43,9 @@ def comparison_loss(
     if kind in ("bce", "joint"):
         binary = binary_loss(torch.cat([x for x, _ in pairs]), torch.cat([y for _, y in pairs]))
         return binary if kind == "bce" else binary + choice_loss(every)
-    single = {"kl_div": divergence_loss, "metric": lambda x, y: margin_loss(x, y, margin)}[kind]
-    return torch.stack([single(x, y) for x, y in pairs]).sum()
+    if kind == "kl_div":
+        return torch.stack([divergence_loss(x, y) for x, y in pairs]).sum()
+    return torch.stack([margin_loss(x, y, margin) for x, y in pairs]).sum()
 
 
 def mine(

@@ -111,7 +111,7 @@ class TrainingLoss:
         else:
             each = [
                 head.compare(own[None], reference[None])
-                for own, reference in zip(vectors.split(sizes), references, strict=True)
+                for own, reference in zip(torch.split(vectors, sizes), references, strict=True)
             ]
             logits = [one.regions[0] for one in each]
             first = each[0].frames

@@ -87,7 +87,8 @@ class SiameseRcnn(nn.Module):
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """Pyramid maps p2..p6, (B, 256, H / stride, W / stride)."""
-        return self.pyramid(self.backbone(images))
+        result: list[Tensor] = self.pyramid(self.backbone(images))
+        return result
 
     def propose(
         self, maps: Sequence[Tensor], sizes: Sequence[Size], limits: ProposalConfig
@@ -103,7 +104,8 @@ class SiameseRcnn(nn.Module):
 
     def pooled(self, maps: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
         """(sum R, 256, S, S) features of boxes from one level of the pyramid."""
-        return self.pool([maps[self.config.level]], boxes)
+        result: Tensor = self.pool([maps[self.config.level]], boxes)
+        return result
 
     def regions(self, batch: FrameBatch, limits: ProposalConfig) -> list[Regions]:
         """Proposals of every frame with their vectors: all that no reference changes."""
@@ -124,7 +126,8 @@ class SiameseRcnn(nn.Module):
     def encode(self, references: Tensor) -> Tensor:
         """(Q, E) vectors of references (Q, 3, 256, 256) BGR, 0 to 255."""
         level = self.maps(self.batch(list(references)).images)[self.config.level]
-        return self.head.projectors.reference(self.pool_reference(level))
+        result: Tensor = self.head.projectors.reference(self.pool_reference(level))
+        return result
 
     def pool_reference(self, level: Tensor) -> Tensor:
         """(Q, 256, S, S) from the reference's whole map."""

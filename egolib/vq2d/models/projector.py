@@ -45,7 +45,8 @@ class Projector(nn.Module):
 
     def forward(self, regions: Tensor) -> Tensor:
         x = self.blocks(regions).mean(dim=(2, 3))  # (R, C)
-        return self.linear2(functional.relu_(self.linear1(x)))
+        result: Tensor = self.linear2(functional.relu_(self.linear1(x)))
+        return result
 
 
 class Projectors(nn.Module):

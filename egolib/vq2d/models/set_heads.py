@@ -32,7 +32,8 @@ class AttentionBlock(nn.Module):
         """(B, N, D): tokens (B, N, D) that have looked at a context (B, M, D)."""
         seen, _ = self.attention(tokens, context, context, need_weights=False)
         x = self.norm1(seen + tokens)
-        return self.norm2(self.mlp(x) + x)
+        result: Tensor = self.norm2(self.mlp(x) + x)
+        return result
 
 
 class ScoredBlock(nn.Module):
@@ -45,7 +46,8 @@ class ScoredBlock(nn.Module):
 
     def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
         """(B, N) logits of the tokens."""
-        return self.score(self.block(tokens, context))[..., 0]
+        result: Tensor = self.score(self.block(tokens, context))[..., 0]
+        return result
 
 
 class InducedBlock(nn.Module):
@@ -98,7 +100,8 @@ class BilinearSet(nn.Module):
             return self.block(joined, joined), None
         token = self.frame_token(len(regions))
         if self.transformer == "isab":
-            return self.block(token, joined)
+            result: Logits = self.block(token, joined)
+            return result
         tokens = torch.cat([token, joined], dim=1)
         logits = self.block(tokens, tokens)
         return logits[:, 1:], logits[:, 0]
@@ -166,7 +169,8 @@ class AttentionSet(nn.Module):
 
     def forward(self, regions: Tensor, reference: Tensor) -> Logits:
         if self.transformer == "isab":
-            return self.block(reference, regions)
+            result: Logits = self.block(reference, regions)
+            return result
         if self.transformer == "mab":
             return self.block(regions, reference), None
         repeated = reference.expand(regions.shape).contiguous()

@@ -88,7 +88,8 @@ def _standardised(layer: nn.Linear, inputs: Tensor) -> Tensor:
     mean, spread = outputs.mean(0), outputs.std(0) + 1e-6
     layer.weight.div_(spread[:, None])
     layer.bias.copy_((layer.bias - mean) / spread)
-    return layer(inputs)
+    result: Tensor = layer(inputs)
+    return result
 
 
 def _discriminate(layer: nn.Linear, x: Tensor, y: Tensor) -> Tensor:

@@ -125,7 +125,8 @@ def _wanted(plan: VideoPlan, split: str, data: DataConfig) -> VideoPlan:
 
 def read_list(step: Step[Config], split: str) -> list[dict[str, Any]]:
     """The flat list of valid queries that ``1_data`` wrote."""
-    return read_json(step.input("data") / f"{split}_annot.json.gz", list)
+    result: list[dict[str, Any]] = read_json(step.input("data") / f"{split}_annot.json.gz", list)
+    return result
 
 
 def check(step: Step[Config], prepared: Prepared) -> None:

@@ -26,7 +26,8 @@ CELLS = 4  # along a side of a window that is pooled from a frame's map
 def cosine(vectors: np.ndarray, template: np.ndarray) -> np.ndarray:
     """(P,) cosine of vectors (P, C) with a template (C,); 0 for vectors of zeros."""
     lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(template)
-    return vectors @ template / np.maximum(lengths, 1e-12)
+    result: np.ndarray = vectors @ template / np.maximum(lengths, 1e-12)
+    return result
 
 
 class WindowFeatures:
@@ -46,13 +47,14 @@ class WindowFeatures:
         """(P,) similarity of windows (P, h, w, 3) and a template (h, w, 3), RGB, 0 to 255."""
         both = np.concatenate([windows, template[None]])
         images = scaled(both, self.side, self.detector.pixel_mean.device)
-        parts = [self._pooled(part) for part in images.split(self.batch_size)]
+        parts = [self._pooled(part) for part in torch.split(images, self.batch_size)]
         vectors = torch.cat(parts).double().cpu().numpy()
         return cosine(vectors[:-1], vectors[-1])
 
     def _pooled(self, images: Tensor) -> Tensor:
         mean, std = self.detector.pixel_mean, self.detector.pixel_std
-        return self.detector.backbone((images.flip(1) - mean) / std)[-1].mean(dim=(2, 3))
+        result: Tensor = self.detector.backbone((images.flip(1) - mean) / std)[-1].mean(dim=(2, 3))
+        return result
 
 
 class FrameFeatures:
@@ -71,7 +73,8 @@ class FrameFeatures:
 
     def template(self, frame: np.ndarray, box_xyxy: Sequence[int]) -> np.ndarray:
         """(C,) float64 of the box's window."""
-        return self._vectors(frame, np.array([box_xyxy], np.float64))[0]
+        result: np.ndarray = self._vectors(frame, np.array([box_xyxy], np.float64))[0]
+        return result
 
     def observe(
         self, particles: np.ndarray, frame: np.ndarray, size: tuple[int, int]
@@ -105,7 +108,8 @@ class FrameFeatures:
         level = self.detector.maps(padded)[self.detector.config.level]
         ratio = image.shape[3] / frame.shape[1], image.shape[2] / frame.shape[0]
         boxes = torch.from_numpy(boxes_xyxy * np.tile(ratio, 2)).float().to(device)
-        return self.pool([level], [boxes]).mean(dim=(2, 3)).double().cpu().numpy()
+        result: np.ndarray = self.pool([level], [boxes]).mean(dim=(2, 3)).double().cpu().numpy()
+        return result
 
 
 def scaled(images: np.ndarray, side: int, device: torch.device) -> Tensor:

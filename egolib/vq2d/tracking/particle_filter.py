@@ -49,7 +49,8 @@ def pixel_similarity(windows: np.ndarray, template: np.ndarray, sigma: float = 1
         sigma: width of the similarity.
     """
     error = ((windows / 255.0 - template / 255.0) ** 2).mean(axis=(1, 2, 3))
-    return np.exp(-error / (2 * sigma**2))
+    result: np.ndarray = np.exp(-error / (2 * sigma**2))
+    return result
 
 
 class Windows:

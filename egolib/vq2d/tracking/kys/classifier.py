@@ -86,7 +86,8 @@ class FeatureHead(nn.Module):
         x = self.conv(deep)
         energy = (x**2).sum(dim=(1, 2, 3), keepdim=True)
         size = x[0].numel()
-        return x * (self.scale * (size / (energy + 1e-5)).sqrt())
+        result: Tensor = x * (self.scale * (size / (energy + 1e-5)).sqrt())
+        return result
 
 
 class FilterInitialiser(nn.Module):

@@ -47,7 +47,7 @@ class IouGradient:
         parts = zip(
             weighted.maps, weighted.origins, self.scales, self.bins, self.layers, strict=True
         )
-        scores = self.score.split(len(self.layers[0].bias))
+        scores = torch.split(self.score, len(self.layers[0].bias))
         for score, (map_, origin, scale, bins, layer) in zip(scores, parts, strict=True):
             cells = corners * scale
             cells = cells - cells.new_tensor([origin[1], origin[0], origin[1], origin[0]])

@@ -180,7 +180,8 @@ class IouNet(nn.Module):
         regions = torch.cat(
             [self.shallow_regions(near.flatten(0, 1)), self.deep_regions(far.flatten(0, 1))], dim=1
         )
-        return self.iou(regions).reshape(batch, count)
+        result: Tensor = self.iou(regions).reshape(batch, count)
+        return result
 
 
 def to_corners(boxes_xywh: Tensor) -> Tensor:
@@ -213,7 +214,10 @@ def _convolved_part(
     top, left = max(rows[0] - HALO, 0), max(columns[0] - HALO, 0)
     bottom, right = min(rows[1] + HALO, height), min(columns[1] + HALO, width)
     part = convolve(map_[:, :, top:bottom, left:right])
-    return part[:, :, rows[0] - top : rows[1] - top, columns[0] - left : columns[1] - left]
+    result: Tensor = part[
+        :, :, rows[0] - top : rows[1] - top, columns[0] - left : columns[1] - left
+    ]
+    return result
 
 
 def _moved(corners: Tensor, origin: tuple[int, int], scale: float) -> Tensor:

@@ -127,7 +127,8 @@ class ResponsePredictor(nn.Module):
         maps = volume.reshape(batch * positions, 1, height, width)
         maps = self.to_current(maps).reshape(batch * positions, -1).softmax(dim=1)
         maps = self.to_previous(maps.reshape(-1, 1, height, width))
-        return maps.reshape(batch, positions, positions).softmax(dim=1)
+        result: Tensor = maps.reshape(batch, positions, positions).softmax(dim=1)
+        return result
 
     def fuse(
         self, weights: Tensor, score: Tensor, state: Tensor, window: Tensor | None

@@ -21,7 +21,7 @@ from egolib.vq2d.tracking.kys.iou_net import Weighted
 from egolib.vq2d.tracking.kys.memory import Memory
 from egolib.vq2d.tracking.kys.network import KysNetwork, Maps
 from egolib.vq2d.tracking.kys.patches import Patch, cut_patch, first_samples
-from egolib.vq2d.tracking.kys.predictor import translate
+from egolib.vq2d.tracking.kys.predictor import Prediction, translate
 
 CROPS_AT_ONCE = 4
 
@@ -179,7 +179,7 @@ class KysTracker:
         """Maps of crops (n, 3, S, S); on the CPU a few at a time, which stay in the cache."""
         if not self.fast or self.device.type != "cpu":
             return self.network.maps(images)
-        parts = [self.network.maps(part) for part in images.split(CROPS_AT_ONCE)]
+        parts = [self.network.maps(part) for part in torch.split(images, CROPS_AT_ONCE)]
         return Maps(*(torch.cat(maps) for maps in zip(*parts, strict=True)))
 
     def _first_motion(
@@ -231,7 +231,7 @@ class KysTracker:
         place = np.array([column - (width - 1) / 2, row - (height - 1) / 2, width, height])
         return TrackStep(place, response, found, scores, prediction.response)
 
-    def _surroundings(self, motion: Motion, deep: Tensor, windowed: Tensor):
+    def _surroundings(self, motion: Motion, deep: Tensor, windowed: Tensor) -> Prediction:
         """Fuses the classifier's scores with the state carried from the last frame."""
         predictor = self.network.predictor
         previous, state = motion.deep, motion.state
@@ -240,7 +240,10 @@ class KysTracker:
         else:
             shift = self._alignment(motion.box_xywh)
             previous, state = translate(previous, shift), translate(state, shift)
-        return predictor(deep, previous, windowed, state, self.window, official_order=not self.fast)
+        found: Prediction = predictor(
+            deep, previous, windowed, state, self.window, official_order=not self.fast
+        )
+        return found
 
     def _alignment(self, box_xywh: Tensor) -> Tensor:
         """(1, 2) shift (x, y) that puts the last box on a cell's middle, or in the crop's
@@ -260,7 +263,8 @@ class KysTracker:
         position = patch.centre + steps * np.float32(self.stride * patch.scale)
         beyond = np.float32(self.config.outside) * target.size
         limit = np.array(shape[:2], np.float32) + beyond
-        return np.clip(position, -beyond, limit).astype(np.float32)
+        result: np.ndarray = np.clip(position, -beyond, limit).astype(np.float32)
+        return result
 
     def _learn(self, target: Target, features: Tensor, box: Tensor) -> None:
         """Remembers the crop and, every so often, fits the filter again."""
