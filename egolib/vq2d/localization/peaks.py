@@ -51,7 +51,7 @@ class Curve:
 def search_window(query_frame: int, config: PeakConfig) -> np.ndarray:
     """Clip frames that are searched, (F,): the last part before the query, thinned out.
 
-    A share that would leave nothing keeps everything.
+    A fraction that would leave nothing keeps everything.
     """
     frames = np.arange(query_frame)
     kept = round(query_frame * config.recency_factor)

@@ -31,7 +31,7 @@ def comparison_loss(
         logits: (N,) for each reference.
         classes: (N,) int64.
         kind: ``bce``: mean over all regions of all references; ``kl_div`` and ``metric``
-            are summed over references; ``joint`` is ours (``joint_loss``) and mines the
+            are summed over references; ``joint`` is egolib's (``joint_loss``) and mines the
             negatives of its first part only.
         hard_negatives: where a reference has more negatives, only so many are kept; 0 is off.
         choice: see ``mine``.
@@ -89,7 +89,7 @@ def divergence_loss(logits: Tensor, classes: Tensor) -> Tensor:
 def choice_loss(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     """Cross-entropy of choosing the object among all regions, mean over the references.
 
-    Ours, for trainings from scratch: where nearly every region is background, a binary
+    egolib's own, for trainings from scratch: where nearly every region is background, a binary
     loss alone first learns to answer "no", and hardly leaves that again. References whose
     object is in no region count in the binary part only.
 

@@ -70,7 +70,7 @@ def test_missing_videos_are_listed(tmp_path: Path) -> None:
 
 
 def test_rates_that_give_no_clips(root: Path) -> None:
-    """29.97 fps: refused officially, taken as 30 by option."""
+    """29.97 fps: refused as in the official code, taken as 30 by option."""
     write_video(root / "videos" / "video.mp4", numbered(180), 30000 / 1001, Encoding(crf=1))
     found, skipped = make(root)
     assert found == [] and "29.97" in skipped.reasons["video"]

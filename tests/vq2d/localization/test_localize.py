@@ -73,6 +73,31 @@ def test_no_box_where_the_track_should_start() -> None:
         start_of_track(nothing, PEAKS)
 
 
+def early_hole(late: list[list[int]] | None = None) -> Detections:
+    """Two peaks; the earlier one's middle frame has no box, nor has the later one's by option."""
+    found = two_peaks()
+    boxes = [found.frame(n)[0].tolist() for n in range(len(found))]
+    scores = [found.frame(n)[1].tolist() for n in range(len(found))]
+    for number in [7] if late is None else [7, 17]:
+        boxes[number], scores[number] = [], []
+    return Detections.from_frames(boxes, scores)
+
+
+def test_an_earlier_peak_without_boxes_does_not_end_the_query() -> None:
+    """The official code looks at the latest peak only; a check passes over an empty one."""
+    answer = localize(early_hole(), frames, Steady(), CFG)
+    assert answer.start.frame == 17 and len(answer.start.curve.peaks) == 2
+    checked = replace(CFG, track_check="similarity", least_similarity=2.0)
+    answer = localize(early_hole(), frames, Steady(), checked)
+    assert answer.start.frame == 17 and answer.rejected == 0
+    assert [start.frame for start in possible_starts(early_hole(), PEAKS)] == [17]
+
+
+def test_a_latest_peak_without_boxes_ends_it() -> None:
+    with pytest.raises(NoBox, match="no box in frame 17"):
+        localize(early_hole(late=[]), frames, Steady(), CFG)
+
+
 def test_confidence_options_change_the_score_only() -> None:
     plain = localize(two_peaks(), frames, Steady(), CFG)
     for kind in ("height", "prominence", "margin", "response", "length", "similarity"):
@@ -116,5 +141,5 @@ def test_track_similarity() -> None:
 
 
 def test_starts_in_order_of_preference() -> None:
-    starts = possible_starts(two_peaks(), PEAKS)
+    starts = list(possible_starts(two_peaks(), PEAKS))
     assert [15 <= s.frame < 20 for s in starts] == [True, False]

@@ -26,7 +26,7 @@ class Weighted:
     Args:
         maps: (B, C, h, w) of stride 8 and of stride 16.
         origins: (row, column) of each map's first cell.
-        valid: (x1, y1, x2, y2) in crop pixels; boxes inside it are judged as on whole maps.
+        valid: (x1, y1, x2, y2) in crop pixels; boxes inside it are scored as on whole maps.
     """
 
     maps: Pair
