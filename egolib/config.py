@@ -27,7 +27,7 @@ from typing import Any, Literal, TypeVar, Union
 
 import yaml
 
-from egolib.errors import EgolibError, nearest
+from egolib.errors import EgolibError, UsageError, nearest
 from egolib.io.records import read_text
 
 TASKS = ("vq2d", "vod", "vlp", "nlq")
@@ -254,15 +254,36 @@ class Chain:
 
 
 def project_root() -> Path:
-    """The checkout, where ``params/`` and ``notebooks/`` lie; ``EGOLIB_ROOT`` overrides it."""
-    return Path(os.environ.get("EGOLIB_ROOT", Path(__file__).parents[1]))
+    """The workspace: the folder with ``params/`` and ``notebooks/``.
+
+    ``EGOLIB_ROOT``, else the working directory or the nearest folder above it that is a
+    workspace, else the checkout that this package lies in.
+
+    Raises:
+        UsageError: there is none; ``egolib init`` makes one.
+    """
+    if named := os.environ.get("EGOLIB_ROOT"):
+        return Path(named)
+    here = Path.cwd()
+    for folder in (here, *here.parents, Path(__file__).parents[1]):
+        if is_workspace(folder):
+            return folder
+    raise UsageError(
+        f"no workspace in {here}",
+        remedy="make one with `egolib init DIR`, go there, or name one in EGOLIB_ROOT",
+    )
+
+
+def is_workspace(folder: Path) -> bool:
+    """Whether a folder holds parameters and notebooks."""
+    return (folder / "params" / "presets").is_dir() and (folder / "notebooks").is_dir()
 
 
 def read_yaml(path: str | Path) -> Tree:
     """A YAML mapping; an empty file is an empty mapping."""
     try:
         content = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise EgolibError(f"malformed YAML: {error}", file=path) from error
     if content is not None and not isinstance(content, dict):
         raise EgolibError(f"expected a mapping, found {type(content).__name__}", file=path)
@@ -371,7 +392,10 @@ def parse_override(text: str, tree: Mapping[str, Any]) -> Tree:
     if not equals:
         raise EgolibError(f"{text!r} is not of the form name=value")
     dotted = _full_name(name.strip(), tree)
-    parsed = yaml.safe_load(value)
+    try:
+        parsed = yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise EgolibError(f"{text[:80]!r} is no YAML value: {error}") from error
     for part in reversed(dotted.split(".")):
         parsed = {part: parsed}
     return parsed

@@ -49,6 +49,16 @@ def schema(task: str) -> type:
     return import_module(f"egolib.{task}.config").Config
 
 
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="A new folder, or one to complete.")],
+) -> None:
+    """Make a workspace: notebooks, parameters to edit, pages, folders for data and runs."""
+    from egolib.cli import workspace
+
+    print("\n".join(workspace.init(folder)))
+
+
 # ---------------------------------------------------------------------------- run
 
 
@@ -110,14 +120,16 @@ def _run_nodes(
     nodes: list[Node], executor: str, jobs: int | None, points: Any, as_json: bool
 ) -> None:
     from egolib.runs import grid, local
+    from egolib.runs.display import next_steps
 
-    def say(text: str) -> None:
-        print(text, file=sys.stderr if as_json else sys.stdout, flush=True)
+    def to_errors(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
 
+    say = to_errors if as_json else None
     if executor == "slurm":
         from egolib.runs import slurm
 
-        outcome = slurm.run_slurm(nodes, say=say)
+        outcome = slurm.run_slurm(nodes, say=say or print)
     else:
         outcome = local.run_local(nodes, jobs=jobs or local.default_jobs(), say=say)
     if points is not None:
@@ -126,6 +138,8 @@ def _run_nodes(
         print(json.dumps({"states": outcome.states, "seconds": outcome.seconds}))
     if outcome.failed:
         raise typer.Exit(1)
+    if not as_json:
+        print("\n".join(next_steps(outcome.states, nodes)))
 
 
 def _target(target: str) -> tuple[str, str | None]:
@@ -233,6 +247,58 @@ def status(
     print(json.dumps(rows) if as_json else overview.as_text(rows))
 
 
+@app.command()
+def logs(
+    step: Annotated[Path, typer.Argument(help="Folder of a step, or RUN/TASK/VARIANT/STEP.")],
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until it ends.")] = False,
+    runs_dir: RunsDir = None,
+) -> None:
+    """Print the log of a step."""
+    from egolib.runs import watch
+
+    for line in watch.log_lines(_step_folder(step, runs_dir), follow=follow):
+        print(line, flush=True)
+
+
+@app.command("open")
+def open_step(
+    step: Annotated[Path, typer.Argument(help="Folder of a step, or RUN/TASK/VARIANT/STEP.")],
+    runs_dir: RunsDir = None,
+) -> None:
+    """Open the executed notebook of a step in JupyterLab."""
+    from egolib.runs import watch
+
+    raise typer.Exit(watch.open_notebook(_step_folder(step, runs_dir)))
+
+
+def _step_folder(step: Path, runs_dir: Path | None) -> Path:
+    return step if step.is_dir() else (runs_dir or configs.project_root() / "runs") / step
+
+
+@app.command()
+def compare(
+    run: Annotated[str, typer.Argument(help="A run: <name>/<task>/<variant>, or its folder.")],
+    other: Annotated[str | None, typer.Argument(help="The run to compare it with.")] = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="Compare with the variant's published numbers.")
+    ] = False,
+    runs_dir: RunsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Print two runs side by side, or one beside what was published: numbers and settings."""
+    from egolib.report import comparison
+
+    if published == (other is not None):
+        raise _wrong_use("name a second run, or say --published")
+    runs = runs_dir or configs.project_root() / "runs"
+    first = comparison.find_result(run, runs)
+    if other is not None:
+        found = comparison.compare_runs(first, comparison.find_result(other, runs))
+    else:
+        found = comparison.compare_published(first, schema)
+    print(json.dumps(found.to_json()) if as_json else comparison.as_text(found))
+
+
 # -------------------------------------------------------------------------- world
 
 
@@ -268,17 +334,21 @@ def world_figure(
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(help="Official checkpoint, or ours (.safetensors).")],
+    source: Annotated[Path, typer.Argument(help="Official or egolib checkpoint.")],
     target: Annotated[Path, typer.Argument(help=".safetensors, or .pth for the official layout.")],
     model: Annotated[
         str | None, typer.Option(help="<task>/<model>, where keys and shapes are ambiguous.")
     ] = None,
+    weights: Annotated[
+        str, typer.Option(help="official, or averaged where the file holds both.")
+    ] = "official",
+    dtype: Annotated[str, typer.Option(help="Type of the values written.")] = "float32",
     as_json: Json = False,
 ) -> None:
     """Convert a checkpoint between the official layout and ours, strictly, both ways."""
     from egolib.cli.conversion import convert_file
 
-    report = convert_file(source, target, model)
+    report = convert_file(source, target, model, weights, dtype)  # type: ignore[arg-type]
     print(json.dumps(report) if as_json else "\n".join(f"{k}: {v}" for k, v in report.items()))
 
 

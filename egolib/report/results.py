@@ -187,7 +187,15 @@ def identity(path: str | Path) -> str:
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that numbers can depend on."""
     names = ["egolib", "torch", "torchvision", "numpy", "av", "opencv-python-headless"]
-    return {"python": platform.python_version(), **{n: metadata.version(n) for n in names}}
+    return {"python": platform.python_version(), **{n: _version(n) for n in names}}
+
+
+def _version(name: str) -> str:
+    """A package's version; a source tree without installed metadata has none."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 @cache

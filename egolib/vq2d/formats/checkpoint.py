@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from egolib.config import build, to_tree
 from egolib.errors import EgolibError
 from egolib.io import checkpoint
 from egolib.io.checkpoint import OfficialModel, State
+from egolib.io.key_table import KeyTable
 from egolib.runs import inputs
 from egolib.vq2d.config import DetectConfig, DetectorConfig, KysConfig
 from egolib.vq2d.formats.architecture import HEAD, infer_detector, infer_kys
@@ -70,7 +72,8 @@ def read_detector(
     """A Siamese R-CNN from an egolib checkpoint or an official one.
 
     Args:
-        file: ``.safetensors``, or ``.pth``; detectron2's ``config.yaml`` beside it is read.
+        file: ``.safetensors``, or ``.pth``; what ``egolib convert`` wrote beside it, or
+            detectron2's ``config.yaml``, is read.
         start: what an official file without ``config.yaml`` does not say; the published
             detector unless given.
         head: ``<compare>/<transformer>``, where the entries fit two heads.
@@ -81,8 +84,13 @@ def read_detector(
     if file.suffix == ".safetensors":
         return _read_egolib(file)
     state = checkpoint.find_state(checkpoint.read_foreign(file))
-    beside = file.parent / "config.yaml"
-    if beside.is_file():
+    beside, exported = file.parent / "config.yaml", checkpoint.exported_sidecar(file)
+    notes: tuple[str, ...] = ()
+    if exported:
+        _require_model(exported, MODEL_NAME, file)
+        config = build(DetectorConfig, exported["config"]["model"])
+        detect = build(DetectConfig, exported["config"].get("detect") or {})
+    elif beside.is_file():
         official = read_official_config(beside)
         config, detect = official.detector, official.detect
         notes = tuple(f"config.yaml: {name} was not understood" for name in official.unknown)
@@ -142,7 +150,12 @@ def read_kys(path: str | Path, start: KysConfig | None = None) -> KysNetwork:
         checkpoint.load_into(network, state, file=path)
         return network
     state = checkpoint.find_state(checkpoint.read_foreign(path))
-    network = KysNetwork(infer_kys(state, start))
+    exported = checkpoint.exported_sidecar(path)
+    if exported:
+        _require_model(exported, KYS_NAME, path)
+        network = KysNetwork(build(KysConfig, exported["config"]["model"]))
+    else:
+        network = KysNetwork(infer_kys(state, start))
     KYS.load(network, state, file=path)
     return network
 
@@ -190,7 +203,7 @@ def _siamese_to_ours(official: Mapping[str, Tensor]) -> tuple[State, dict[str, A
 
 
 def _siamese_to_official(ours: Mapping[str, Tensor], config: dict[str, Any]) -> State:
-    return siamese_table(build(DetectorConfig, config["model"])).to_official(ours)
+    return _table_of(config).to_official(ours)
 
 
 def _is_siamese(state: Mapping[str, Tensor]) -> bool:
@@ -202,13 +215,36 @@ def _kys_to_ours(official: Mapping[str, Tensor]) -> tuple[State, dict[str, Any]]
     return KYS.to_ours(official), {"model": to_tree(infer_kys(official))}
 
 
+def _table_of(config: dict[str, Any]) -> KeyTable:
+    return siamese_table(build(DetectorConfig, config["model"]))
+
+
+def _empty_siamese(config: dict[str, Any]) -> Mapping[str, Tensor]:
+    with torch.device("meta"):
+        return SiameseRcnn(build(DetectorConfig, config["model"])).state_dict()
+
+
+def _empty_kys(config: dict[str, Any]) -> Mapping[str, Tensor]:
+    with torch.device("meta"):
+        return KysNetwork(build(KysConfig, config["model"])).state_dict()
+
+
 MODELS = [
-    OfficialModel(MODEL_NAME, _is_siamese, _siamese_to_ours, _siamese_to_official),
+    OfficialModel(
+        MODEL_NAME,
+        _is_siamese,
+        _siamese_to_ours,
+        _siamese_to_official,
+        read=lambda state, config: _table_of(config).to_ours(state),
+        empty=_empty_siamese,
+    ),
     OfficialModel(
         KYS_NAME,
         lambda state: "dimp_classifier.filter_optimizer.log_step_length" in state,
         _kys_to_ours,
         lambda ours, _: KYS.to_official(ours),
+        read=lambda official, _: KYS.to_ours(official),
+        empty=_empty_kys,
     ),
 ]
 """The published architectures of this task."""
