@@ -20,7 +20,7 @@ from egolib.errors import EgolibError, nearest
 from egolib.io import checkpoint
 from egolib.io.checkpoint import OfficialModel, State, compare
 from egolib.io.foreign_weights import Weights, dtype_named
-from egolib.io.records import atomic_path, file_sha256, read_json, write_json
+from egolib.io.records import atomic_path, file_sha256, write_json
 
 Sidecar = dict[str, Any]
 
@@ -74,7 +74,7 @@ def official_models() -> dict[str, OfficialModel]:
 
 def _translate(state: State, source: Path, name: str | None) -> tuple[State, Sidecar]:
     """The weights under our names, and what is known of them."""
-    sidecar = _sidecar(source)
+    sidecar = checkpoint.exported_sidecar(source)
     if sidecar:
         chosen = _by_name(name) if name else _of_config(sidecar["model"], sidecar["config"])
         read = chosen.read or (lambda official, _: chosen.to_ours(official)[0])
@@ -86,14 +86,6 @@ def _translate(state: State, source: Path, name: str | None) -> tuple[State, Sid
         sidecar = {"model": chosen.name, "config": config}
     _require_fit(chosen, ours, sidecar["config"], source)
     return ours, sidecar
-
-
-def _sidecar(official: Path) -> Sidecar:
-    """What ``_to_official`` wrote beside an exported file; empty for any other file."""
-    file = official.with_suffix(".json")
-    content = read_json(file) if file.is_file() else {}
-    known = isinstance(content, dict) and content.keys() >= {"model", "config", "sha256"}
-    return content if known and content["sha256"] == file_sha256(official) else {}
 
 
 def recognise(state: Mapping[str, Tensor], *, file: str | Path | None = None) -> OfficialModel:

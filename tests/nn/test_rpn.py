@@ -94,7 +94,7 @@ def test_losses_without_truth_and_gradients():
 def test_border_leaves_out_anchors_that_cross_it():
     inside = RegionProposals(4, replace(CONFIG, border=0.0))
     anchors = torch.cat(inside.anchors([(8, 10), (4, 5)], "cpu"))
-    mask = inside._inside(anchors, (60, 80))
+    mask = inside._inside(anchors, (60, 80), 0.0)
     assert 0 < mask.sum() < len(anchors)
     assert (anchors[mask][:, :2] >= 0).all() and (anchors[mask][:, 3] < 60).all()
 
