@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from egolib.engine.snapshot import Snapshots
-from tests.killing import log_without_times, result_without_times, start_and_kill
-from tests.tiny import egolib
+from tests.helpers.killing import log_without_times, result_without_times, start_and_kill
+from tests.helpers.tiny import egolib
 
 UPDATES = ("-p", "epochs=24", "-p", "snapshot_updates=4", "-p", "evaluate_every=8")
 MOMENTS = (5, 47, 90)  # updates after which everything is killed

@@ -12,8 +12,8 @@ import pytest
 
 from egolib.runs.plan import Request, plan, plan_grid
 from egolib.runs.slurm import run_slurm
+from tests.helpers.tiny import copy_project, egolib
 from tests.runs.project import schema
-from tests.tiny import copy_project, egolib
 
 pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.usefixtures("slurm_node")]
 REQUEST = Request("nlq", variant="scratch", preset="tiny")

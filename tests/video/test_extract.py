@@ -27,8 +27,7 @@ from egolib.video import (
 )
 from egolib.video.extract import extract_video
 from egolib.video.pyav import PyAVFrames
-from tests.video.conftest import Sample
-from tests.video.files import (
+from tests.helpers.video_files import (
     damage,
     encode,
     number_of,
@@ -36,6 +35,7 @@ from tests.video.files import (
     picture,
     turn_by_metadata,
 )
+from tests.video.conftest import Sample
 
 FAST = Encoding(preset="ultrafast")
 

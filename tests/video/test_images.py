@@ -9,7 +9,7 @@ import pytest
 from egolib.errors import EgolibError
 from egolib.video import read_image, save_image
 from egolib.video.images import image_note
-from tests.video.files import picture
+from tests.helpers.video_files import picture
 
 
 def test_png_is_exact_and_jpeg_close(tmp_path: Path) -> None:

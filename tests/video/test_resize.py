@@ -9,7 +9,7 @@ import pytest
 from egolib.video import Resize, VideoReader
 from egolib.video.pyav import PyAVFrames
 from egolib.video.resize import PictureMaker
-from tests.video.files import encode, number_of, turn_by_metadata
+from tests.helpers.video_files import encode, number_of, turn_by_metadata
 
 
 @pytest.mark.parametrize(

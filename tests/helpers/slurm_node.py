@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parent.parent / "scripts" / "slurm_node.sh"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "slurm_node.sh"
 CANNOT = 3  # exit code for "there cannot be one here", with the reason on stderr
 
 
