@@ -7,6 +7,7 @@ from egolib.video.images import read_image, save_image
 from egolib.video.plans import ClipPlan, ImagePlan, VideoPlan, source_frames
 from egolib.video.reader import VideoReader, check_frames
 from egolib.video.resize import Resize
+from egolib.video.source import VideoWarning
 from egolib.video.timing import (
     chunks,
     clip_frames,
@@ -27,6 +28,7 @@ __all__ = [
     "Resize",
     "VideoPlan",
     "VideoReader",
+    "VideoWarning",
     "VideoWriter",
     "available_backends",
     "check_frames",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from egolib.errors import EgolibError, nearest
 from egolib.video.pyav import PyAVFrames
+from egolib.video.source import check_file
 from egolib.video.timing import exact_rate
 
 
@@ -170,12 +171,11 @@ def open_frames(path: str | Path, backend: str, threads: int, **options: Any) ->
         )
     if backend == "pyav":
         return PyAVFrames(path, threads=threads, **options)
-    changed = [name for name, value in options.items() if value not in ("refuse", "apply")]
+    changed = [name for name, value in options.items() if value not in ("refuse", "apply", None)]
     if changed:
-        raise EgolibError(f"{changed[0]} can only be chosen with backend='pyav'")
-    if not Path(path).is_file():
-        raise EgolibError("the file does not exist", file=path)
-    return BACKENDS[backend](path, threads=threads)
+        raise EgolibError(f"{changed[0]} can only be chosen with backend='av'")
+    frames: Frames = BACKENDS[backend](check_file(path).absolute(), threads=threads)
+    return frames
 
 
 # ------------------------------------------------------------------ comparison

@@ -32,12 +32,15 @@ class VideoReader:
         damaged: ``refuse`` raises for truncated files and damaged frames; ``whole``
             reads the whole part of a truncated file; ``keep`` also accepts frames
             that the decoder had to repair.
-        rotation: ``apply`` turns pictures as the file's metadata asks (as OpenCV
-            and FFmpeg's tools do); ``ignore`` gives them as stored.
+        rotation: ``apply`` turns and mirrors pictures as the file's metadata asks (as
+            players and FFmpeg's tools do); ``ignore`` gives them as stored.
+        stream: which of the file's video streams, counted from 0; None is the default
+            one (no thumbnail).
 
     Raises:
-        EgolibError: the file is missing, is not a video or is truncated (the first
-            missing frame is named).
+        EgolibError: the file is missing, is not a video, is truncated or lost packets (the
+            first missing frame is named), or asks for a turn that is no multiple of 90
+            degrees.
 
     Example:
         >>> reader = VideoReader("kitchen.mp4")             # doctest: +SKIP
@@ -55,10 +58,11 @@ class VideoReader:
         threads: int = 1,
         damaged: Damaged = "refuse",
         rotation: Rotation = "apply",
+        stream: int | None = None,
     ):
         self.path, self.backend = Path(path), backend
         self._frames = open_frames(
-            path, backend, threads=threads, damaged=damaged, rotation=rotation
+            path, backend, threads=threads, damaged=damaged, rotation=rotation, stream=stream
         )
 
     def __len__(self) -> int:

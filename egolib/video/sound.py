@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 
 from egolib.errors import EgolibError
-from egolib.video.index import open_container
+from egolib.video.source import open_container
 
 
 class Sound:
@@ -58,7 +59,7 @@ class Sound:
         """Closes the source."""
         self._input.close()
 
-    def _following(self) -> av.Packet | None:
+    def _following(self) -> av.Packet[Any] | None:
         """The next packet of the stretch, its times counted from the start."""
         for packet in self._packets:
             if packet.pts is None or packet.pts * packet.time_base < self._start:
