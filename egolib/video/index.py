@@ -38,7 +38,7 @@ from egolib.video.scan import (
 )
 from egolib.video.source import VideoWarning, check_file, open_container, video_stream
 from egolib.video.structure import damage_inside
-from egolib.video.timing import TOLERANCE_SEC, exact_rate
+from egolib.video.timing import exact_rate
 
 
 @dataclass(frozen=True)
@@ -81,16 +81,6 @@ class FrameIndex:
     def last_key(self, frame: int) -> int:
         """Position in ``keys`` of the last key frame at or before a frame (-1: none)."""
         return int(np.searchsorted(self.keys, frame, side="right")) - 1
-
-    def frame_at(self, sec: float | Fraction) -> int:
-        """The frame on screen so many seconds after the first one was shown.
-
-        A time within a microsecond of a frame's start counts as that start; times before
-        the start and after the end give the first and the last frame.
-        """
-        ticks = (Fraction(sec) + TOLERANCE_SEC) / self.time_base
-        place = np.searchsorted(self.times - self.times[0], int(ticks // 1), side="right")
-        return max(int(place) - 1, 0)
 
 
 def frame_index(path: str | Path, stream: int | None = None) -> FrameIndex:

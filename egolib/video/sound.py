@@ -51,7 +51,7 @@ class Sound:
             assert self._next.pts is not None
             if sec is not None and self._next.pts * self._next.time_base >= sec:
                 return
-            self._next.stream = self._copy  # type: ignore[assignment]
+            self._next.stream = self._copy
             self._output.mux(self._next)
             self._next = self._following()
 
