@@ -71,6 +71,11 @@ def ratio(times: dict[str, list[float]], slow: str, fast: str) -> float:
     return statistics.median(s / f for s, f in zip(times[slow], times[fast], strict=True))
 
 
+def median_ratio(times: dict[str, list[float]], slow: str, fast: str) -> float:
+    """The slow side's median time over the fast side's."""
+    return statistics.median(times[slow]) / statistics.median(times[fast])
+
+
 def run_parts(parts: Mapping[str, Callable[[int], Sequence[Bar]]], about: str | None) -> int:
     """The command line of a benchmark: prints the bars, and ends with 1 when one is missed.
 

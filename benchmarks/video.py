@@ -1,6 +1,6 @@
 """Speed of reading and cutting videos, as ratios in one run with a check that outputs are equal.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.video [--runs 3]
+    OMP_NUM_THREADS=1 python -m benchmarks.video [--runs 3] [--only reading]
 
 Others on the same file, one thread each: OpenCV and decord. The slow side of the
 extraction is the official order of work: one decode for each clip. Times are CPU
@@ -9,13 +9,11 @@ seconds of this process. Ends with 1 when a bar is missed or outputs differ.
 
 from __future__ import annotations
 
-import argparse
 import os
-import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,15 +23,25 @@ os.environ.setdefault("EGOLIB_PROGRESS", "off")
 import cv2
 import numpy as np
 
+from benchmarks.bars import Bar, median_ratio, run_parts, timed
 from egolib.video import ClipPlan, Encoding, VideoPlan, VideoReader, VideoWriter, extract
 
 SIZE, FRAMES, FPS = (1440, 1080), 300, 30
 KEYS_SEC = 250 / FPS
+LEAST = 0.95  # of the others' time over ours
 Frames = list[np.ndarray]
 
 
-def make_video(path: Path) -> Path:
+@cache
+def made_folder() -> tempfile.TemporaryDirectory[str]:
+    """Holds the video while the benchmark runs."""
+    return tempfile.TemporaryDirectory()
+
+
+@cache
+def make_video() -> Path:
     """A camera that moves over soft noise, with a key frame every 250 frames and B-frames."""
+    path = Path(made_folder().name) / "video.mp4"
     rng = np.random.default_rng(0)
     width, height = SIZE
     scene = cv2.GaussianBlur(rng.random((height + 400, width + 1200, 3), np.float32), (0, 0), 6)
@@ -65,27 +73,39 @@ def reader_frames(path: Path, numbers: list[int], backend: str = "pyav") -> Fram
     return [reader[number][::40, ::40].copy() for number in numbers]
 
 
-def compare(name: str, runs: int, works: dict[str, Callable[[], Frames]]) -> bool:
-    """Prints the others' median CPU time over ours; whether outputs agree and ours is fastest."""
+def compare(name: str, runs: int, works: dict[str, Callable[[], Frames]]) -> list[Bar]:
+    """The others' median CPU time over ours, and whether outputs agree.
+
+    Args:
+        name: what is read.
+        runs: interleaved runs of each side.
+        works: by name, one of them ``ours``.
+    """
     times: dict[str, list[float]] = {work: [] for work in works}
     outputs: dict[str, Frames] = {}
     for _ in range(runs):
         for work, run in works.items():
-            begin = time.process_time()
-            outputs[work] = run()
-            times[work].append(time.process_time() - begin)
-    ours = statistics.median(times["ours"])
-    good = True
-    for work in [name for name in works if name != "ours"]:
-        ratio = statistics.median(times[work]) / ours
-        equal = len(outputs[work]) == len(outputs["ours"]) and all(
-            np.abs(a.astype(int) - b).max() <= 2 for a, b in zip(outputs[work], outputs["ours"])
+            seconds, outputs[work] = timed(run)
+            times[work].append(seconds)
+    return [
+        Bar(
+            f"{name}: {work} / ours",
+            median_ratio(times, work, "ours"),
+            "x",
+            LEAST,
+            equal=agree(outputs[work], outputs["ours"]),
         )
-        met = ratio >= 0.95 and equal
-        good &= met
-        verdict = ("met" if met else "MISSED") + ("" if equal else ", outputs DIFFER")
-        print(f"{name:<36} ours {ours:6.2f} s, {work} / ours {ratio:5.2f}  >= 0.95 {verdict}")
-    return good
+        for work in works
+        if work != "ours"
+    ]
+
+
+def agree(found: Frames, ours: Frames) -> bool:
+    """As many frames, no value further apart than rounding."""
+    if len(found) != len(ours):
+        return False
+    pairs = zip(found, ours, strict=True)
+    return all(np.abs(a.astype(int) - b).max() <= 2 for a, b in pairs)
 
 
 def cut(path: Path, together: bool) -> Frames:
@@ -108,35 +128,37 @@ def cut(path: Path, together: bool) -> Frames:
         return [image[::20, ::20].copy() for image in shown]
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=3)
-    runs = parser.parse_args().runs
+def reading(runs: int) -> list[Bar]:
+    """Frames in order, some of them, and random ones."""
     cv2.setNumThreads(1)
-    rng = np.random.default_rng(1)
-    everything, some = list(range(FRAMES)), rng.integers(0, FRAMES, 25).tolist()
-    with tempfile.TemporaryDirectory() as folder:
-        path = make_video(Path(folder) / "video.mp4")
-        good = True
-        for name, numbers in (
-            ("all frames in order", everything),
-            ("every sixth frame", everything[::6]),
-            ("25 random frames", some),
-        ):
-            works: dict[str, Callable[[], Frames]] = {
-                "ours": lambda n=numbers: reader_frames(path, n),  # type: ignore[misc]
-                "OpenCV": lambda n=numbers: opencv_frames(path, n),  # type: ignore[misc]
-            }
-            if find_spec("decord"):
-                works["decord"] = lambda n=numbers: reader_frames(path, n, "decord")  # type: ignore[misc]
-            good &= compare(name, runs, works)
-        good &= compare(
-            "clips and images of one video",
-            1,
-            {"ours": lambda: cut(path, True), "one at a time": lambda: cut(path, False)},
-        )
-    return 0 if good else 1
+    path, everything = make_video(), list(range(FRAMES))
+    some = np.random.default_rng(1).integers(0, FRAMES, 25).tolist()
+    wanted = {
+        "all frames in order": everything,
+        "every sixth frame": everything[::6],
+        "25 random frames": some,
+    }
+    bars = []
+    for name, numbers in wanted.items():
+        works: dict[str, Callable[[], Frames]] = {
+            "ours": partial(reader_frames, path, numbers),
+            "OpenCV": partial(opencv_frames, path, numbers),
+        }
+        if find_spec("decord"):
+            works["decord"] = partial(reader_frames, path, numbers, "decord")
+        bars += compare(name, runs, works)
+    return bars
+
+
+def extraction(_runs: int) -> list[Bar]:
+    """Clips and images of one video, all together and one at a time."""
+    path = make_video()
+    works: dict[str, Callable[[], Frames]] = {
+        "ours": lambda: cut(path, True),
+        "one at a time": lambda: cut(path, False),
+    }
+    return compare("clips and images", 1, works)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_parts({"reading": reading, "extraction": extraction}, __doc__))

@@ -23,13 +23,6 @@ import numpy as np
 import torch
 
 from benchmarks.bars import Bar, cpu_seconds, interleaved, ratio, run_parts
-from benchmarks.vod_official import (
-    OfficialSelsa,
-    literal_vid,
-    official_mamba_head,
-    official_prompt_maps,
-    random_detections,
-)
 from egolib.metrics.detection import evaluate_vid, predictions_from_lists, truths
 from egolib.metrics.motion_speed import table_from_rows
 from egolib.nn.roi import Found
@@ -40,6 +33,13 @@ from egolib.vod.data.lists import ListedVideo
 from egolib.vod.models.bank import MemoryBank
 from egolib.vod.models.build import build_model
 from egolib.vod.models.frames import Frames
+from tests.oracles.vod import (
+    OfficialSelsa,
+    literal_vid,
+    official_mamba_head,
+    official_prompt_maps,
+    random_detections,
+)
 
 SIZE = (600, 1000)  # pixels, padded to a multiple of 16
 REFERENCES = 14

@@ -283,7 +283,7 @@ def read_yaml(path: str | Path) -> Tree:
     """A YAML mapping; an empty file is an empty mapping."""
     try:
         content = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise EgolibError(f"malformed YAML: {error}", file=path) from error
     if content is not None and not isinstance(content, dict):
         raise EgolibError(f"expected a mapping, found {type(content).__name__}", file=path)
@@ -392,7 +392,10 @@ def parse_override(text: str, tree: Mapping[str, Any]) -> Tree:
     if not equals:
         raise EgolibError(f"{text!r} is not of the form name=value")
     dotted = _full_name(name.strip(), tree)
-    parsed = yaml.safe_load(value)
+    try:
+        parsed = yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise EgolibError(f"{text[:80]!r} is no YAML value: {error}") from error
     for part in reversed(dotted.split(".")):
         parsed = {part: parsed}
     return parsed

@@ -205,3 +205,15 @@ def test_overlaps_are_told():
 def test_boxes_are_overlapped_in_one_place(file):
     functions = [n for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.FunctionDef)]
     assert not [f.name for f in functions if overlaps_boxes(f)], "use egolib.ops"
+
+
+TESTS = [file for file in sorted((ROOT.parent / "tests").rglob("*.py")) if "data" not in file.parts]
+
+
+@pytest.mark.parametrize("file", TESTS, ids=[file.stem for file in TESTS])
+def test_what_tests_share_is_no_test(file):
+    """It lies in ``tests/helpers``, ``tests/oracles`` or a module of its own."""
+    nodes = [n for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.ImportFrom)]
+    modules = [node.module or "" for node in nodes]
+    assert not [m for m in modules if m.split(".")[0] == "benchmarks"]
+    assert not [m for m in modules if m.startswith("tests.") and ".test_" in m]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.slurm_node import CANNOT, run_script
+from tests.helpers.slurm_node import CANNOT, run_script
 
 pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.usefixtures("slurm_node")]
 

@@ -22,7 +22,7 @@ from egolib.report.results import (
 from egolib.video import VideoReader, read_image
 from egolib.viz.pictures import spread
 from egolib.viz.style import PALETTE, PREDICTED, TRUE
-from tests.video.files import encode, numbers
+from tests.helpers.video_files import encode, numbers
 
 FRAMES = 90  # of the test video, at 30 per second
 

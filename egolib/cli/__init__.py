@@ -275,6 +275,30 @@ def _step_folder(step: Path, runs_dir: Path | None) -> Path:
     return step if step.is_dir() else (runs_dir or configs.project_root() / "runs") / step
 
 
+@app.command()
+def compare(
+    run: Annotated[str, typer.Argument(help="A run: <name>/<task>/<variant>, or its folder.")],
+    other: Annotated[str | None, typer.Argument(help="The run to compare it with.")] = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="Compare with the variant's published numbers.")
+    ] = False,
+    runs_dir: RunsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Print two runs side by side, or one beside what was published: numbers and settings."""
+    from egolib.report import comparison
+
+    if published == (other is not None):
+        raise _wrong_use("name a second run, or say --published")
+    runs = runs_dir or configs.project_root() / "runs"
+    first = comparison.find_result(run, runs)
+    if other is not None:
+        found = comparison.compare_runs(first, comparison.find_result(other, runs))
+    else:
+        found = comparison.compare_published(first, schema)
+    print(json.dumps(found.to_json()) if as_json else comparison.as_text(found))
+
+
 # -------------------------------------------------------------------------- world
 
 
@@ -310,17 +334,21 @@ def world_figure(
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(help="Official checkpoint, or ours (.safetensors).")],
+    source: Annotated[Path, typer.Argument(help="Official or egolib checkpoint.")],
     target: Annotated[Path, typer.Argument(help=".safetensors, or .pth for the official layout.")],
     model: Annotated[
         str | None, typer.Option(help="<task>/<model>, where keys and shapes are ambiguous.")
     ] = None,
+    weights: Annotated[
+        str, typer.Option(help="official, or averaged where the file holds both.")
+    ] = "official",
+    dtype: Annotated[str, typer.Option(help="Type of the values written.")] = "float32",
     as_json: Json = False,
 ) -> None:
     """Convert a checkpoint between the official layout and ours, strictly, both ways."""
     from egolib.cli.conversion import convert_file
 
-    report = convert_file(source, target, model)
+    report = convert_file(source, target, model, weights, dtype)  # type: ignore[arg-type]
     print(json.dumps(report) if as_json else "\n".join(f"{k}: {v}" for k, v in report.items()))
 
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from egolib.errors import EgolibError
 from egolib.metrics.motion_speed import MotionTable
 from egolib.ops.boxes_numpy import paired_intersection
 
@@ -94,8 +95,19 @@ class VidResult:
 
 
 def predictions_from_lists(results: Sequence[Sequence[Any]]) -> Boxes:
-    """Predictions from the official layout: for every frame a list of K arrays (n, 5)."""
-    arrays = [np.asarray(array, np.float32) for by_class in results for array in by_class]
+    """Predictions from the official layout: for every frame a list of K arrays (n, 5).
+
+    What is empty, of whatever kind, is a class without detections.
+
+    Raises:
+        EgolibError: something else than an array of five columns.
+    """
+    try:
+        arrays = [np.asarray(a if len(a) else (), np.float32) for one in results for a in one]
+    except (TypeError, ValueError) as error:
+        raise EgolibError(f"detections are arrays (n, 5) of numbers: {error}") from error
+    if bad := {a.shape for a in arrays if len(a) and (a.ndim != 2 or a.shape[1] != 5)}:
+        raise EgolibError(f"detections are arrays (n, 5), found {sorted(bad)[0]}")
     counts = np.array([len(array) for array in arrays], np.int64)
     classes = np.array([len(by_class) for by_class in results], np.int64)
     frame = np.repeat(np.repeat(np.arange(len(results)), classes), counts)

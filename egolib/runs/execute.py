@@ -105,7 +105,7 @@ def _begin(node: Node) -> None:
     """Removes what would be stale: results, snapshots of a training that was finished, and
     temporary files of a run that was killed."""
     if (node.out / "stamp.json").is_file():
-        for snapshot in node.out.rglob("snapshot.pt"):
+        for snapshot in node.out.rglob("snapshot-*.pt"):
             snapshot.unlink()
     for name in ("stamp.json", "result.json", "finished", "launch.json"):
         (node.out / name).unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from urllib.parse import urldefrag, urljoin
 
 import pytest
 
-from tests.tiny import egolib
+from tests.helpers.tiny import egolib
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tiny")]
 PAGES_WITH_FIGURES = ("live",)

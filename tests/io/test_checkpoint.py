@@ -126,8 +126,64 @@ def test_truncated_foreign_file(tmp_path):
     torch.save({"a": torch.zeros(1000)}, tmp_path / "x.pth")
     data = (tmp_path / "x.pth").read_bytes()
     (tmp_path / "x.pth").write_bytes(data[: len(data) // 2])
-    with pytest.raises(EgolibError, match="not a readable checkpoint"):
+    with pytest.raises(EgolibError, match="truncated archive"):
         checkpoint.read_foreign(tmp_path / "x.pth")
+
+
+VALUES = {
+    "half": torch.rand(3).half(),
+    "bfloat": torch.rand(3).bfloat16(),
+    "view": torch.arange(10.0)[2:8:2],
+    "turned": torch.rand(4, 5).t(),
+    "parameter": nn.Parameter(torch.ones(2)),
+    "empty": torch.zeros(0, 3),
+    "mask": torch.tensor([True, False]),
+    "number": torch.tensor(3),
+}
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_every_kind_of_tensor(tmp_path, zipped):
+    torch.save(VALUES, tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
+    found = checkpoint.read_foreign(tmp_path / "x.pth")
+    assert found.keys() == VALUES.keys()
+    for name, value in VALUES.items():
+        assert found[name].dtype == value.dtype and torch.equal(found[name], value)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_training_states_are_plain_values(tmp_path, model, zipped):
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.5)
+    model(torch.rand(4, 3)).sum().backward()
+    optimizer.step()
+    content = {"model": model, "optimizer": optimizer.state_dict(), "size": torch.Size([1, 2])}
+    torch.save(content, tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
+    found = checkpoint.read_foreign(tmp_path / "x.pth")
+    assert found["optimizer"]["param_groups"][0]["lr"] == 0.5
+    assert found["optimizer"]["state"][0]["exp_avg"].shape == (4, 3)
+    assert found["size"] == (1, 2) and type(found["model"]).__name__ == "Sequential"
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
+def test_arrays_of_every_protocol(tmp_path, protocol):
+    arrays = [
+        np.arange(6, dtype=">i4").reshape(2, 3),
+        np.asfortranarray(np.ones((2, 3), np.float16)),
+        np.zeros((0, 5), np.float32),
+        np.array(["a", "bc"]),
+        np.array([b"a"]),
+        np.array([True]),
+        np.array([None, "x"], object),
+        np.array(3.5),
+    ]
+    value = {"arrays": arrays, "same": [arrays[0]] * 2, "scalar": np.int16(4), "none": b""}
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(value, protocol=protocol))
+    found = read_pickle(tmp_path / "a.pkl")
+    for one, other in zip(found["arrays"], arrays, strict=True):
+        assert one.dtype == other.dtype and type(one) is np.ndarray
+        np.testing.assert_array_equal(one, other)
+    assert found["same"][0] is found["same"][1] is found["arrays"][0]
+    assert found["scalar"] == 4 and found["none"] == b""
 
 
 def test_pickles_of_arrays_and_named_classes(tmp_path, monkeypatch):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.vod_official import literal_vid, random_detections
 from egolib.metrics.detection import (
     Boxes,
     Conventions,
@@ -14,6 +13,7 @@ from egolib.metrics.detection import (
     truths,
 )
 from egolib.metrics.motion_speed import MotionTable, table_from_rows
+from tests.oracles.vod import literal_vid, random_detections
 
 NAMES = ("a", "b", "c")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from egolib.io.records import read_json
-from tests.tiny import CHECKOUT, egolib
+from tests.helpers.tiny import CHECKOUT, egolib
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tiny")]
 SHORT = ("-p", "epochs=2", "-p", "evaluate_every=0")

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.killing import log_without_times, result_without_times, start_and_kill
-from tests.tiny import egolib
+from egolib.engine.snapshot import Snapshots
+from tests.helpers.killing import log_without_times, result_without_times, start_and_kill
+from tests.helpers.tiny import egolib
 
 UPDATES = ("-p", "epochs=24", "-p", "snapshot_updates=4", "-p", "evaluate_every=8")
 MOMENTS = (5, 47, 90)  # updates after which everything is killed
@@ -39,9 +40,7 @@ def test_killed_runs_end_the_same(tiny):
         assert (whole / file).read_bytes() == (killed / file).read_bytes(), name
     assert log_without_times(whole / "train") == log_without_times(killed / "train")
     assert result_without_times(whole) == result_without_times(killed)
-    snapshots = [
-        torch.load(f / "train" / "snapshot.pt", weights_only=True) for f in (whole, killed)
-    ]
+    snapshots = [Snapshots(f / "train").read() for f in (whole, killed)]
     assert_equal(*snapshots)
 
 

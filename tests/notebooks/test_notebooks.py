@@ -12,7 +12,7 @@ import pytest
 
 from egolib import config
 from egolib.io.records import read_json
-from tests.tiny import CHECKOUT
+from tests.helpers.tiny import CHECKOUT
 
 NOTEBOOKS = sorted((CHECKOUT / "notebooks").rglob("*.ipynb"))
 STEPS = [n for n in NOTEBOOKS if n.parent.name in config.TASKS]

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.video.files import KINDS, make
+from tests.helpers.video_files import KINDS, make
 
 
 @dataclass(frozen=True)

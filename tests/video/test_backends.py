@@ -8,7 +8,7 @@ import pytest
 
 from egolib.errors import EgolibError
 from egolib.video import VideoReader, available_backends, check_backend, compare_backends
-from tests.video.files import encode, make, numbers
+from tests.helpers.video_files import encode, make, numbers
 
 needs_decord = pytest.mark.skipif(not find_spec("decord"), reason="decord is not installed")
 needs_torchcodec = pytest.mark.skipif(

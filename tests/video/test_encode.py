@@ -12,7 +12,7 @@ import pytest
 from egolib.errors import EgolibError
 from egolib.video import Encoding, VideoReader, VideoWriter, check_frames, note_of, write_video
 from egolib.video.encode import is_whole
-from tests.video.files import numbers, picture
+from tests.helpers.video_files import numbers, picture
 
 PICTURES = [picture(number) for number in range(45)]
 

@@ -29,8 +29,7 @@ from egolib.video import (
 from egolib.video.extract import extract_video
 from egolib.video.plans import only
 from egolib.video.pyav import PyAVFrames
-from tests.video.conftest import Sample
-from tests.video.files import (
+from tests.helpers.video_files import (
     damage,
     encode,
     number_of,
@@ -38,6 +37,7 @@ from tests.video.files import (
     picture,
     turn_by_metadata,
 )
+from tests.video.conftest import Sample
 
 FAST = Encoding(preset="ultrafast")
 

@@ -11,7 +11,7 @@ from PIL import Image
 from egolib.errors import EgolibError
 from egolib.video import image_size, read_image, save_image
 from egolib.video.images import image_note
-from tests.video.files import picture
+from tests.helpers.video_files import picture
 
 
 def test_png_is_exact_and_jpeg_close(tmp_path: Path) -> None:

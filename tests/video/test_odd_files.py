@@ -21,8 +21,7 @@ from egolib.video import (
     write_video,
 )
 from egolib.video.index import _remembered
-from tests.video.files import HEIGHT, WIDTH, encode, number_of, numbers, picture
-from tests.video.odd_files import (
+from tests.helpers.odd_video_files import (
     COUNT,
     COUNTED,
     changing_size,
@@ -33,6 +32,7 @@ from tests.video.odd_files import (
     two_streams,
     write_matrix,
 )
+from tests.helpers.video_files import HEIGHT, WIDTH, encode, number_of, numbers, picture
 
 FAST = Encoding(preset="ultrafast")
 

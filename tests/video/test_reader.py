@@ -10,8 +10,7 @@ import pytest
 
 from egolib.errors import EgolibError
 from egolib.video import VideoReader, check_frames, stretch_frames
-from tests.video.conftest import Sample
-from tests.video.files import (
+from tests.helpers.video_files import (
     HEIGHT,
     WIDTH,
     damage,
@@ -21,6 +20,7 @@ from tests.video.files import (
     numbers,
     turn_by_metadata,
 )
+from tests.video.conftest import Sample
 
 
 def test_the_file_shows_what_was_drawn(sample: Sample) -> None:

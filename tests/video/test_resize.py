@@ -10,7 +10,7 @@ from egolib.video import Resize, VideoReader
 from egolib.video.orientation import UPRIGHT
 from egolib.video.pyav import PyAVFrames
 from egolib.video.resize import PictureMaker
-from tests.video.files import encode, number_of, turn_by_metadata
+from tests.helpers.video_files import encode, number_of, turn_by_metadata
 
 
 @pytest.mark.parametrize(

@@ -15,25 +15,10 @@ from egolib.vlp.evaluation import (
     evaluate_egomcq,
     evaluate_epic,
     evaluate_files,
-    read_scores,
-    write_scores,
 )
+from egolib.vlp.formats.submission import write
 from tests.vlp.data.test_egoclip import question
 from tests.vlp.data.test_epic import write_clips
-
-
-def test_scores_go_through_a_file(tmp_path: Path) -> None:
-    path = write_scores(tmp_path / "scores.npz", {"dual": np.eye(2), "fusion": None})
-    found = read_scores(path)
-    assert list(found) == ["dual"]
-    np.testing.assert_array_equal(found["dual"], np.eye(2))
-
-
-def test_unreadable_scores(tmp_path: Path) -> None:
-    (tmp_path / "x.npz").write_bytes(b"nothing")
-    for path in (tmp_path / "x.npz", tmp_path / "none.npz"):
-        with pytest.raises(EgolibError, match="score file"):
-            read_scores(path)
 
 
 def test_perfect_scores_are_perfect_everywhere(tmp_path: Path) -> None:
@@ -63,12 +48,12 @@ def test_scores_that_do_not_fit(arrays: dict, message: str) -> None:
 
 def test_files_of_each_benchmark(tmp_path: Path) -> None:
     (tmp_path / "egomcq.json").write_text(json.dumps({"0": question()}))
-    scores = write_scores(tmp_path / "mcq.npz", {"dual": np.array([[0.0, 1.0]])})
+    scores = write(tmp_path / "mcq.npz", {"dual": np.array([[0.0, 1.0]])})
     assert evaluate_files(tmp_path / "egomcq.json", scores) == {"dual": {"Inter-video": 100.0}}
     named = evaluate_files(tmp_path / "egomcq.json", scores, names="by_value")
     assert named == {"dual": {"Intra-video": 100.0}}
     truth = write_clips(tmp_path)
-    scores = write_scores(tmp_path / "epic.npz", {"similarity": np.random.rand(5, 4)})
+    scores = write(tmp_path / "epic.npz", {"similarity": np.random.rand(5, 4)})
     found = evaluate_files(truth, scores)
     assert found["relevancy"]["shape"] == [5, 4] and found["relevancy"]["source"] == "computed"
     with pytest.raises(EgolibError, match="cannot be told"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from egolib.vod.steps import train
-from tests.killing import log_without_times, start_and_kill
+from tests.helpers.killing import log_without_times, start_and_kill
 from tests.vod.project import SELSA, changed, make_root, step
 
 LENGTH = {"fit": {"max_updates": 24, "epochs": 9, "snapshot_updates": 3}}

@@ -14,9 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from egolib.config import to_tree
+from egolib.config import build, to_tree
 from egolib.errors import EgolibError
 from egolib.io import checkpoint
 from egolib.io.checkpoint import KeyTable, OfficialModel, Rule, State
@@ -153,12 +154,25 @@ def _to_ours(official: Mapping[str, Tensor]) -> tuple[State, dict[str, Any]]:
     return KEYS.to_ours(official), {"model": to_tree(recognise(official))}
 
 
+def _empty(config: dict[str, Any]) -> Mapping[str, Tensor]:
+    """Entries of the network of a configuration."""
+    with torch.device("meta"):
+        return GroundNLQ(build(ModelConfig, config["model"])).state_dict()
+
+
+def _accepts(config: dict[str, Any], *, star: bool) -> bool:
+    return star == bool(config["model"]["cross_branch_blocks"])
+
+
 MODELS = [
     OfficialModel(
         name,
         partial(_is_published, star=star),
         _to_ours,
         lambda ours, _: KEYS.to_official(ours),
+        read=lambda official, _: KEYS.to_ours(official),
+        empty=_empty,
+        accepts=partial(_accepts, star=star),
     )
     for name, star in (("nlq/groundnlq", False), ("nlq/groundnlq_star", True))
 ]

@@ -1,12 +1,12 @@
-"""Training EgoVLPv2 by configuration: data, where weights start, evaluation on the way.
+"""Training EgoVLPv2 by configuration: data, where weights start, evaluation between epochs.
 
 ``build_job`` puts the pieces together for ``egolib.engine``, whose loop it is.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,44 +20,55 @@ from egolib.engine.fit import FitResult
 from egolib.engine.job import Evaluate, Job
 from egolib.engine.launch import train as run_training
 from egolib.errors import EgolibError
-from egolib.io import checkpoint
-from egolib.io.checkpoint import LoadReport, State
+from egolib.report.source import Source, show
 from egolib.runs.step import Step
 from egolib.text.tokens import Tokenizer
 from egolib.vlp import optim
 from egolib.vlp.api import VideoLanguage
-from egolib.vlp.config import Config, LossConfig, ModelConfig
+from egolib.vlp.config import TRAINED_FOR, Config, LossConfig, ModelConfig
 from egolib.vlp.data.pretraining import PretrainingData
 from egolib.vlp.data.retrieval import CaptionedData, EpicTraining
-from egolib.vlp.data.training import training_data
+from egolib.vlp.data.training import read_training_data
 from egolib.vlp.data.transforms import MEAN, STD
 from egolib.vlp.data.vocabulary import fitting, keep_vocabulary, read_vocabulary
-from egolib.vlp.formats import checkpoint as convert
+from egolib.vlp.formats.checkpoint import model_name
+from egolib.vlp.losses import contrastive, margin
+from egolib.vlp.losses.masked_language import masked_language
+from egolib.vlp.losses.matching import matching
 from egolib.vlp.losses.pretraining import PretrainingBatch, PretrainingLoss
 from egolib.vlp.losses.retrieval import RetrievalBatch, RetrievalLoss
-from egolib.vlp.models.build import build
 from egolib.vlp.models.model import VideoLanguageModel
-from egolib.vlp.steps.evaluate import TRAINED_FOR, VIEWS, judge
+from egolib.vlp.steps.evaluate import VIEWS, read_truth, score_one
 from egolib.vlp.steps.infer import scores_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Loss = PretrainingLoss | RetrievalLoss
+Data = PretrainingData | CaptionedData
+
+
+def training_data(step: Step[Config]) -> Data:
+    """What a step trains on, with texts as ids of its vocabulary."""
+    return read_training_data(step, read_vocabulary(step.config.data, step.data_root))
 
 
 def train(step: Step[Config]) -> FitResult:
-    """Trains what a step is configured for, or continues it; see ``egolib.engine``."""
+    """Trains what a step is configured for, or resumes it; see ``egolib.engine``.
+
+    Raises:
+        EgolibError: no start where the configuration was published with one, and what
+            ``egolib.engine`` raises.
+    """
+    optim.initial_weights(step)  # before anything is read
     keep_vocabulary(step.config.data, step.data_root, step.out / "train")
     return run_training(step, build_job)
 
 
 def build_job(step: Step[Config]) -> Job:
     """The training of a step, for the engine."""
-    config = step.config
-    tokenizer = read_vocabulary(config.data, step.data_root)
-    data = training_data(step, tokenizer)
-    model = initial_model(step, fitting(config.model, tokenizer))
+    config, data = step.config, training_data(step)
+    model = optim.initial_model(step, fitting(config.model, data.tokenizer))
     loss = make_loss(config, data)
     return Job(
         model=model,
@@ -65,16 +76,22 @@ def build_job(step: Step[Config]) -> Job:
         data=data,
         optimizer=optim.make_optimizer(model, config.optim),
         schedule=make_schedule(config, len(data)),
-        evaluate=make_evaluation(step, tokenizer),
+        evaluate=make_evaluation(step, data.tokenizer),
         stateful={"loss": loss} if isinstance(loss, PretrainingLoss) else {},
-        sidecar=describe(model.config, tokenizer, config),
+        sidecar=describe(model.config, data.tokenizer, config),
     )
 
 
 def describe(model: ModelConfig, tokenizer: Tokenizer, config: Config) -> dict[str, Any]:
-    """What ``vlp.load`` has to know about weights."""
+    """What ``vlp.load`` and ``egolib convert`` have to know about weights.
+
+    Args:
+        model: the network.
+        tokenizer: its vocabulary.
+        config: of the training.
+    """
     return {
-        "model": "vlp",
+        "model": model_name(model),
         "config": to_tree(model),
         "view": VIEWS[TRAINED_FOR[config.data.train]],
         "tokenizer_hash": tokenizer.hash,
@@ -87,21 +104,11 @@ def describe(model: ModelConfig, tokenizer: Tokenizer, config: Config) -> dict[s
 def make_loss(config: Config, data: PretrainingData | CaptionedData) -> Loss:
     """The loss of a configuration.
 
-    Raises:
-        EgolibError: objectives that the data cannot serve, an order loss without reversed clips.
+    Args:
+        config: its objectives fit its data, which it checks itself.
+        data: gives the relevancies that some objectives need.
     """
-    pretraining = set(config.loss.objectives) <= {"egonce", "mlm", "itm"}
-    if pretraining != isinstance(data, PretrainingData):
-        raise EgolibError(
-            f"objectives {list(config.loss.objectives)} on the data {config.data.train!r}",
-            remedy="egoclip takes egonce, mlm, itm; epic and charades one retrieval loss",
-        )
-    if pretraining:
-        if config.loss.order_weight and config.data.scene_partner != "reversed":
-            raise EgolibError(
-                "the order loss has no pairs to learn from",
-                remedy="set data.scene_partner: reversed, or loss.order_weight: 0",
-            )
+    if config.loss.pretrains:
         return PretrainingLoss(config.loss, matching_generator(config.loss, config.seed))
     relevancy = data.split.relevancy if isinstance(data, EpicTraining) else None
     return RetrievalLoss(config.loss, relevancy)
@@ -122,84 +129,47 @@ def make_schedule(config: Config, samples: int) -> Callable[[int], float]:
 
 def make_evaluation(step: Step[Config], tokenizer: Tokenizer) -> Evaluate | None:
     """What is computed between epochs: the benchmark of the training's own data."""
-    if not (step.config.fit.evaluate_every or step.config.fit.evaluate_every_updates):
+    fit = step.config.fit
+    if not (fit.evaluate_every or fit.evaluate_every_updates or fit.evaluate_first):
         return None
-    name = TRAINED_FOR[step.config.data.train]
+    name, truth = TRAINED_FOR[step.config.data.train], read_truth(step)
 
     def evaluation(model: nn.Module) -> dict[str, float]:
         assert isinstance(model, VideoLanguageModel)
         device = next(model.parameters()).device
-        wrapped = VideoLanguage(model, tokenizer, device=device, batch=step.config.infer.batch)
-        return flatten(judge(step, name, scores_of(step, wrapped, name)))
+        wrapped = VideoLanguage(
+            model, tokenizer, device=device, batch_size=step.config.infer.batch_size
+        )
+        arrays = scores_of(step, wrapped, name, truth)
+        return flatten(score_one(step, truth, name, arrays))
 
     return evaluation
-
-
-# ----------------------------------------------------------------------- initial weights
-
-
-def initial_model(step: Step[Config], config: ModelConfig) -> VideoLanguageModel:
-    """A network with its initial weights; says where they are from."""
-    initial, root = step.config.initial, step.data_root
-    vit, roberta = (root / name if name else None for name in (initial.vit, initial.roberta))
-    model, report = build(config, vit=vit, roberta=roberta)
-    start = initial_weights(step)
-    if start is None:
-        print(report)
-    else:
-        print(f"{start.name}: {load_initial(model, start)}")
-    return model
-
-
-def initial_weights(step: Step[Config]) -> Path | None:
-    """The checkpoint that a step starts from; None for a fresh start."""
-    name = step.config.initial.weights
-    if "initial" in step.inputs:
-        return step.input("initial") / "train" / f"{name or 'model'}.safetensors"
-    return step.data_root / name if name else None
-
-
-def load_initial(model: VideoLanguageModel, path: Path) -> LoadReport:
-    """Loads a checkpoint of ours or an official one; the time embedding is resized.
-
-    Raises:
-        EgolibError: it is of another network.
-    """
-    state: State
-    if path.suffix == ".safetensors" and path.with_suffix(".json").is_file():
-        state, _ = checkpoint.load(path)
-    else:
-        official = convert.read_official(path)
-        state = convert.KEYS.to_ours(official)
-    state["video.times"] = convert.resize_times(state["video.times"], model.config.frames)
-    report = checkpoint.compare(state, model.state_dict())
-    if not report.complete:
-        raise EgolibError(
-            f"these initial weights are of another network: {report}",
-            file=path,
-            remedy="large projectors: egoclip_pretrain; small ones: egoclip_pretrain_smallproj",
-        )
-    model.load_state_dict(state)
-    return report
 
 
 # ----------------------------------------------------------------------------- showing
 
 
-def parameter_table(config: ModelConfig) -> pd.DataFrame:
-    """Parameters of a network by part."""
+def parameter_table(step: Step[Config]) -> pd.DataFrame:
+    """Parameters of a step's network by part."""
     import pandas as pd
 
+    config = step.config.model
+    if config.vocabulary_size == 0:
+        config = fitting(config, read_vocabulary(step.config.data, step.data_root))
     with torch.device("meta"):
         parts = list(VideoLanguageModel(config).named_children())
     rows = {name: sum(p.numel() for p in part.parameters()) for name, part in parts}
     return pd.DataFrame({"parameters": {**rows, "all": sum(rows.values())}})
 
 
-def first_batch(
-    data: PretrainingData | CaptionedData, seed: int, size: int = 8
-) -> PretrainingBatch | RetrievalBatch:
-    """A batch as training would make it of the first samples."""
+def first_batch(data: Data, seed: int, size: int = 8) -> PretrainingBatch | RetrievalBatch:
+    """A batch as training would make it of the first samples.
+
+    Args:
+        data: what is trained on.
+        seed: of crops and frames.
+        size: samples.
+    """
     rng = np.random.default_rng(seed)
     items: list[Any] = [data.sample(index, rng) for index in range(min(size, len(data)))]
     return data.collate(items)
@@ -226,6 +196,47 @@ def group_table(model: VideoLanguageModel, config: Config) -> pd.DataFrame:
         for g in groups
     }
     return pd.DataFrame(rows).T
+
+
+def objective(step: Step[Config]) -> Source:
+    """The source of the step's first objective."""
+    shown: dict[str, Callable[..., Any]] = {
+        "egonce": contrastive.egonce,
+        "mlm": masked_language,
+        "itm": matching,
+        "norm_softmax": contrastive.norm_softmax,
+        "max_margin": margin.max_margin,
+        "adaptive_margin": margin.max_margin,
+        "sms": margin.sms,
+    }
+    return show(shown[step.config.loss.objectives[0]])
+
+
+# ---------------------------------------------------------------------------- checking
+
+
+def check(result: FitResult) -> None:
+    """Raises where the outcome is impossible.
+
+    Raises:
+        EgolibError: no update, no weights, or a loss that is negative or not finite.
+    """
+    losses = [record["loss"] for record in result.losses()]
+    if not result.updates or not result.weights.is_file():
+        raise EgolibError(f"{result.updates} updates were made", file=result.weights)
+    if not all(value >= 0 and math.isfinite(value) for value in losses):
+        raise EgolibError(f"the losses are {losses}", file=result.weights)
+
+
+def metrics(result: FitResult) -> dict[str, Any]:
+    """The last loss, updates, clips that could not be read, and the last evaluation."""
+    records = result.losses()
+    found: dict[str, Any] = {
+        "loss": records[-1]["loss"],
+        "updates": result.updates,
+        "black": max(record["black"] for record in records),
+    }
+    return found | last_evaluation(result)
 
 
 def last_evaluation(result: FitResult) -> dict[str, Any]:

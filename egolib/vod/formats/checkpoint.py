@@ -357,7 +357,25 @@ def _back(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> State:
     return layout(build(ModelConfig, config["model"])).to_official(state)
 
 
+def _read(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> State:
+    return layout(build(ModelConfig, config["model"])).to_ours(state)
+
+
+def _empty(config: Mapping[str, Any]) -> Mapping[str, Tensor]:
+    from egolib.vod.models.build import build_empty
+
+    return build_empty(build(ModelConfig, config["model"])).state_dict()
+
+
 MODELS = [
-    OfficialModel(f"vod/{name}", partial(_matches, name), partial(_converted, name), _back)
+    OfficialModel(
+        f"vod/{name}",
+        partial(_matches, name),
+        partial(_converted, name),
+        _back,
+        read=_read,
+        empty=_empty,
+        accepts=lambda config: True,
+    )
     for name in ModelConfig.builders
 ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from egolib.config import build, to_tree
@@ -285,13 +286,40 @@ def _is_siamese(state: Mapping[str, Tensor]) -> bool:
     return names[0] in state and any(key.startswith(names[1]) for key in state)
 
 
+def _table_of(config: dict[str, Any]) -> KeyTable:
+    return siamese_table(build(DetectorConfig, config["model"]))
+
+
+def _empty_siamese(config: dict[str, Any]) -> Mapping[str, Tensor]:
+    from egolib.vq2d.models.model import SiameseRcnn
+
+    with torch.device("meta"):
+        return SiameseRcnn(build(DetectorConfig, config["model"])).state_dict()
+
+
+def _empty_kys(config: dict[str, Any]) -> Mapping[str, Tensor]:
+    from egolib.vq2d.tracking.kys.network import KysNetwork
+
+    with torch.device("meta"):
+        return KysNetwork(build(KysConfig, config["model"])).state_dict()
+
+
 MODELS = [
-    OfficialModel("vq2d/siamese_rcnn", _is_siamese, _siamese_to_ours, _siamese_to_official),
+    OfficialModel(
+        "vq2d/siamese_rcnn",
+        _is_siamese,
+        _siamese_to_ours,
+        _siamese_to_official,
+        read=lambda state, config: _table_of(config).to_ours(state),
+        empty=_empty_siamese,
+    ),
     OfficialModel(
         "vq2d/kys",
         lambda state: "dimp_classifier.filter_optimizer.log_step_length" in state,
         lambda official: (KYS.to_ours(official), {"model": to_tree(KysConfig())}),
         lambda ours, _: KYS.to_official(ours),
+        read=lambda official, _: KYS.to_ours(official),
+        empty=_empty_kys,
     ),
 ]
 """The published architectures of this task."""

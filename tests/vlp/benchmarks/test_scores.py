@@ -23,7 +23,7 @@ DATA = DataConfig(chunk_sec=2, assumed_fps=10.0, frame_seek="exact")
 
 @pytest.fixture(scope="module")
 def model() -> VideoLanguage:
-    return VideoLanguage(small_model(), tokenizer(), batch=2)
+    return VideoLanguage(small_model(), tokenizer(), batch_size=2)
 
 
 @pytest.fixture(scope="module")

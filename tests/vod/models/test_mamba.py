@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from benchmarks.vod_official import official_mamba_head
 from egolib.vod.models import pixels
 from egolib.vod.models.bank import MemoryBank
+from tests.oracles.vod import official_mamba_head
 from tests.vod.models.test_selsa import counted
 from tests.vod.small import frames, make
 

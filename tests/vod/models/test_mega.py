@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks.vod_official import official_relation
 from egolib.vod.models.relation import Relation, position_embedding
+from tests.oracles.vod import official_relation
 from tests.vod.models.test_selsa import counted
 from tests.vod.small import frames, make
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks.vod_official import OfficialSelsa
 from egolib.vod.models.frames import Frames
+from tests.oracles.vod import OfficialSelsa
 from tests.vod.small import frames, make, same
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks.vod_official import official_prompt_maps
 from egolib.nn.swin import DropPath
 from egolib.vod.models.stpn import merge_prompts
+from tests.oracles.vod import official_prompt_maps
 from tests.vod.small import clip, frames, make, same
 
 

@@ -1,0 +1,1 @@
+"""What several test files share: projects on the tiny preset, killed runs, video files."""

@@ -1,0 +1,1 @@
+"""Hostile files: whatever they hold, nothing runs, nothing is written, no process dies."""
