@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 
 from egolib.errors import EgolibError
-from egolib.video.index import open_container
+from egolib.video.source import open_container
 
 
 class Sound:
@@ -50,7 +51,7 @@ class Sound:
             assert self._next.pts is not None
             if sec is not None and self._next.pts * self._next.time_base >= sec:
                 return
-            self._next.stream = self._copy  # type: ignore[assignment]
+            self._next.stream = self._copy
             self._output.mux(self._next)
             self._next = self._following()
 
@@ -58,7 +59,7 @@ class Sound:
         """Closes the source."""
         self._input.close()
 
-    def _following(self) -> av.Packet | None:
+    def _following(self) -> av.Packet[Any] | None:
         """The next packet of the stretch, its times counted from the start."""
         for packet in self._packets:
             if packet.pts is None or packet.pts * packet.time_base < self._start:
