@@ -197,7 +197,8 @@ def _refuse_truncated(file: Path) -> None:
     size = file.stat().st_size
     with file.open("rb") as stream:
         first = stream.read(_META.size)
-        magic, _, page, *newest = _META.unpack(first) if len(first) == _META.size else (0,) * 5
+        magic, _, page, *rest = _META.unpack(first) if len(first) == _META.size else (0,) * 5
+        newest = tuple(rest)
         if magic == _MAGIC and page:
             stream.seek(page)
             second = stream.read(_META.size)
@@ -229,7 +230,8 @@ class FolderBackend:
     def get(self, uid: str) -> np.ndarray:
         file = self._files[uid]
         if file.suffix == ".npy":
-            return np.load(file)
+            result: np.ndarray = np.load(file)
+            return result
         if file.suffix == ".npz":
             return _named_array(file.read_bytes())
         content = _read_tensors(file)
@@ -267,7 +269,8 @@ def _named_array(data: bytes) -> np.ndarray:
     with np.load(io.BytesIO(data)) as arrays:
         for name in ARRAY_NAMES:
             if name in arrays.files:
-                return arrays[name]
+                result: np.ndarray = arrays[name]
+                return result
         raise ValueError(f"none of {', '.join(ARRAY_NAMES)} among {', '.join(arrays.files)}")
 
 

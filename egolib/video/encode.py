@@ -90,6 +90,7 @@ class VideoWriter:
         """Appends a picture: (H, W, 3) uint8 RGB with even sides, or a decoded frame.
 
         Args:
+            picture: what is appended.
             sec: when it is shown, for files of variable rate; None is the next
                 frame at the constant rate.
         """
