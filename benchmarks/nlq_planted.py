@@ -140,7 +140,9 @@ def recalls(model: GroundNLQ, infer: InferConfig, data: NlqData) -> dict[str, fl
     records = Grounder(model, infer=infer).predict(data)
     truth = truth_of(data.queries)
     windows = [query.windows_sec[0] for query in data.queries if query.windows_sec]
-    short = [r for r, (start, end) in zip(records, windows) if end - start < SHORT_SEC]
+    short = [
+        r for r, (start, end) in zip(records, windows, strict=False) if end - start < SHORT_SEC
+    ]
     return {
         "all": 100 * evaluate(records, truth).recall.at(1, 0.5),
         "short": 100 * evaluate(short, truth).recall.at(1, 0.5),

@@ -30,7 +30,6 @@ from egolib.vod.config import (
     PipelineConfig,
     networks,  # noqa: F401  (fills ModelConfig.builders)
 )
-
 from egolib.vod.config.infer import published_infer
 
 if TYPE_CHECKING:

@@ -26,9 +26,9 @@ from egolib.nn.roi import Found
 from egolib.vod.api import Detector
 from egolib.vod.config import DataConfig, InferConfig, ModelConfig
 from egolib.vod.data.pipeline import Prepared, make_sample
+from egolib.vod.losses.clips import NOT_A_LOSS
 from egolib.vod.models.build import build_model
 from egolib.vod.models.frames import Clip, Frames, Losses, Truth
-from egolib.vod.losses.clips import NOT_A_LOSS
 
 Samples = Sequence[Any]
 

@@ -43,8 +43,8 @@ def similarity_figure(similarity: Similarity, video: Video | None = None) -> Dra
 def _curves(axes: Axes, similarity: Similarity, peaks: list[int], tints: list[str]) -> None:
     times = similarity.times_sec
     for text, score, values, peak, tint in zip(
-        similarity.texts, similarity.scores, similarity.curve.T, peaks, tints
-    strict=True):
+        similarity.texts, similarity.scores, similarity.curve.T, peaks, tints, strict=True
+    ):
         label = f"{score:.2f}  {brief(text, 80)}"
         axes.plot(times, values, color=tint, linewidth=1.1, label=label)
         axes.plot(times[peak], values[peak], "v", color=tint, markersize=6)

@@ -102,7 +102,7 @@ def fused_class(network: VideoLanguageModel, video: Tensor, text: Tensor, bias: 
     """
     count = network.config.fusion_depth
     *blocks, last = network.video.blocks[-count:]
-    for block, layer in zip(blocks, network.text.layers[-count:]):
+    for block, layer in zip(blocks, network.text.layers[-count:], strict=False):
         video, text = (
             network.video.run_block(block, video, text, bias),
             network.text.run_layer(layer, text, bias, video),
@@ -191,7 +191,9 @@ def extract_questions(
         replace(plain, width=config.text_width),
         replace(plain, width=1),
     )
-    writers = [FeatureWriter(Path(out) / name, kind) for name, kind in zip(STORES, kinds)]
+    writers = [
+        FeatureWriter(Path(out) / name, kind) for name, kind in zip(STORES, kinds, strict=False)
+    ]
     for clip in track(clips, "question features", unit="clip"):
         asked = questions.get(clip.clip_uid, {})
         left = {uid: q for uid, q in asked.items() if not all(w.has(uid) for w in writers)}

@@ -219,7 +219,7 @@ def test_processes_share_an_update_without_overlap():
         for rank in range(2)
     ]
     assert len(one) == len(two[0]) == len(two[1])
-    for whole, first, second in zip(one, *two):
+    for whole, first, second in zip(one, *two, strict=False):
         assert whole == first + second
 
 

@@ -31,7 +31,7 @@ OURS = {
 def head(meta: dict[str, Any]) -> AnswerHead:
     width, answers = meta["width"], meta["answers"]
     shapes = [[answers, width], [answers], [answers, answers], [answers]]
-    keys = {name: ["float32", shape] for name, shape in zip(OURS, shapes)}
+    keys = {name: ["float32", shape] for name, shape in zip(OURS, shapes, strict=False)}
     model = AnswerHead(width, answers).eval()
     state = make_state_dict(keys, meta["seed"])
     model.load_state_dict({OURS[k]: torch.from_numpy(v) for k, v in state.items()})

@@ -118,7 +118,10 @@ def test_decode(recording: Path) -> None:
         name = f"{recipe(recording)['decode_stream']}/{case}"
         scores, offsets = drawn(name, len(about["videos"]), about["amp"], about["bias"])
         for row, video in enumerate(about["videos"]):
-            valid = [np.arange(n) < v for n, v in zip(LENGTHS, pyramid_lengths(video["valid"], 7))]
+            valid = [
+                np.arange(n) < v
+                for n, v in zip(LENGTHS, pyramid_lengths(video["valid"], 7), strict=False)
+            ]
             masked = scores[row] * np.concatenate(valid)[:, None]
             check_candidates(masked, offsets[row], infer, recorded, f"{case}/{row}")
             segments, kept, _ = decode(

@@ -135,7 +135,10 @@ def drawn_predictions(name: str, valid: list[int]) -> Predictions:
 
 def pyramid_mask(valid: int) -> torch.Tensor:
     return torch.cat(
-        [torch.arange(n) < count for n, count in zip(LENGTHS, pyramid_lengths(valid, 7))]
+        [
+            torch.arange(n) < count
+            for n, count in zip(LENGTHS, pyramid_lengths(valid, 7), strict=False)
+        ]
     )
 
 

@@ -40,7 +40,7 @@ def test_metrics(recording: Path):
         result = evaluate_vid(truth, predicted, motion, index.class_names())
         accepted = TIES if name == "ties" else EXACT
         check_vid(result, expected, accepted)
-        sizes = list(zip(index.height[order].tolist(), index.width[order].tolist()))
+        sizes = list(zip(index.height[order].tolist(), index.width[order].tolist(), strict=False))
         boxes, areas = index.box_xywh[rows], index.area[rows]
         found = evaluate_coco(truth, predicted, sizes, index.class_names(), boxes, areas)
         coco = expected["coco"]

@@ -148,7 +148,9 @@ def test_the_best_possible_summary_is_the_ceiling(tmp_path: Path) -> None:
     found = [best_possible_summary(q.oracle, judged.tags, 4) for q in judged.queries]
     matches = judge_summaries(found, judged.queries, judged.tags, CONFIG)
     shown = [sum(judged.tags[s].any() for s in q.oracle) for q in judged.queries]
-    expected = [2 * min(4, n) / (4 + len(q.oracle)) for n, q in zip(shown, judged.queries)]
+    expected = [
+        2 * min(4, n) / (4 + len(q.oracle)) for n, q in zip(shown, judged.queries, strict=False)
+    ]
     assert [m.f1 for m in matches] == pytest.approx(expected)
     assert (
         judged.judge(build_summarizer(NETWORK, generator()).eval(), CONFIG).f1
