@@ -22,6 +22,7 @@ from egolib.config import build
 from egolib.engine.device import resolve_device
 from egolib.errors import EgolibError
 from egolib.io import checkpoint
+from egolib.io.feature_arrays import feature_array
 from egolib.io.features import Provenance, Store
 from egolib.nlq.config import DataConfig, InferConfig, ModelConfig
 from egolib.nlq.data.annotations import Query
@@ -69,7 +70,7 @@ class Grounder:
 
     def ground(
         self,
-        features: np.ndarray | Store,
+        features: np.ndarray | torch.Tensor | Store,
         question: str,
         *,
         text_encoder: TextEncoder | None = None,
@@ -82,7 +83,7 @@ class Grounder:
 
         Args:
             features: (n, V) features of one video at the stride that the model was
-                trained on, or a store.
+                trained on, as an array, a tensor or a list of rows; or a store.
             question: the text.
             text_encoder: turns it into token features (L, W); by default the one that
                 the model brings along.
@@ -262,9 +263,9 @@ class Grounder:
             )
         return found
 
-    def _video(self, features: np.ndarray | Store, uid: str | None) -> np.ndarray:
-        if isinstance(features, np.ndarray):
-            return np.asarray(features, np.float32)
+    def _video(self, features: np.ndarray | torch.Tensor | Store, uid: str | None) -> np.ndarray:
+        if not isinstance(features, Store):
+            return feature_array(features, record=uid)
         if uid is None:
             raise EgolibError("say which video of the store: uid=...")
         stride = features.provenance.stride_frames
@@ -274,7 +275,7 @@ class Grounder:
                 f"{self.data.stride_frames}",
                 remedy="extract features with the model's stride",
             )
-        return features.get(uid)
+        return feature_array(features.get(uid), record=uid)
 
 
 def question_parts(queries: Sequence[Query], infer: InferConfig) -> list[list[int]]:

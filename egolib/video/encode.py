@@ -7,6 +7,7 @@ noted inside, so that a later run can tell whether it still fits.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -276,9 +277,18 @@ def _claim(path: Path) -> tuple[Path, int]:
 
     The lock ends with its process, so what a killed run left is simply overwritten.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{_PART}{path.name}")
-    lock = os.open(part, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "this is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(part, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise EgolibError(
+            f"the file cannot be written: {error.strerror or error}",
+            file=path,
+            remedy="choose a folder that you may write to",
+        ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

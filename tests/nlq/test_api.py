@@ -139,11 +139,23 @@ def test_ground_in_a_store_and_with_cues():
 
 @pytest.mark.parametrize(
     ("shape", "match"),
-    [((40, 11), r"\(rows, 12\)"), ((0, 12), "1 to 256"), ((300, 12), "1 to 256")],
+    [((40, 11), r"\(rows, 12\)"), ((0, 12), "no rows"), ((300, 12), "1 to 256")],
 )
 def test_features_that_do_not_fit(shape, match):
     with pytest.raises(EgolibError, match=match):
         Grounder(network()).ground(np.zeros(shape), "where", text_encoder=encoder)
+
+
+def test_a_tensor_is_as_good_as_an_array_and_nan_is_refused():
+    grounder = Grounder(network())
+    features = np.random.default_rng(0).standard_normal((40, 12)).astype(np.float32)
+    expected = grounder.ground(features, "where", text_encoder=encoder)
+    for form in (torch.from_numpy(features).requires_grad_(), list(features), {"feat": features}):
+        found = grounder.ground(form, "where", text_encoder=encoder)
+        np.testing.assert_array_equal(found.segments_sec, expected.segments_sec)
+    features[7, 3] = np.nan
+    with pytest.raises(EgolibError, match="NaN or infinity in row 7"):
+        grounder.ground(features, "where", text_encoder=encoder)
 
 
 def test_checkpoints_that_do_not_fit(tmp_path):

@@ -15,12 +15,12 @@ import numpy as np
 
 from egolib.errors import EgolibError
 from egolib.io.features import Provenance, Store, open_store, require_provenance
+from egolib.io.strides import StrideEstimate, estimate_stride
 from egolib.nlq.config import DataConfig, ModelConfig
 from egolib.nlq.data.annotations import Query
 from egolib.progress import track
 
 STRIDES = {16.043: "as published for GroundNLQ", 16.0: "as later systems read the same files"}
-OUTLIER_ROWS = 3.0  # a clip whose length is further off than this has other features
 
 Roots = Path | Sequence[Path]
 
@@ -106,26 +106,6 @@ def open_video_store(roots: Roots, data: DataConfig, model: ModelConfig | None =
 
 
 @dataclass(frozen=True)
-class StrideEstimate:
-    """The distance between features that lengths and durations speak for.
-
-    Args:
-        frames: the estimate, at the report's frame rate.
-        standard_error: of the estimate.
-        clips: how many it rests on, without outliers.
-    """
-
-    frames: float
-    standard_error: float
-    clips: int
-
-    def agrees_with(self, frames: float, spread: float = 4.0) -> bool:
-        """Whether ``frames`` lies within so many standard errors (or 0.05 %)."""
-        margin = max(spread * self.standard_error, 5e-4 * frames)
-        return abs(self.frames - frames) <= margin
-
-
-@dataclass(frozen=True)
 class StoreReport:
     """What was found in a store, for one set of questions.
 
@@ -168,8 +148,8 @@ class StoreReport:
         ]
         if self.stride is not None:
             lines.append(
-                f"stride estimated from {self.stride.clips} clips: {self.stride.frames:.3f} "
-                f"± {self.stride.standard_error:.3f} frames"
+                f"stride estimated from {self.stride.clips} clips: {self.stride.low:.3f} to "
+                f"{self.stride.high:.3f} frames"
             )
         return "\n".join(lines + [f"! {problem}" for problem in self.problems])
 
@@ -208,7 +188,7 @@ def check_video_store(
     """
     durations = {query.clip_uid: query.duration_sec for query in queries}
     lengths, missing, not_finite = _scan(store, durations, read)
-    stride, outliers = _estimate(lengths, durations, fps)
+    stride = estimate_stride(lengths, durations, fps)
     too_long = {uid: n for uid, n in lengths.items() if n > max_length}
     report = StoreReport(
         wanted=len(durations),
@@ -217,7 +197,7 @@ def check_video_store(
         width=store.provenance.width,
         lengths=lengths,
         stride=stride,
-        outliers=outliers,
+        outliers=stride.outliers if stride else {},
         too_long=too_long,
         not_finite=not_finite,
     )
@@ -252,22 +232,6 @@ def check_text_store(
     return report
 
 
-def estimate_stride(
-    lengths: dict[str, int], durations_sec: dict[str, float], fps: float = 30.0
-) -> StrideEstimate | None:
-    """The stride that lengths against durations give; None from fewer than 3 durations.
-
-    A straight line with an intercept (which takes up the rounding of each length),
-    fitted twice, the second time without clips that lie far off.
-
-    Args:
-        lengths: rows by uid.
-        durations_sec: length of each clip by uid.
-        fps: frame rate that the stride is counted in.
-    """
-    return _estimate(lengths, durations_sec, fps)[0]
-
-
 def _scan(
     store: Store, wanted: dict[str, float], read: bool
 ) -> tuple[dict[str, int], list[str], list[str]]:
@@ -283,30 +247,6 @@ def _scan(
         else:
             lengths[uid] = store.length(uid)
     return lengths, missing, not_finite
-
-
-def _estimate(
-    lengths: dict[str, int], durations: dict[str, float], fps: float
-) -> tuple[StrideEstimate | None, dict[str, str]]:
-    uids = sorted(lengths)
-    frames = np.array([durations[uid] * fps for uid in uids])
-    rows = np.array([lengths[uid] for uid in uids], float)
-    if len({durations[uid] for uid in uids}) < 3:
-        return None, {}
-    keep = np.ones(len(uids), bool)
-    for _ in range(2):
-        rate, intercept = np.polyfit(frames[keep], rows[keep], 1)
-        misfit = rows - (intercept + rate * frames)
-        keep = np.abs(misfit - np.median(misfit)) <= OUTLIER_ROWS
-        if np.ptp(frames[keep]) == 0:
-            return None, {}
-    error = misfit[keep].std() / (frames[keep].std() * max(keep.sum() - 2, 1) ** 0.5)
-    outliers = {
-        uids[i]: f"{lengths[uids[i]]} rows, {intercept + rate * frames[i]:.0f} expected"
-        for i in np.flatnonzero(~keep)
-    }
-    estimate = StrideEstimate(1 / rate, float(error / rate**2), int(keep.sum()))
-    return estimate, outliers
 
 
 def _problems(report: StoreReport, width: int | None) -> list[str]:
