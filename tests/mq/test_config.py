@@ -6,7 +6,7 @@ import pytest
 
 from egolib.config import build, to_tree
 from egolib.errors import EgolibError
-from egolib.mq.config import Config, DataConfig, ModelConfig, TrainConfig
+from egolib.mq.config import Config, DataConfig, ModelConfig, OptimConfig
 
 
 def test_published_networks():
@@ -21,7 +21,7 @@ def test_published_networks():
 def test_defaults_are_the_published_values():
     config = Config()
     assert (config.fit.epochs, config.fit.batch_size) == (50, 32)
-    assert config.train == TrainConfig(1e-4, 1e-4, 15, 0.1)
+    assert config.train == OptimConfig(1e-4, 1e-4, 15, 0.1)
     assert (config.infer.nms_iou, config.infer.soft_nms_sigma, config.infer.limit) == (
         0.4,
         0.46,
