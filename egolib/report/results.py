@@ -139,9 +139,7 @@ class Similarity:
     times_sec: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
-Result = (
-    ResponseTrack | FrameDetections | Detections | Moments | LabelledMoments | Similarity
-)
+Result = ResponseTrack | FrameDetections | Detections | Moments | LabelledMoments | Similarity
 
 
 # -------------------------------------------------------------------- result.json

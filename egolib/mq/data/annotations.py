@@ -252,7 +252,7 @@ def read_official(path: str | Path) -> dict[str, Any]:
         EgolibError: a video, clip, annotation or label lacks a field, or one is of another
             type, or a time is not finite.
     """
-    content = read_json(path, dict)
+    content: dict[str, Any] = read_json(path, dict)
     for _ in walk_official(content, path):
         pass
     return content

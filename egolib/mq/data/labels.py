@@ -84,4 +84,5 @@ def coverage(ends: Floats, length: int) -> Floats:
     low, high = gap * np.arange(length), gap * np.arange(1, length + 1)
     reach = 3 * gap / 2
     common = np.minimum(high, ends[:, None] + reach) - np.maximum(low, ends[:, None] - reach)
-    return (np.maximum(common, 0.0) / (high - low)).max(0).astype(np.float32)
+    fractions: Floats = (np.maximum(common, 0.0) / (high - low)).max(0).astype(np.float32)
+    return fractions

@@ -89,7 +89,7 @@ def read_prepared(step: Step[Config], folder: Path | None = None) -> Prepared:
 
 
 def find_features(step: Step[Config]) -> Path:
-    """The input ``features`` (a store, or a step that wrote one), else the first place that is there.
+    """The input ``features`` (a store, or a step that wrote one), else the first place there is.
 
     Raises:
         EgolibError: there is none.

@@ -1,4 +1,4 @@
-"""Which rows of a feature store belong to a clip, and where its moments lie among them. No torch."""
+"""Which rows of a feature store belong to a clip, and where its moments lie. No torch."""
 
 from __future__ import annotations
 

@@ -12,14 +12,15 @@ from egolib.io.records import read_json, write_json
 from egolib.mq.config import Layout
 from egolib.mq.data.annotations import Clip, read_annotations
 
+Kind = Literal["detection", "retrieval"]
+
 VERSION = "1.0"
 CHALLENGE = "ego4d_moment_queries"
 FIELDS = ("label", "score", "segment")
-SECTIONS = {"detection": "detect_results", "retrieval": "retrieve_results"}
+SECTIONS: dict[Kind, str] = {"detection": "detect_results", "retrieval": "retrieve_results"}
 MOST_PREDICTIONS = 200
 SLACK_SEC = 0.1  # times are rounded to that
 
-Kind = Literal["detection", "retrieval"]
 Results = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
@@ -94,7 +95,7 @@ def _checked(content: Mapping[str, Any], section: str, file: str | Path | None) 
             file=file,
             remedy=nearest(section, content),
         )
-    results = content[section]
+    results: dict[str, Any] = content[section]
     for uid, records in results.items():
         at = f"{section}.{uid}"
         if not isinstance(records, list):

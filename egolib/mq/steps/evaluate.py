@@ -185,9 +185,7 @@ def check(scored: Scored) -> None:
 
 def metrics(scored: Scored) -> dict[str, Any]:
     """Numbers for ``result.json``: by split, the baseline's, and what corrections change."""
-    found: dict[str, Any] = {
-        split: plain_names(e.summary()) for split, e in scored.splits.items()
-    }
+    found: dict[str, Any] = {split: plain_names(e.summary()) for split, e in scored.splits.items()}
     if scored.baseline is not None:
         found[BASELINE] = plain_names(scored.baseline.summary())
     return found | {"effect": {k: plain_names(v) for k, v in effects(scored).items()}}

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from egolib.mq.data.annotations import Clip
+from egolib.mq.data.statistics import class_counts
 from egolib.mq.evaluation import Evaluation
 from egolib.viz.style import PALETTE, PREDICTED, TRUE, Drawing, brief, look, true_patch
 
@@ -20,7 +21,8 @@ def moments(subsets: Mapping[str, Sequence[Clip]], most: int = 12) -> Drawing:
         subsets: clips with moments by name.
         most: classes that are shown.
     """
-    every = [m.end_sec - m.start_sec for clips in subsets.values() for c in clips for m in c.moments]
+    clips_of_all = [clip for clips in subsets.values() for clip in clips]
+    every = [m.end_sec - m.start_sec for clip in clips_of_all for m in clip.moments]
     edges = np.geomspace(max(min(every), 0.1), max(*every, 1.0), 24)
     with look():
         figure = Drawing(2.6)
@@ -43,8 +45,6 @@ def _steps(axes: Axes, values: Any, edges: Any, tint: str, name: str) -> None:
 
 
 def _classes(axes: Axes, subsets: Mapping[str, Sequence[Clip]], most: int) -> None:
-    from egolib.mq.data.statistics import class_counts
-
     counts = class_counts(clip for clips in subsets.values() for clip in clips)
     names = list(counts)[:most][::-1]
     axes.barh(range(len(names)), [counts[name] for name in names], color=PALETTE[2])

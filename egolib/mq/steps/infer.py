@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from egolib.config import to_tree
 from egolib.errors import EgolibError
 from egolib.io.records import file_sha256
@@ -212,9 +214,7 @@ def table(predictions: Predictions) -> pd.DataFrame:
 
 
 def example(step: Step[Config], predictions: Predictions) -> LabelledMoments:
-    """The answer for the first clip of validation, with its truth, as ``mq.load().find`` gives it."""
-    import numpy as np
-
+    """What ``mq.load().find`` gives for the first clip of validation, with its truth."""
     prepared = read_prepared(step)
     clip = predictions.clips["val"][0]
     rows, _ = clip_features(clip, prepared.store, step.config.data)

@@ -152,9 +152,7 @@ def _batches(data: MomentsData, size: int, keep_last: bool) -> Iterator[Batch]:
             yield data.collate([data[index] for index in range(first, last)])
 
 
-def validation_map(
-    network: VSGN, data: MomentsData, prepared: Prepared, config: Config
-) -> float:
+def validation_map(network: VSGN, data: MomentsData, prepared: Prepared, config: Config) -> float:
     """The average mAP of the validation clips, in per cent.
 
     Args:
