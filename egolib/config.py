@@ -30,7 +30,7 @@ import yaml
 from egolib.errors import EgolibError, UsageError, nearest
 from egolib.io.records import read_text
 
-TASKS = ("vq2d", "vod", "vlp", "nlq")
+TASKS = ("vq2d", "vod", "vlp", "nlq", "mq")
 STEPS = ("1_data", "2_train", "3_infer", "4_evaluate")
 DEFAULT_INPUTS: dict[str, dict[str, str]] = {
     "1_data": {},
