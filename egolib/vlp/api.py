@@ -327,7 +327,7 @@ def read_model(
         like: see ``load``.
     """
     state, about = convert.read_any(path, like)
-    config = convert.network_config(about)
+    config = convert.network_config(about["config"])
     config = replace(config, frames=frames or config.frames)
     state["video.times"] = convert.resize_times(state["video.times"], config.frames)
     model = build_empty(config)
