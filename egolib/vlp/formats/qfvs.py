@@ -14,8 +14,7 @@ from torch import Tensor
 
 from egolib.errors import EgolibError
 from egolib.io.checkpoint import KeyTable, LoadReport, Rule, State, compare
-from egolib.vlp.benchmark_config import SummarizerConfig
-from egolib.vlp.config import ModelConfig, egovlpv2
+from egolib.vlp.config import ModelConfig, SummarizerConfig, egovlpv2
 from egolib.vlp.formats import checkpoint
 from egolib.vlp.summarization.encoder import ShotEncoder
 from egolib.vlp.summarization.network import Summarizer

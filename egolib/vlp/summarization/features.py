@@ -17,7 +17,7 @@ from torch import Tensor
 from egolib.errors import EgolibError
 from egolib.io import checkpoint
 from egolib.text.tokens import Tokenizer, encode
-from egolib.vlp.benchmark_config import SummaryConfig
+from egolib.vlp.config import SummaryConfig
 from egolib.vlp.summarization.encoder import ShotEncoder
 from egolib.vlp.summarization.packing import pack, segment_lengths
 from egolib.vlp.summarization.segmentation import kernel_temporal_segmentation
