@@ -63,9 +63,7 @@ def test_a_head_needs_its_data() -> None:
         ("qfvs_published", 1e-5, 20, 4, 5),
     ],
 )
-def test_published_values(
-    variant: str, rate: float, epochs: int, batch: int, frames: int
-) -> None:
+def test_published_values(variant: str, rate: float, epochs: int, batch: int, frames: int) -> None:
     config = resolved(variant)
     assert config.optim.learning_rate == rate
     assert (config.fit.epochs, config.fit.batch_size) == (epochs, batch)

@@ -22,7 +22,6 @@ from egolib.vlp.data.question_clips import IntervalVideos, by_interval, question
 from egolib.vlp.data.sampling import drawer
 from egolib.vlp.models.question_answering import QuestionAnsweringModel
 
-
 #: ``official`` draws random frames for every question, ``uniform`` takes middle ones.
 QuestionFrames = Literal["official", "uniform"]
 

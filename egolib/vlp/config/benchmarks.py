@@ -56,8 +56,8 @@ class SummaryConfig:
             ``test`` takes the middle.
         crop_seed: of random crops.
         segments: segments of a video at most.
-        kernel_sums: see ``segmentation.Sums``.
-        first_segment: see ``segmentation.FirstSegment``.
+        kernel_sums: see ``ops.segmentation.Sums``.
+        first_segment: see ``ops.segmentation.FirstSegment``.
         penalty: weight of the number of change points.
     """
 

@@ -81,7 +81,6 @@ class InferConfig:
             for every question anew; ``uniform`` takes middle ones, one clip for all
             questions about an interval.
         seed: of the frames that are drawn.
-        summary_fraction: fraction of a video's shots that become its summary.
     """
 
     benchmarks: tuple[Benchmark, ...] = ("egomcq",)
@@ -98,13 +97,11 @@ class InferConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     question_frames: Literal["official", "uniform"] = "official"
     seed: int = 0
-    summary_fraction: float = 0.02
 
     def __post_init__(self) -> None:
         at_least(self, 0, "infer", "frames", "rerank", "workers")
         at_least(self, 1, "infer", "batch_size")
-        positive(self, "infer", "clip_stride_frames", "clip_window_sec", "summary_fraction")
-        fraction(self, "infer", "summary_fraction")
+        positive(self, "infer", "clip_stride_frames", "clip_window_sec")
         require(
             len(set(self.benchmarks)) == len(self.benchmarks) > 0,
             f"infer.benchmarks is {list(self.benchmarks)}",
@@ -128,6 +125,7 @@ class EvaluateConfig:
             types, ``all`` for every one.
         average: ``official`` averages EgoTaskQA's overall accuracy over batches of the size
             in training, of which a smaller last one weighs as much; ``questions``.
+        summary_fraction: fraction of a QFVS video's shots that become its summary.
         empty_tags: of QFVS: ``official`` gives two shots without tags a similarity of 0;
             ``equal`` one of 1.
         zero_f1: ``official`` gives NaN where no shot of a QFVS summary matches; ``zero``.
@@ -139,5 +137,10 @@ class EvaluateConfig:
     class_text: Literal["official", "whole"] = "official"
     max_types: Literal["official", "all"] = "official"
     average: Literal["official", "questions"] = "official"
+    summary_fraction: float = 0.02
     empty_tags: Literal["official", "equal"] = "official"
     zero_f1: Literal["official", "zero"] = "official"
+
+    def __post_init__(self) -> None:
+        positive(self, "evaluate", "summary_fraction")
+        fraction(self, "evaluate", "summary_fraction")

@@ -303,7 +303,22 @@ def read_any(path: Path, like: ModelConfig | None = None) -> tuple[State, dict[s
         if not str(about.get("model")).startswith("vlp"):
             raise EgolibError(f"a checkpoint of {about.get('model')}, not of vlp", file=path)
         return state, about
-    state = read_official(path)
+    return from_official(read_official(path), path, like)
+
+
+def from_official(
+    state: State, path: Path, like: ModelConfig | None = None
+) -> tuple[State, dict[str, Any]]:
+    """Official weights by our names, and what is known of them.
+
+    Args:
+        state: of an official file.
+        path: the file.
+        like: what it does not tell, see ``recognise``.
+
+    Raises:
+        EgolibError: it is not of this network.
+    """
     check_positions(state, path)
     about = _exported(path) or {"config": asdict(recognise(state, like=like, file=path))}
     return KEYS.to_ours(state), about
@@ -364,7 +379,7 @@ def _empty(config: dict[str, Any]) -> Mapping[str, Tensor]:
 
 
 def _accepts(config: dict[str, Any], projection: str) -> bool:
-    return network_config(config).projection == projection
+    return "projection" in config and network_config(config).projection == projection
 
 
 MODELS = [

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from egolib.engine.config import FitConfig, updates_per_epoch
 from egolib.engine.fit import FitResult
 from egolib.engine.job import Evaluate, Job
-from egolib.metrics.summarization import EmptyTags, Match, ZeroF1, match_summaries, mean_match
+from egolib.metrics.summarization import EmptyTags, Match, ZeroF1, mean_match
 from egolib.vlp.config import LossConfig, OptimConfig, SummarizerConfig
 from egolib.vlp.data.qfvs import Query, concept_labels
+from egolib.vlp.summarization.evaluation import evaluate_summaries
 from egolib.vlp.summarization.features import PaddingFeatures
 from egolib.vlp.summarization.losses import SummaryBatch, SummaryLoss, SummarySequence
 from egolib.vlp.summarization.network import Summarizer
@@ -184,28 +185,6 @@ def summaries(
     return [best_shots(s, summary_length(len(s), rules.fraction)) for s in scores]
 
 
-def evaluate_summaries(
-    found: Sequence[Sequence[int] | np.ndarray],
-    queries: Sequence[Query],
-    tags: np.ndarray,
-    empty_tags: EmptyTags = "official",
-    zero_f1: ZeroF1 = "official",
-) -> list[Match]:
-    """Precision, recall and F1 of every query's summary.
-
-    Args:
-        found: the summaries.
-        queries: with their reference summaries.
-        tags: (n, concepts) of the video.
-        empty_tags: how two shots without tags match.
-        zero_f1: what F1 is where nothing matches.
-    """
-    return [
-        match_summaries(list(shots), query.oracle, tags, empty_tags, zero_f1)
-        for shots, query in zip(found, queries, strict=True)
-    ]
-
-
 @dataclass(frozen=True)
 class EvaluatedVideo:
     """A video that summaries are evaluated on.
@@ -282,9 +261,7 @@ def make_job(
     )
 
 
-def _evaluation(
-    rules: SummaryRules, test: EvaluatedVideo, val: EvaluatedVideo | None
-) -> Evaluate:
+def _evaluation(rules: SummaryRules, test: EvaluatedVideo, val: EvaluatedVideo | None) -> Evaluate:
     def evaluate(model: nn.Module) -> dict[str, float]:
         assert isinstance(model, Summarizer)
         found = vars(test.evaluate(model, rules))

@@ -165,9 +165,7 @@ def test_rates(recording: Path) -> None:
     recorded = read(recording)
     assert recorded["rates"]
     for case in recorded["rates"]:
-        config = replace(
-            qfvs()[2], head_lr_factor=case["weights"], bias_lr_factor=case["biases"]
-        )
+        config = replace(qfvs()[2], head_lr_factor=case["weights"], bias_lr_factor=case["biases"])
         factor = schedule(config, case["epochs"], case["batches"])
         for step, *rates in case["step_weights_biases"]:
             if rates == ["ZeroDivisionError"]:
@@ -329,9 +327,7 @@ def test_whole_training(recording: Path, tmp_path: Path) -> None:
         model = Summarizer(training.training_network(network, LossConfig()))
         formats.load_summary(model, state | {"pos.pe": model.positions})
         data = RecordedOrder(items, meta["config"]["max_frame_num"], meta["order"])
-        job = training.make_job(
-            model, data, optim, settings, test=test, rules=rules, loss=loss
-        )
+        job = training.make_job(model, data, optim, settings, test=test, rules=rules, loss=loss)
         job.optimizer.register_step_pre_hook(
             lambda optimizer, _a, _k: rates.append([g["lr"] for g in optimizer.param_groups])
         )

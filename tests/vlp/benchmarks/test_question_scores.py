@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from egolib.vlp.data.egotaskqa import Question
 from egolib.vlp.benchmarks.question_scores import (
     answer_accuracies,
     frequent_answers,
     most_frequent_answer,
 )
+from egolib.vlp.data.egotaskqa import Question
 
 
 def asked(text: str, answer: int, reasoning: str = "world$query$direct") -> Question:

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from egolib.engine.config import FitConfig
 
+from egolib.engine.config import FitConfig
 from egolib.engine.fit import FitResult, fit
-from egolib.errors import EgolibError
 from egolib.io import checkpoint
 from egolib.vlp.config import LossConfig, OptimConfig, SummarizerConfig
 from egolib.vlp.data import qfvs
@@ -34,7 +33,11 @@ from tests.vlp.summaries import PLACES, SHOTS, features, write_annotations
 
 NETWORK = SummarizerConfig(width=12, hidden=20, longest=PLACES)
 OPTIM = OptimConfig(
-    learning_rate=0.05, head_lr_factor=1.0, weight_decay=0.1, warmup_epochs=2, end_learning_rate=5e-5
+    learning_rate=0.05,
+    head_lr_factor=1.0,
+    weight_decay=0.1,
+    warmup_epochs=2,
+    end_learning_rate=5e-5,
 )
 RULES = SummaryRules(fraction=0.2, zero_f1="zero")
 
