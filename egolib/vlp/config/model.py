@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from egolib.vlp.config.benchmarks import SummarizerConfig
 from egolib.vlp.config.rules import at_least, fraction, require
 
 
@@ -34,6 +35,7 @@ class ModelConfig:
         projection: ``large`` has three layers on both sides, ``small`` has one.
         projection_width: width of the embeddings.
         gradient_checkpointing: recompute activations of blocks, layers and projectors.
+        summarizer: what scores shots for a query (QFVS); None for networks without it.
     """
 
     frames: int = 4
@@ -55,6 +57,7 @@ class ModelConfig:
     projection: Literal["large", "small"] = "large"
     projection_width: int = 4096
     gradient_checkpointing: bool = False
+    summarizer: SummarizerConfig | None = None
 
     builders: ClassVar[dict[str, Callable[[], ModelConfig]]] = {}
 
@@ -74,6 +77,10 @@ class ModelConfig:
                 f"model.{width} {getattr(self, width)} cannot be divided among model.{heads} "
                 f"{getattr(self, heads)}",
             )
+        require(
+            self.summarizer is None or self.summarizer.width == self.width,
+            f"model.summarizer.width is not model.width {self.width}",
+        )
         require(
             self.fusion_depth <= self.depth,
             f"model.fusion_depth {self.fusion_depth} of model.depth {self.depth} layers",
