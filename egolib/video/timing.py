@@ -156,7 +156,8 @@ def clip_frames(start_frame: int, end_frame: int, step: int) -> range:
     """The video frames of a clip whose last frame may still be shown (end inclusive).
 
     Args:
-        start_frame, end_frame: first and last video frame of the clip.
+        start_frame: first video frame of the clip.
+        end_frame: its last one.
         step: video frames from one clip frame to the next.
 
     >>> list(clip_frames(10, 22, 6))
@@ -179,7 +180,8 @@ def cut_interval(
     (8.0, 10.0)
 
     Args:
-        start_sec, end_sec: of the stretch.
+        start_sec: where the stretch starts.
+        end_sec: where it stops.
         duration_sec: of the video.
         record: the clip or annotation that wants the stretch, for messages.
         file: where it is written, for messages.
