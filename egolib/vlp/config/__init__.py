@@ -117,6 +117,7 @@ class Config:
             length <= longest,
             f"data.text_length {length} exceeds the {longest} tokens that model.text_positions "
             f"{self.model.text_positions} has room for",
+            f"set data.text_length to {longest} or less",
         )
 
     def _check_objectives(self) -> None:
