@@ -62,7 +62,7 @@ def convert_file(
 
 
 def official_models() -> dict[str, OfficialModel]:
-    """The published architectures of all tasks by name: ``MODELS`` of the modules in ``formats``."""
+    """The published architectures of all tasks by name: ``MODELS`` of modules in ``formats``."""
     found: dict[str, OfficialModel] = {}
     for task in configs.TASKS:
         formats = import_module(f"egolib.{task}.formats")
