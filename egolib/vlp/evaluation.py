@@ -181,8 +181,9 @@ def evaluate_files(
 
     Args:
         truth: ``egomcq.json``, an ``EPIC_100_retrieval_*.csv``, a
-            ``CharadesEgo_v1_*_only1st.csv`` or a ``formatted_*_qas_encode.json``. That very file is read; EPIC-KITCHENS sentences
-            and relevancies of its name beside it are used where they are.
+            ``CharadesEgo_v1_*_only1st.csv`` or a ``formatted_*_qas_encode.json``. That very
+            file is read; EPIC-KITCHENS sentences and relevancies of its name beside it are
+            used where they are, and EgoTaskQA's answer set is read beside it.
         predictions: a score file.
         benchmark: by default told by the truth's name.
         names: of EgoMCQ's kinds of questions, ``official`` or ``by_value``.

@@ -32,7 +32,8 @@ def test_quirks_default_to_the_official_behaviour(config: type) -> None:
 def test_honest_variants_change_every_quirk_of_their_benchmark(variant: str) -> None:
     honest = configs.flatten(configs.to_tree(resolved(variant)))
     kinds = {
-        "egotaskqa": ("data.questions.", "infer.question", "evaluate.max_types", "evaluate.average"),
+        "egotaskqa": ("data.questions.", "infer.question", "evaluate.max_types", "evaluate.average",
+                      "loss.distributed"),
         "qfvs": ("data.summaries.", "model.summarizer.", "evaluate.empty", "evaluate.zero",
                  "loss.reduction", "loss.train_mode"),
     }  # fmt: skip

@@ -87,7 +87,8 @@ class LossConfig:
         require(
             len(set(names)) == len(names) > 0 and (self.pretrains or len(names) == 1),
             f"loss.objectives is {names}",
-            f"some of {', '.join(PRETRAINING)}; or one of {', '.join((*RETRIEVAL, *HEADS.values()))}",
+            f"some of {', '.join(PRETRAINING)}; or one of "
+            f"{', '.join((*RETRIEVAL, *HEADS.values()))}",
         )
         positive(self, "loss", "temperature", "masking_probability")
         fraction(self, "loss", "masking_probability")

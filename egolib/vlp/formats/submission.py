@@ -4,9 +4,9 @@ Legend: Q questions, K choices, C clips, S sentences, N videos.
 
 ``dual`` and ``fusion`` (Q, K) for EgoMCQ; ``similarity`` (C, S), and ``by_text`` (C, S) where
 re-ranking gave another matrix for that direction, for EPIC-KITCHENS-100 retrieval; ``scores``
-(N, classes) for Charades-Ego; (N, 2) by way to show the frames for opposite actions; ``answers`` (Q, answers) for EgoTaskQA;
-``shots`` (queries, shots of the video), and ``untrained``, for QFVS. Rows and
-columns are in the order of the annotation files.
+(N, classes) for Charades-Ego; (N, 2) by way to show the frames for opposite actions;
+``answers`` (Q, answers) for EgoTaskQA; ``shots`` (queries, shots of the video), and
+``untrained``, for QFVS. Rows and columns are in the order of the annotation files.
 """
 
 from __future__ import annotations

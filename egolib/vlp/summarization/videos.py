@@ -90,10 +90,9 @@ class VideoSummarizer:
         config = self.encoder.config
         view = View(config.frames, config.image_size)
         for start in range(0, len(shots), batch):
-            part = [
-                frames_on_screen(video, *s, config.frames) for s in shots[start : start + batch]
-            ]
-            yield torch.stack([view.test(video.batch(frames)) for frames in part])
+            part = shots[start : start + batch]
+            frames = [frames_on_screen(video, *shot, config.frames) for shot in part]
+            yield torch.stack([view.test(video.batch(numbers)) for numbers in frames])
 
 
 def query_prompt(query: str) -> str:
