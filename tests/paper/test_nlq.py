@@ -1,4 +1,4 @@
-"""Every published variant of nlq resolves to its published values, and loads its published start."""
+"""Published variants of nlq resolve to their published values, and load their published starts."""
 
 from __future__ import annotations
 
