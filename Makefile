@@ -57,7 +57,7 @@ lint: $(STAMP)  ## formatting, lint, types, stripped notebooks
 	$(BIN)/mypy
 	git ls-files -z '*.ipynb' | xargs -0 -r $(BIN)/nbstripout --verify
 
-LOCK := $(UV) pip compile pyproject.toml --extra book --group dev --universal --python-version 3.11 \
+LOCK := $(UV) pip compile pyproject.toml --extra book --extra decord --group dev --universal --python-version 3.11 \
   --generate-hashes --no-emit-index-url --no-annotate --no-header
 
 lock: $(STAMP)  ## write requirements.lock anew after a change of dependencies

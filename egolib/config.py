@@ -27,10 +27,10 @@ from typing import Any, Literal, TypeVar, Union
 
 import yaml
 
-from egolib.errors import EgolibError, nearest
+from egolib.errors import EgolibError, UsageError, nearest
 from egolib.io.records import read_text
 
-TASKS = ("vq2d", "vod", "vlp", "nlq")
+TASKS = ("vq2d", "vod", "vlp", "nlq", "mq")
 STEPS = ("1_data", "2_train", "3_infer", "4_evaluate")
 DEFAULT_INPUTS: dict[str, dict[str, str]] = {
     "1_data": {},
@@ -259,8 +259,29 @@ class Chain:
 
 
 def project_root() -> Path:
-    """The checkout, where ``params/`` and ``notebooks/`` lie; ``EGOLIB_ROOT`` overrides it."""
-    return Path(os.environ.get("EGOLIB_ROOT", Path(__file__).parents[1]))
+    """The workspace: the folder with ``params/`` and ``notebooks/``.
+
+    ``EGOLIB_ROOT``, else the working directory or the nearest folder above it that is a
+    workspace, else the checkout that this package lies in.
+
+    Raises:
+        UsageError: there is none; ``egolib init`` makes one.
+    """
+    if named := os.environ.get("EGOLIB_ROOT"):
+        return Path(named)
+    here = Path.cwd()
+    for folder in (here, *here.parents, Path(__file__).parents[1]):
+        if is_workspace(folder):
+            return folder
+    raise UsageError(
+        f"no workspace in {here}",
+        remedy="make one with `egolib init DIR`, go there, or name one in EGOLIB_ROOT",
+    )
+
+
+def is_workspace(folder: Path) -> bool:
+    """Whether a folder holds parameters and notebooks."""
+    return (folder / "params" / "presets").is_dir() and (folder / "notebooks").is_dir()
 
 
 def read_yaml(path: str | Path) -> Tree:

@@ -1,15 +1,25 @@
-"""Progress of long work: a bar in terminals and notebooks, one line an interval in logs."""
+"""Progress of long work: a bar in terminals and notebooks, one line an interval in logs.
+
+Where a runner started the process, it also reports to the file that ``EGOLIB_PROGRESS_FILE``
+names, which the runner shows.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
+
+PROGRESS_FILE = "progress.json"
+REPORT_SEC = 0.5
 
 
 class Progress:
@@ -18,6 +28,13 @@ class Progress:
     In a terminal or a live notebook this is a bar. Elsewhere (papermill, Slurm, CI)
     one line is printed every ``interval_sec`` seconds, and one at the end of work
     that took longer than that. ``EGOLIB_PROGRESS=off`` silences both.
+
+    Args:
+        what: what is being done, in a few words.
+        total: how many items there are; None where nobody knows.
+        unit: what an item is called.
+        start: items that were done before.
+        interval_sec: seconds between two lines of a log.
     """
 
     def __init__(
@@ -33,6 +50,8 @@ class Progress:
         self.count, self._first, self._interval = start, start, interval_sec
         self._begin = self._last = time.monotonic()
         self._mode = _mode()
+        self._report_to = os.environ.get("EGOLIB_PROGRESS_FILE")
+        self._reported = 0.0
         self._bar: Any = None
         self._note = ""
 
@@ -43,12 +62,14 @@ class Progress:
             self._bar = tqdm(
                 desc=self.what, total=self.total, unit=self.unit, initial=self.count, leave=False
             )
+        self._report()
         return self
 
     def step(self, count: int = 1, note: str = "") -> None:
         """Counts finished items; ``note`` (a loss, a file) is shown behind the rate."""
         self.count += count
         self._note = note or self._note
+        self._report()
         if self._bar is not None:
             self._bar.update(count)
             if note:
@@ -63,19 +84,54 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._report(now=True)
         if self._bar is not None:
             self._bar.close()
         elif self._mode == "lines" and time.monotonic() - self._begin >= self._interval:
             print(self._line(), flush=True)
 
     def _line(self) -> str:
-        done = self.count - self._first
-        rate = done / max(time.monotonic() - self._begin, 1e-9)
-        total = f"/{self.total}" if self.total else ""
-        text = f"{self.what}: {self.count}{total} {self.unit}, {rate:.3g} {self.unit}/s"
-        if self.total and self.count < self.total:
-            text += f", about {(self.total - self.count) / max(rate, 1e-9):.0f} s left"
-        return f"{text}, {self._note}" if self._note else text
+        return f"{self.what}: {line(self._state())}"
+
+    def _state(self) -> dict[str, Any]:
+        rate = (self.count - self._first) / max(time.monotonic() - self._begin, 1e-9)
+        return {
+            "what": self.what,
+            "count": self.count,
+            "total": self.total,
+            "unit": self.unit,
+            "rate": rate,
+            "note": self._note,
+        }
+
+    def _report(self, now: bool = False) -> None:
+        """Tells the runner; a report that cannot be written must not stop the work."""
+        if not self._report_to or (not now and time.monotonic() - self._reported < REPORT_SEC):
+            return
+        self._reported = time.monotonic()
+        temporary = Path(f"{self._report_to}.{os.getpid()}")
+        with suppress(OSError):
+            temporary.write_text(json.dumps(self._state()))
+            temporary.replace(self._report_to)
+
+
+def line(state: Mapping[str, Any]) -> str:
+    """A report as a line: how far, how fast, how long still, and the note.
+
+    >>> line({"count": 5, "total": 20, "unit": "clip", "rate": 2.5, "note": "loss 0.1"})
+    '5/20 clip, 2.5 clip/s, about 6 s left, loss 0.1'
+    """
+    count, total, unit, rate = (state[k] for k in ("count", "total", "unit", "rate"))
+    text = f"{count}{f'/{total}' if total else ''} {unit}, {rate:.3g} {unit}/s"
+    if total and count < total and rate > 0:
+        text += f", about {_duration((total - count) / rate)} left"
+    return f"{text}, {state['note']}" if state["note"] else text
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def track(

@@ -27,6 +27,7 @@ def named() -> list[str]:
     return [
         *project["dependencies"],
         *project["optional-dependencies"]["book"],
+        *project["optional-dependencies"]["decord"],
         *PROJECT["dependency-groups"]["dev"],
     ]
 
@@ -50,7 +51,7 @@ def test_conda_environment_installs_the_lock():
     assert python == "python=3.11"
     pip = next(d for d in environment["dependencies"] if isinstance(d, dict))
     assert pip == {"pip": ["-r requirements.lock"]}
-    assert PROJECT["project"]["requires-python"] == ">=3.11,<3.13"
+    assert PROJECT["project"]["requires-python"] == ">=3.11,<3.15"
 
 
 def test_make_targets():

@@ -51,6 +51,16 @@ def schema(task: str) -> type:
     return result
 
 
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="A new folder, or one to complete.")],
+) -> None:
+    """Make a workspace: notebooks, parameters to edit, pages, folders for data and runs."""
+    from egolib.cli import workspace
+
+    print("\n".join(workspace.init(folder)))
+
+
 # ---------------------------------------------------------------------------- run
 
 
@@ -123,14 +133,16 @@ def _run_nodes(
     nodes: list[Node], executor: str, jobs: int | None, points: Any, as_json: bool
 ) -> None:
     from egolib.runs import grid, local
+    from egolib.runs.display import next_steps
 
-    def say(text: str) -> None:
-        print(text, file=sys.stderr if as_json else sys.stdout, flush=True)
+    def to_errors(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
 
+    say = to_errors if as_json else None
     if executor == "slurm":
         from egolib.runs import slurm
 
-        outcome = slurm.run_slurm(nodes, say=say)
+        outcome = slurm.run_slurm(nodes, say=say or print)
     else:
         outcome = local.run_local(nodes, jobs=jobs or local.default_jobs(), say=say)
     if points is not None:
@@ -139,6 +151,8 @@ def _run_nodes(
         print(json.dumps({"states": outcome.states, "seconds": outcome.seconds}))
     if outcome.failed:
         raise typer.Exit(1)
+    if not as_json:
+        print("\n".join(next_steps(outcome.states, nodes)))
 
 
 def _target(target: str) -> tuple[str, str | None]:
@@ -260,6 +274,34 @@ def status(
 
     rows = inventory.steps(runs_dir or configs.project_root() / "runs", name)
     print(json.dumps(rows) if as_json else inventory.as_text(rows))
+
+
+@app.command()
+def logs(
+    step: Annotated[Path, typer.Argument(help="Folder of a step, or RUN/TASK/VARIANT/STEP.")],
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until it ends.")] = False,
+    runs_dir: RunsDir = None,
+) -> None:
+    """Print the log of a step."""
+    from egolib.runs import watch
+
+    for line in watch.log_lines(_step_folder(step, runs_dir), follow=follow):
+        print(line, flush=True)
+
+
+@app.command("open")
+def open_step(
+    step: Annotated[Path, typer.Argument(help="Folder of a step, or RUN/TASK/VARIANT/STEP.")],
+    runs_dir: RunsDir = None,
+) -> None:
+    """Open the executed notebook of a step in JupyterLab."""
+    from egolib.runs import watch
+
+    raise typer.Exit(watch.open_notebook(_step_folder(step, runs_dir)))
+
+
+def _step_folder(step: Path, runs_dir: Path | None) -> Path:
+    return step if step.is_dir() else (runs_dir or configs.project_root() / "runs") / step
 
 
 @app.command()

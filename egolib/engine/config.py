@@ -7,6 +7,19 @@ from typing import Literal
 
 from egolib.errors import EgolibError
 
+#: Fields of ``fit`` that say what a training runs on and not what it computes: a snapshot is
+#: continued whatever they are.
+RESOURCES = (
+    "micro_batch_size",
+    "workers",
+    "device",
+    "processes",
+    "nodes",
+    "max_restarts",
+    "snapshot_minutes",
+    "snapshot_updates",
+)
+
 
 @dataclass(frozen=True)
 class FitConfig:
@@ -21,6 +34,8 @@ class FitConfig:
             gradients of as many micro-batches as it needs.
         drop_last: leave out the last, incomplete batch of an epoch.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed`` (with loss scaling).
+        matmul_precision: of float32 products on a GPU: ``highest`` is float32 itself, ``high``
+            TensorFloat-32.
         clip_norm: largest global L2 norm of the gradient; None for no clipping.
         ema_decay: keep an exponential moving average of all weights; None for none.
         evaluate_weights: which weights the evaluation sees, ``live`` or ``ema``.
@@ -28,6 +43,8 @@ class FitConfig:
         device: ``auto`` takes a GPU where there is one.
         processes: training processes on each node; 0 means one for each GPU.
         nodes: machines that train together.
+        max_restarts: how often processes that died are started again from the last snapshot
+            (one node).
         snapshot_minutes: time between snapshots, which a killed run continues from.
         snapshot_updates: updates between snapshots; None for time alone.
         log_every: updates that one log line averages over.
@@ -45,6 +62,7 @@ class FitConfig:
     micro_batch_size: int | None = None
     drop_last: bool = True
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    matmul_precision: Literal["highest", "high"] = "highest"
     clip_norm: float | None = None
     ema_decay: float | None = None
     evaluate_weights: Literal["live", "ema"] = "live"
@@ -52,6 +70,7 @@ class FitConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     processes: int = 1
     nodes: int = 1
+    max_restarts: int = 1
     snapshot_minutes: float = 5.0
     snapshot_updates: int | None = None
     log_every: int = 20

@@ -128,7 +128,12 @@ class _Sum(torch.autograd.Function):
 
 
 def launch(
-    target: str, *arguments: Any, processes: int, nodes: int = 1, folder: Path | None = None
+    target: str,
+    *arguments: Any,
+    processes: int,
+    nodes: int = 1,
+    folder: Path | None = None,
+    max_restarts: int = 0,
 ) -> Any:
     """Runs ``module:function(*arguments)`` in several processes and returns rank 0's value.
 
@@ -140,6 +145,7 @@ def launch(
         processes: on each node; 0 means one for each GPU.
         nodes: machines that take part.
         folder: where the nodes find each other; needed where there are several.
+        max_restarts: how often all processes are started again after one died (one node).
         arguments: picklable (JSON values, where there are several nodes).
 
     Raises:
@@ -155,7 +161,8 @@ def launch(
             raise EgolibError("several nodes need a folder that they share")
         call = {"target": target, "arguments": arguments, "endpoint": endpoint}
         write_json(Path(folder) / "launch.json", {**call, "processes": processes, "nodes": nodes})
-    return _elastic(target, arguments, processes, nodes, endpoint)[0]
+    restarts = max_restarts if nodes == 1 else 0
+    return _elastic(target, arguments, processes, nodes, endpoint, max_restarts=restarts)[0]
 
 
 def join(
@@ -186,7 +193,13 @@ def join(
 
 
 def _elastic(
-    target: str, arguments: Any, processes: int, nodes: int, endpoint: str, number: int = 0
+    target: str,
+    arguments: Any,
+    processes: int,
+    nodes: int,
+    endpoint: str,
+    number: int = 0,
+    max_restarts: int = 0,
 ) -> dict[int, Any]:
     """Runs this node's processes; their values by rank.
 
@@ -204,7 +217,7 @@ def _elastic(
         rdzv_endpoint=endpoint,
         rdzv_configs={"rank": number},
         start_method="spawn",
-        max_restarts=0,
+        max_restarts=max_restarts,
         monitor_interval=0.5,
     )
     with _same_signal_handlers():

@@ -6,9 +6,6 @@ the same weights and the same log, bit for bit on a CPU.
 
 from __future__ import annotations
 
-import logging
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -18,21 +15,19 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor
 
 from egolib.engine import distributed
 from egolib.engine.config import FitConfig, batch_plan, total_updates, updates_per_epoch
-from egolib.engine.device import resolve_device
-from egolib.engine.job import Job, MovingAverage, Objective
+from egolib.engine.job import Held, Job, MovingAverage, Objective
 from egolib.engine.loading import UpdateSampler, epoch_order, loader
 from egolib.engine.log import Averages, Stopwatch, TrainingLog
+from egolib.engine.process import asked_to_stop, make_fabric
 from egolib.engine.snapshot import (
+    Snapshots,
     random_state,
-    read_snapshot,
     restore_random_state,
     seed_everything,
-    write_snapshot,
 )
 from egolib.errors import EgolibError
 from egolib.io import checkpoint
@@ -92,15 +87,19 @@ def fit(
         EgolibError: no training data, or a loss that is not finite (the last good
             snapshot and all finished checkpoints stay).
     """
+    torch.set_float32_matmul_precision(settings.matmul_precision)
     if settings.deterministic:
         torch.use_deterministic_algorithms(True, warn_only=True)
-    fabric = _fabric(settings)
+    fabric = make_fabric(settings)
     seed_everything(seed, fabric.global_rank)
     training = _Training(fabric, build(), settings, Path(out), seed, fingerprint, what)
     training.resume()
-    with _termination() as stop:
-        training.run(stop)
-    return training.finish()
+    try:
+        with asked_to_stop() as stop:
+            training.run(stop)
+        return training.finish()
+    finally:
+        training.snapshots.wait()
 
 
 class _Training:
@@ -130,6 +129,7 @@ class _Training:
             if settings.ema_decay is not None
             else None
         )
+        self.snapshots = Snapshots(self.out)
         self.update = 0
         self.best: float | None = None
         self.averages = Averages()
@@ -139,24 +139,30 @@ class _Training:
 
     # ------------------------------------------------------------------ snapshots
 
-    @property
-    def snapshot_path(self) -> Path:
-        return self.out / "snapshot.pt"
-
     def resume(self) -> None:
         """Continues from a snapshot of the same fingerprint, else starts the log anew."""
-        snapshot = read_snapshot(self.snapshot_path)
-        fits = snapshot is not None and snapshot["fingerprint"] == self.fingerprint
-        if snapshot is None or not fits or snapshot["world"] != self.fabric.world_size:
-            if snapshot is not None and self.fabric.is_global_zero:
-                log.warning("the snapshot is of another configuration: training starts anew")
-            self.log = TrainingLog(self.out, active=self.fabric.is_global_zero)
+        snapshot = self.snapshots.read()
+        if snapshot is None or snapshot["fingerprint"] != self.fingerprint:
+            if snapshot is not None:
+                self.tell("the snapshot is of another configuration: training starts anew")
+            self.start_anew()
             return
         self._restore(snapshot)
         offset = snapshot["log_offset"]
         self.log = TrainingLog(self.out, offset, active=self.fabric.is_global_zero)
-        if self.fabric.is_global_zero and self.update:
-            log.warning("continuing after update %d of %d", self.update, self.total)
+        if self.update:
+            self.tell(f"continuing after update {self.update} of {self.total}")
+
+    def start_anew(self) -> None:
+        """An empty log, and no snapshot of a training that is over."""
+        if self.fabric.is_global_zero:
+            self.snapshots.remove()
+        self.log = TrainingLog(self.out, active=self.fabric.is_global_zero)
+
+    def tell(self, text: str) -> None:
+        """Prints a line, once for all processes."""
+        if self.fabric.is_global_zero:
+            print(text, flush=True)
 
     def _restore(self, snapshot: dict[str, Any]) -> None:
         self.job.model.load_state_dict(snapshot["model"])
@@ -172,7 +178,18 @@ class _Training:
         self.averages.load_state_dict(snapshot["averages"], self.fabric.device)
         self.update, self.best = snapshot["update"], snapshot["best"]
         self.finished = snapshot["finished"]
-        restore_random_state(snapshot["random"][self.fabric.global_rank])
+        self._restore_random_state(snapshot["random"])
+
+    def _restore_random_state(self, states: list[dict[str, Any]]) -> None:
+        """Every process goes on with its own generators; another number of them, with new ones."""
+        if len(states) == self.fabric.world_size:
+            restore_random_state(states[self.fabric.global_rank])
+            return
+        seed_everything(self.seed + self.update, self.fabric.global_rank)
+        self.tell(
+            f"the snapshot is of {len(states)} processes, these are {self.fabric.world_size}: "
+            "samples and their order stay, random numbers drawn in the network do not"
+        )
 
     def snapshot(self) -> None:
         """Writes a snapshot, after making sure that all losses so far were finite."""
@@ -182,7 +199,6 @@ class _Training:
             scaler = getattr(self.fabric._precision, "scaler", None)
             content = {
                 "fingerprint": self.fingerprint,
-                "world": self.fabric.world_size,
                 "model": self.job.model.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "ema": self.ema.state if self.ema is not None else {},
@@ -195,7 +211,7 @@ class _Training:
                 "log_offset": self.log.offset,
                 "random": states,
             }
-            write_snapshot(self.snapshot_path, content)
+            self.snapshots.write(content)
         self.snapshot_time = time.monotonic()
 
     def _snapshot_due(self) -> bool:
@@ -215,13 +231,15 @@ class _Training:
         with Progress(self.what, self.total, unit="update", start=self.update) as progress:
             while self.update < self.total:
                 for batches, waited in self._updates_of_epoch():
-                    note = self.one_update(batches, waited)
+                    with self._memory_errors():
+                        note = self.one_update(batches, waited)
                     progress.step(note=note)
                     self.after_update()
                     if self.update >= self.total:
                         break
-                    if stop():
+                    if distributed.any_process(stop()):
                         self.snapshot()
+                        self.snapshots.wait()
                         raise EgolibError(
                             f"training was asked to stop after update {self.update}",
                             remedy="run the same command again to continue",
@@ -258,7 +276,7 @@ class _Training:
             last = number == len(batches)
             quiet = nullcontext() if last else self.fabric.no_backward_sync(self.objective)
             with quiet:
-                losses = self.objective(batch)
+                losses = self.objective(Held(batch))
                 self.fabric.backward(losses["loss"] / len(batches))
             self.averages.add(losses)
             self.unchecked.append(losses["loss"].detach())
@@ -278,6 +296,20 @@ class _Training:
         watch.compute()
         return self._log(watch, factor)
 
+    @contextmanager
+    def _memory_errors(self) -> Iterator[None]:
+        """Out of memory: names the update and what would take less."""
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            raise EgolibError(
+                f"out of GPU memory in update {self.update + 1}, with micro-batches of "
+                f"{self.batch.micro_size} samples",
+                file=self.out,
+                remedy=f"fit.micro_batch_size={max(1, self.batch.micro_size // 2)} computes the "
+                "same updates in less memory; the same command then continues",
+            ) from error
+
     def _log(self, watch: Stopwatch, factor: float) -> str:
         if self.update % self.settings.log_every and self.update < self.total:
             return ""
@@ -295,10 +327,15 @@ class _Training:
         while len(self.unchecked) > keep:
             value = self.unchecked.pop(0)
             if not bool(torch.isfinite(value)):
-                where = f"update {self.update + 1 - keep}, epoch {self.update // self.per_epoch}"
+                number = self.update - keep
+                epoch, place = divmod(number, self.per_epoch)
+                order = epoch_order(self.job.data, epoch, self.seed)
+                size = self.batch.global_size
+                samples = order[place * size : (place + 1) * size].tolist()
                 raise EgolibError(
-                    f"the loss became {float(value)} near {where}",
+                    f"the loss became {float(value)} near update {number + 1} (epoch {epoch})",
                     file=self.out,
+                    record=f"training samples {samples[:8]}{' ...' if size > 8 else ''}",
                     remedy="the last good snapshot is kept; lower the rate, clip the gradient, "
                     "or look at the records of that batch",
                 )
@@ -368,6 +405,7 @@ class _Training:
                 self.save("ema", self.ema.state)
             self.finished = True
             self.snapshot()
+            self.snapshots.wait()
         self.log.close()
         distributed.barrier()
         return FitResult(
@@ -385,32 +423,3 @@ class _Training:
 
     def _written(self, name: str) -> Path | None:
         return self.out / name if (self.out / name).is_file() else None
-
-
-def _fabric(settings: FitConfig) -> Fabric:
-    """Fabric for this process: alone, or one of those that ``distributed.launch`` started."""
-    device = resolve_device(settings.device)
-    world = distributed.world_size()
-    fabric = Fabric(
-        accelerator=device.type,
-        devices=distributed.local_world_size(),
-        num_nodes=max(1, world // distributed.local_world_size()),
-        strategy=DDPStrategy(find_unused_parameters=True) if world > 1 else "auto",
-        precision=settings.precision,
-    )
-    fabric.launch()
-    return fabric
-
-
-@contextmanager
-def _termination() -> Iterator[Callable[[], bool]]:
-    """Whether the batch system asked this process to stop (SIGTERM, SIGUSR1 or SIGUSR2)."""
-    asked = threading.Event()
-    main = threading.current_thread() is threading.main_thread()
-    signals = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2) if main else ()
-    before = {number: signal.signal(number, lambda *_: asked.set()) for number in signals}
-    try:
-        yield asked.is_set
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

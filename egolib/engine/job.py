@@ -54,6 +54,17 @@ class Job:
     unused_parameters: bool = True
 
 
+class Held:
+    """A batch that wrappers pass on untouched, whatever it is made of.
+
+    Precision plugins and data parallel wrappers walk through what a forward pass is given
+    and rebuild it; a task's batch is on its device already, and stays as it is.
+    """
+
+    def __init__(self, batch: Any):
+        self.batch = batch
+
+
 class Objective(nn.Module):
     """Model and loss as one module, so that wrappers see a single forward pass."""
 
@@ -61,8 +72,8 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self._loss = model, loss
 
-    def forward(self, batch: Any) -> Losses:
-        return self._loss(self.model, batch)
+    def forward(self, held: Held) -> Losses:
+        return self._loss(self.model, held.batch)
 
 
 class MovingAverage:

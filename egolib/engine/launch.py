@@ -54,6 +54,7 @@ def _train_in_processes(
         processes=settings.processes,
         nodes=settings.nodes,
         folder=step.out,
+        max_restarts=settings.max_restarts,
     )
     return FitResult(
         weights=Path(found["weights"]),

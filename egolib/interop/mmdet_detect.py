@@ -23,7 +23,7 @@ from egolib.interop.mmdet import load_frames
 from egolib.report import results
 from egolib.vod.data.dataset import make_source, test_videos
 from egolib.vod.data.index import read_index
-from egolib.vod.formats.submission import validate, write_detections
+from egolib.vod.formats.submission import validate, write
 
 FILE = "detections.npz"
 
@@ -53,9 +53,9 @@ def detect(
     detector = load_frames(config, checkpoint, wanted=wanted, rename=rename, device=device)
     data = replace(detector.data, evaluation=str(annotations), images_vid=str(images))
     source = make_source(annotations, images, data, train=False)
-    found = detector.predict(test_videos(source, data))
+    found = detector.predict(test_videos(source, data, detector.settings))
     validate(found, source.index.image_id, names)
-    path = write_detections(Path(out) / FILE, found)
+    path = write(Path(out) / FILE, found)
     about = {"config": str(config), "checkpoint": checkpoint and str(checkpoint), "rename": rename}
     scores = found.boxes.score
     results.write_result(

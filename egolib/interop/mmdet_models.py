@@ -7,6 +7,7 @@ clip or video; H, W rows and columns of pixels.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,11 +24,11 @@ from egolib.errors import EgolibError
 from egolib.io import checkpoint
 from egolib.nn.roi import Found
 from egolib.vod.api import Detector
-from egolib.vod.config import DataConfig, ModelConfig
+from egolib.vod.config import DataConfig, InferConfig, ModelConfig
 from egolib.vod.data.pipeline import Prepared, make_sample
+from egolib.vod.losses.clips import NOT_A_LOSS
 from egolib.vod.models.build import build_model
 from egolib.vod.models.frames import Clip, Frames, Losses, Truth
-from egolib.vod.optim import NOT_A_LOSS
 
 Samples = Sequence[Any]
 
@@ -58,8 +59,7 @@ class EgolibDetector(BaseDetector):  # type: ignore[misc, unused-ignore]
     chosen among them as published.
 
     Args:
-        network: plain values of ``ModelConfig``.
-        data: plain values of ``DataConfig``.
+        network, data, infer: plain values of ``ModelConfig``, ``DataConfig``, ``InferConfig``.
         weights: an egolib checkpoint; empty keeps initial weights.
         seed: of shuffles and memories in testing.
     """
@@ -68,6 +68,7 @@ class EgolibDetector(BaseDetector):  # type: ignore[misc, unused-ignore]
         self,
         network: Mapping[str, Any],
         data: Mapping[str, Any],
+        infer: Mapping[str, Any],
         weights: str = "",
         seed: int = 0,
         data_preprocessor: Any = None,
@@ -75,6 +76,7 @@ class EgolibDetector(BaseDetector):  # type: ignore[misc, unused-ignore]
     ) -> None:
         super().__init__(data_preprocessor, init_cfg)
         self.config, self.data = build(ModelConfig, network), build(DataConfig, data)
+        self.infer = build(InferConfig, infer)
         self.seed = seed
         self.network: Any = build_model(self.config)
         if weights:
@@ -109,7 +111,8 @@ class EgolibDetector(BaseDetector):  # type: ignore[misc, unused-ignore]
         return self.extract_feat(batch_inputs)
 
     def _detector(self, images: Tensor) -> Detector:
-        return Detector(self.network, self.config, self.data, seed=self.seed, device=images.device)
+        settings = replace(self.infer, device=str(images.device))
+        return Detector(self.network, self.config, self.data, settings, seed=self.seed)
 
     def _clip(self, images: Tensor, sample: Any) -> Clip:
         """A training clip from an image (3, H, W) or a clip (T, 3, H, W)."""
@@ -179,7 +182,9 @@ class MmdetFrames(nn.Module):
         self.model: Any = model
         self.register_buffer("labels", labels, persistent=False)
 
-    def start_video(self, references: Frames | None = None, **_: Any) -> None:
+    def start_video(
+        self, settings: InferConfig, references: Frames | None = None, **_: Any
+    ) -> None:
         """Nothing to remember."""
 
     @torch.no_grad()

@@ -81,6 +81,15 @@ def load(path: str | Path, *, verify: bool = True) -> tuple[State, dict[str, Any
         raise EgolibError(f"damaged safetensors file: {error}", file=path) from error
 
 
+def exported_sidecar(official: str | Path) -> dict[str, Any]:
+    """What ``egolib convert`` wrote beside a file that it exported to the official layout:
+    ``model`` and ``config``; empty for any other file."""
+    file = Path(official).with_suffix(".json")
+    content = read_json(file) if file.is_file() else {}
+    known = isinstance(content, dict) and content.keys() >= {"model", "config", "sha256"}
+    return content if known and content["sha256"] == file_sha256(official) else {}
+
+
 def load_into(
     model: nn.Module, state: Mapping[str, Tensor], *, file: str | Path | None = None
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -40,6 +40,7 @@ class Provenance:
         return self.fps / self.stride_frames
 
 
+@runtime_checkable
 class Store(Protocol):
     """What every store offers: arrays (n, width) float32 by uid."""
 

@@ -7,10 +7,12 @@ Files whose name ends in ``.gz`` are compressed.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,28 +30,78 @@ if TYPE_CHECKING:
 # ----------------------------------------------------------------------- writing
 
 
+#: How the hidden folders begin that files are written in before they get their place.
+TEMPORARY = ".tmp-"
+
+
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that replaces it when the block succeeds.
 
-    The temporary name keeps the suffix, so that libraries which choose a format
-    by name work. On failure (a full disk, an interrupt) nothing is left behind
-    and an existing file stays as it was.
+    The temporary file has the same name, so that libraries which choose a format by name
+    work, in a hidden folder, so that nobody takes it for data. On failure (a full disk, an
+    interrupt) nothing is left behind and an existing file stays as it was.
+
+    Args:
+        path: the file to write; its folder is made where it is missing.
+
+    Raises:
+        EgolibError: the disk is full, or the folder cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    suffix = "".join(path.suffixes[-2:])
-    handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{os.getpid()}-", dir=path.parent))
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    temporary = folder / path.name
+    temporary.touch()
     try:
         yield temporary
         temporary.chmod(0o644)
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _unwritable(path, error) from error
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unwritable(path: Path, error: OSError) -> EgolibError:
+    """What to say of a file that could not be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = shutil.disk_usage(_existing(path.parent)).free
+        return EgolibError(
+            f"the disk is full: {free / 2**20:.0f} MiB are free",
+            file=path,
+            remedy="free some space, or choose another folder (--runs-dir, --data-root)",
+        )
+    return EgolibError(
+        f"the file cannot be written: {error.strerror or error}",
+        file=path,
+        remedy="choose a folder that you may write to (--runs-dir, --data-root, -o)",
+    )
+
+
+def _existing(folder: Path) -> Path:
+    return folder if folder.exists() else _existing(folder.parent)
+
+
+def remove_temporaries(folder: Path) -> list[Path]:
+    """Removes what processes that were killed left half written below a folder; returns it.
+
+    Files of processes that still run on this machine stay.
+    """
+    removed = []
+    for temporary in sorted(folder.rglob(f"{TEMPORARY}*")):
+        pid = temporary.name.removeprefix(TEMPORARY).partition("-")[0]
+        if not (pid.isdigit() and Path(f"/proc/{pid}").exists()):
+            shutil.rmtree(temporary, ignore_errors=True)
+            removed.append(temporary)
+    return removed
 
 
 def write_text(path: str | Path, text: str) -> Path:

@@ -66,7 +66,7 @@ def sample(
         generator: CPU generator; torch's global one without it.
     """
     positive = _draw(
-        (matches >= 0).nonzero()[:, 0], int(config.number * config.positive_share), generator
+        (matches >= 0).nonzero()[:, 0], int(config.number * config.positive_fraction), generator
     )
     negative = _draw(
         (matches == BACKGROUND).nonzero()[:, 0], config.number - len(positive), generator

@@ -159,11 +159,11 @@ class SampleConfig:
 
     Args:
         number: examples an image.
-        positive_share: largest share of positive ones.
+        positive_fraction: largest fraction of positive ones.
     """
 
     number: int = 256
-    positive_share: float = 0.5
+    positive_fraction: float = 0.5
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ class RoiAlign(nn.Module):
             maps: one map (B, C, H, W) per stride, finest first; more are ignored.
             regions: boxes (R_b, 4) in pixels of every image of the batch.
         """
+        maps = [x.float() for x in maps]  # boxes need it, whatever the maps were computed in
         rows = index_rows(regions).to(maps[0])
         strides = self.config.strides
         if len(strides) == 1:

@@ -119,6 +119,7 @@ class RegionProposals(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Decoded boxes (P, 4) and scores (P,) of the best predictions of one level."""
         anchors = self.anchors.level(level, map_size(logits), logits.device)
+        logits, offsets = logits.float(), offsets.float()  # under mixed precision too
         scores = _flat(logits, 1)[:, 0]
         if limits.rank_by == "probability":
             scores = scores.sigmoid()
@@ -137,6 +138,7 @@ class RegionProposals(nn.Module):
         sizes: Sequence[Size],
         truths: Sequence[Tensor],
         generator: torch.Generator | None = None,
+        config: RpnConfig | None = None,
     ) -> dict[str, Tensor]:
         """``objectness`` (binary cross-entropy) and ``rpn_box`` (smooth L1), scalars.
 
@@ -145,37 +147,43 @@ class RegionProposals(nn.Module):
             sizes: (height, width) of every image without padding.
             truths: true boxes (G, 4) of every image.
             generator: draws the examples.
+            config: assignment, sampling and losses; the network's own unless given.
         """
+        config = config or self.config
         anchors = torch.cat(self.anchors([map_size(x) for x in output.logits], truths[0].device))
         objectness, box, examples = truths[0].new_zeros(()), truths[0].new_zeros(()), 0
         for i, (size, truth) in enumerate(zip(sizes, truths, strict=True)):
-            logits = torch.cat([_flat(x[i], 1) for x in output.logits])[:, 0]
-            offsets = torch.cat([_flat(x[i], 4) for x in output.offsets])
-            positive, negative, matches = self._examples(anchors, size, truth, generator)
+            logits = torch.cat([_flat(x[i].float(), 1) for x in output.logits])[:, 0]
+            offsets = torch.cat([_flat(x[i].float(), 4) for x in output.offsets])
+            positive, negative, matches = self._examples(anchors, size, truth, generator, config)
             chosen = torch.cat([positive, negative])
             wanted = (matches[chosen] >= 0).to(logits)
             objectness = objectness + _cross_entropy(logits[chosen], wanted)
             target = self.coder.encode(anchors[positive], truth[matches[positive]])
-            box = box + smooth_l1(offsets[positive], target, self.config.beta)
+            box = box + smooth_l1(offsets[positive], target, config.beta)
             examples += len(chosen)
-        if self.config.normalise == "asked":
-            examples = self.config.sample.number * len(sizes)
+        if config.normalise == "asked":
+            examples = config.sample.number * len(sizes)
         examples = max(examples, 1)
         return {"objectness": objectness / examples, "rpn_box": box / examples}
 
     @torch.no_grad()
     def _examples(
-        self, anchors: Tensor, size: Size, truth: Tensor, generator: torch.Generator | None
+        self,
+        anchors: Tensor,
+        size: Size,
+        truth: Tensor,
+        generator: torch.Generator | None,
+        config: RpnConfig,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Indices of positive and negative anchors, and the truth of every anchor."""
-        inside = self._inside(anchors, size).nonzero()[:, 0]
-        overlaps = bx.iou(truth, anchors[inside], self.config.boxes.extent)
+        inside = self._inside(anchors, size, config.border).nonzero()[:, 0]
+        overlaps = bx.iou(truth, anchors[inside], config.boxes.extent)
         matches = torch.full((len(anchors),), IGNORED, device=anchors.device)
-        matches[inside] = assign(overlaps, self.config.assign)
-        return *sample(matches, self.config.sample, generator), matches
+        matches[inside] = assign(overlaps, config.assign)
+        return *sample(matches, config.sample, generator), matches
 
-    def _inside(self, anchors: Tensor, size: Size) -> Tensor:
-        border = self.config.border
+    def _inside(self, anchors: Tensor, size: Size, border: float) -> Tensor:
         if border < 0:
             return torch.ones(len(anchors), dtype=torch.bool, device=anchors.device)
         height, width = size

@@ -98,6 +98,31 @@ class Moments:
 
 
 @dataclass(frozen=True)
+class LabelledMoments:
+    """Scored segments of known classes.
+
+    Args:
+        labels: K class names, one a segment.
+        segments_sec: (K, 2) float, start and end, best first.
+        scores: (K,) float.
+        duration_sec: length of the video; None where unknown.
+        truth_labels: M class names of the true segments.
+        truth_sec: (M, 2) float, true segments where they are known.
+    """
+
+    labels: tuple[str, ...]
+    segments_sec: np.ndarray
+    scores: np.ndarray
+    duration_sec: float | None = None
+    truth_labels: tuple[str, ...] = ()
+    truth_sec: np.ndarray | None = None
+
+    def of(self, label: str) -> np.ndarray:
+        """The rows of a class, best first."""
+        return np.array([i for i, own in enumerate(self.labels) if own == label], int)
+
+
+@dataclass(frozen=True)
 class Similarity:
     """How well texts describe a video.
 
@@ -114,7 +139,7 @@ class Similarity:
     times_sec: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
-Result = ResponseTrack | FrameDetections | Detections | Moments | Similarity
+Result = ResponseTrack | FrameDetections | Detections | Moments | LabelledMoments | Similarity
 
 
 # -------------------------------------------------------------------- result.json
@@ -189,7 +214,15 @@ def identity(path: str | Path) -> str:
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that numbers can depend on."""
     names = ["egolib", "torch", "torchvision", "numpy", "av", "opencv-python-headless"]
-    return {"python": platform.python_version(), **{n: metadata.version(n) for n in names}}
+    return {"python": platform.python_version(), **{n: _version(n) for n in names}}
+
+
+def _version(name: str) -> str:
+    """A package's version; a source tree without installed metadata has none."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 @cache

@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from egolib import config as configs
+from egolib.errors import EgolibError
+from egolib.progress import PROGRESS_FILE
+from egolib.runs.display import Bars, Lines, Say, display, main_metrics
 from egolib.runs.node import Node
+from egolib.runs.processes import end_trees, stop_on_signal
 from egolib.runs.stamps import reasons
 
-Say = Callable[[str], None]
 Process = subprocess.Popen[bytes]
 
 
@@ -36,41 +39,54 @@ def default_jobs() -> int:
     return 1 if Path("/dev/nvidia0").exists() else min(2, os.cpu_count() or 1)
 
 
-def run_local(nodes: Sequence[Node], *, jobs: int = 1, say: Say = print) -> Outcome:
+def run_local(nodes: Sequence[Node], *, jobs: int = 1, say: Say | None = None) -> Outcome:
     """Runs a graph.
 
     A failed node keeps its notebook; nodes that depend on it are not started, all
-    others are. On an interrupt the running notebooks are ended.
+    others are. When it is asked to stop (Ctrl-C, SIGTERM, a closed terminal), trainings
+    write a snapshot, and every process that was started ends within seconds.
 
     Args:
         nodes: in an order in which they can run.
         jobs: how many run side by side.
-        say: receives a line for every event.
+        say: takes what is to be shown; None for bars in a terminal and lines elsewhere.
+
+    Raises:
+        EgolibError: it was asked to stop; the same command continues.
     """
-    return _Run(nodes, jobs, say).run()
+    with display(say) as shown, stop_on_signal() as asked_to_stop:
+        return _Run(nodes, jobs, shown).run(asked_to_stop)
 
 
 class _Run:
     """The state of a running graph."""
 
-    def __init__(self, nodes: Sequence[Node], jobs: int, say: Say):
+    def __init__(self, nodes: Sequence[Node], jobs: int, shown: Lines | Bars):
         self.waiting = list({node.out: node for node in nodes}.values())
-        self.jobs, self.say = jobs, say
+        self.jobs, self.shown = jobs, shown
         self.running: dict[Process, tuple[Node, float]] = {}
         self.broken: set[Path] = set()
         self.outcome = Outcome()
 
-    def run(self) -> Outcome:
+    def run(self, asked_to_stop: Callable[[], str]) -> Outcome:
         try:
             while self.waiting or self.running:
+                if signal := asked_to_stop():
+                    raise self._stopped(signal)
                 for node in [n for n in self.waiting if self._is_ready(n)]:
                     if len(self.running) < self.jobs:
                         self._take(node)
                 self._collect()
         finally:
-            for process in self.running:
-                process.terminate()
+            end_trees(process.pid for process in self.running)
         return self.outcome
+
+    def _stopped(self, signal: str) -> EgolibError:
+        labels = ", ".join(node.label for node, _ in self.running.values())
+        return EgolibError(
+            f"stopped by {signal} while running {labels or 'nothing'}",
+            remedy="the same command continues",
+        )
 
     def _is_ready(self, node: Node) -> bool:
         pending = {n.out for n in self.waiting} | {n.out for n, _ in self.running.values()}
@@ -82,24 +98,37 @@ class _Run:
         if failed:
             self.outcome.states[node.label] = "blocked"
             self.broken.add(node.out)
-            self.say(f"{node.label}: not started, {failed[0]} failed")
+            self.shown.say(f"{node.label}: not started, {failed[0]} failed")
             return
         why = reasons(node)
         if not why:
             self.outcome.states[node.label] = "current"
-            self.say(f"{node.label}: current")
+            self.shown.say(f"{node.label}: current")
             return
-        self.say(f"{node.label}: running ({'; '.join(why[:4])})")
+        self.shown.say(f"{node.label}: running ({'; '.join(why[:4])})")
         self.running[self._spawn(node)] = (node, time.monotonic())
 
     def _spawn(self, node: Node) -> Process:
+        node.out.mkdir(parents=True, exist_ok=True)
         # One thread, unless told otherwise: sums, and so numbers, do not depend on the machine.
-        environment = {"OMP_NUM_THREADS": "1", **os.environ, "EGOLIB_HEADLESS": "1"}
-        (node.out / "error.txt").unlink(missing_ok=True)
+        environment = {
+            "OMP_NUM_THREADS": "1",
+            **os.environ,
+            "EGOLIB_HEADLESS": "1",
+            "EGOLIB_PROGRESS_FILE": str(node.out / PROGRESS_FILE),
+        }
+        for name in ("error.txt", PROGRESS_FILE):
+            (node.out / name).unlink(missing_ok=True)
         command = [sys.executable, "-m", "egolib.runs.execute", str(node.write())]
         with (node.out / "log.txt").open("ab") as log:
             return subprocess.Popen(
-                command, env=environment, cwd=configs.project_root(), stdout=log, stderr=log
+                command,
+                env=environment,
+                cwd=configs.project_root(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C reaches the runner alone, which ends the rest
             )
 
     def _collect(self) -> None:
@@ -109,16 +138,26 @@ class _Run:
             self.outcome.seconds[node.label] = seconds
             if process.returncode == 0:
                 self.outcome.states[node.label] = "done"
-                self.say(f"{node.label}: done in {seconds:.0f} s")
+                self.shown.say(_done(node, seconds))
             else:
                 self.outcome.states[node.label] = "failed"
                 self.broken.add(node.out)
-                self.say(f"{node.label}: FAILED after {seconds:.0f} s\n  {_error(node)}")
+                self.shown.say(f"{node.label}: FAILED after {seconds:.0f} s\n  {_error(node)}")
+        self.shown.update(node for node, _ in self.running.values())
         if self.running:
             time.sleep(0.1)
+
+
+def _done(node: Node, seconds: float) -> str:
+    """What is said of a finished step: its main metrics, and where its notebook and log are."""
+    metrics = main_metrics(node.out)
+    head = f"{node.label}: done in {seconds:.0f} s" + (f", {metrics}" if metrics else "")
+    return f"{head}\n  {node.executed}\n  {node.out / 'log.txt'}"
 
 
 def _error(node: Node) -> str:
     """What the node's process said before it ended; a killed one says nothing."""
     file = node.out / "error.txt"
-    return file.read_text().strip() if file.is_file() else f"the process ended, see {node.out}"
+    if file.is_file():
+        return file.read_text().strip()
+    return f"the process was ended from outside; see {node.out / 'log.txt'}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from egolib import config as configs
+from egolib.engine.config import RESOURCES
 from egolib.errors import EgolibError, nearest
 from egolib.report import results
 
@@ -50,10 +51,16 @@ class Step(Generic[Config]):
 
     @property
     def fingerprint(self) -> str:
-        """Identifies everything that a training of this step depends on, but for the code."""
+        """Identifies everything that a training of this step computes, but for the code.
+
+        What it runs on (processes, devices, micro-batches) does not count.
+        """
         tree = configs.to_tree(self.config)
+        used = {k: tree[k] for k in self.sections}
+        if "fit" in used:
+            used["fit"] = {k: v for k, v in used["fit"].items() if k not in RESOURCES}
         inputs = {k: results.identity(v) for k, v in sorted(self.inputs.items())}
-        return configs.tree_hash([{k: tree[k] for k in self.sections}, inputs])
+        return configs.tree_hash([used, inputs])
 
     @property
     def config_hash(self) -> str:

@@ -7,6 +7,7 @@ noted inside, so that a later run can tell whether it still fits.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -24,12 +25,15 @@ from av.video.frame import PictureType, VideoFrame
 from numpy.typing import NDArray
 
 from egolib.errors import EgolibError
-from egolib.video.index import frame_index, open_container
+from egolib.io.records import TEMPORARY, remove_temporaries
+from egolib.video.index import frame_index
 from egolib.video.picture import Converter, as_array, as_frame
 from egolib.video.reader import check_frames
 from egolib.video.sound import Sound
+from egolib.video.source import file_url, open_container
 from egolib.video.timing import Rate, exact_rate
 
+_PART = ".part-"  # how the names begin under which files are written
 _FINE = Fraction(1, 90_000)  # unit of time of files of variable rate
 
 
@@ -141,7 +145,7 @@ class VideoWriter:
             raise EgolibError(
                 f"yuv420p needs even sides, not {frame.width}x{frame.height}", file=self.path
             )
-        self._output = av.open(str(self._part), "w", format="mp4")
+        self._output = av.open(file_url(self._part), "w", format="mp4")
         if self._note is not None:
             self._output.metadata["comment"] = json.dumps(self._note, separators=(",", ":"))
         self._stream = self._output.add_stream("libx264", rate=self.rate)
@@ -257,14 +261,34 @@ def repeatable_x264() -> dict[str, str]:
     return {"x264-params": "asm=AVX2"} if has_avx512 else {}
 
 
+def remove_unfinished(folder: Path) -> list[Path]:
+    """Removes what killed processes left half written in a folder; returns it."""
+    removed = remove_temporaries(folder) if next(folder.glob(f"{TEMPORARY}*"), None) else []
+    for part in folder.glob(f"{_PART}*"):
+        with part.open("rb") as file, suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # its writer lives, else
+            part.unlink()
+            removed.append(part)
+    return removed
+
+
 def _claim(path: Path) -> tuple[Path, int]:
     """The name to write under, locked against other processes until it is closed.
 
     The lock ends with its process, so what a killed run left is simply overwritten.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".part-{path.name}")
-    lock = os.open(part, os.O_RDWR | os.O_CREAT, 0o644)
+    part = path.with_name(f"{_PART}{path.name}")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "this is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(part, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise EgolibError(
+            f"the file cannot be written: {error.strerror or error}",
+            file=path,
+            remedy="choose a folder that you may write to",
+        ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -9,7 +9,7 @@ from typing import Any
 import av
 
 from egolib.errors import EgolibError
-from egolib.video.index import open_container
+from egolib.video.source import open_container
 
 
 class Sound:

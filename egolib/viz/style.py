@@ -7,6 +7,7 @@ ones solid, and curves are labelled at their ends.
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Sequence
 from itertools import cycle, islice
 from pathlib import Path
@@ -66,13 +67,35 @@ def colours(count: int) -> list[str]:
     return list(islice(cycle(PALETTE), count))
 
 
+def check_target(out: str | Path) -> Path:
+    """The path of a file that can be written, found out before anything is drawn.
+
+    Raises:
+        EgolibError: it is a folder, or lies in one that cannot be made or written.
+    """
+    out = Path(out)
+    if out.is_dir():
+        raise EgolibError("a file is to be written, this is a folder", file=out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise EgolibError(
+            f"the file cannot be written: {error.strerror or error}",
+            file=out,
+            remedy="choose a folder that you may write to",
+        ) from error
+    return out
+
+
 def save(figure: Figure, out: str | Path) -> Path:
     """Saves a figure as png, svg or pdf, whole or not at all.
 
     Raises:
-        EgolibError: the suffix is another one.
+        EgolibError: the suffix is another one, or the target cannot be written.
     """
-    out = Path(out)
+    out = check_target(out)
     kind = out.suffix.lower()
     if kind not in FORMATS:
         raise EgolibError(

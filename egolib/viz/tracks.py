@@ -20,6 +20,7 @@ def track_figure(
     query: NDArray[np.uint8] | None = None,
     truth: tuple[ArrayLike, ArrayLike] | None = None,
     count: int = 5,
+    name: str = "",
 ) -> Drawing:
     """A response-track strip over the score curve that it was found with.
 
@@ -31,6 +32,7 @@ def track_figure(
             the curve.
         count: frames in the strip, spread over the track (over the true one where
             nothing was found).
+        name: of the object, written at its boxes.
     """
     reader = as_reader(video)
     found = dict(zip(track.frames.tolist(), track.boxes_xyxy, strict=True))
@@ -53,7 +55,7 @@ def track_figure(
             if frame in true:
                 show_box(axes, true[frame], TRUE, dashed=True)
             if frame in found:
-                show_box(axes, found[frame], PREDICTED)
+                show_box(axes, found[frame], PREDICTED, label=name)
         _curve(figure.add_subplot(grid[1, :]), track, sorted(true))
     return figure
 

@@ -22,7 +22,17 @@ from egolib.world import symbolic
 from egolib.world.checksums import read_manifest, write_manifest
 from egolib.world.draw import draw_video
 from egolib.world.episode import video_keys
-from egolib.world.exports import charades, egoclip, epic, ilsvrc, moments, nlq, vq2d
+from egolib.world.exports import (
+    charades,
+    egoclip,
+    egotaskqa,
+    epic,
+    ilsvrc,
+    moments,
+    nlq,
+    qfvs,
+    vq2d,
+)
 from egolib.world.language import write_vocabulary
 from egolib.world.library import World
 from egolib.world.settings import WorldSettings
@@ -43,6 +53,8 @@ FOLDERS = (
     "CharadesEgo",
     "ILSVRC",
     "nlq",
+    "EgoTaskQA",
+    "Datasets",
 )
 
 
@@ -132,7 +144,7 @@ def _clear(root: Path) -> None:
     """Removes what a world consists of, and nothing else."""
     for name in FOLDERS:
         shutil.rmtree(root / name, ignore_errors=True)
-    for name in ("manifest.csv", "vocabulary.json"):
+    for name in ("manifest.csv", "vocabulary.json", "Tags.mat"):
         with suppress(FileNotFoundError):
             (root / name).unlink()
 
@@ -169,7 +181,7 @@ def _drawn(
 
 def _export_all(world: World) -> None:
     """Every official file; quick beside the drawing, and the same each time."""
-    exports = (vq2d, moments, egoclip, epic, charades, ilsvrc, nlq, symbolic)
+    exports = (vq2d, moments, egoclip, epic, charades, ilsvrc, nlq, symbolic, egotaskqa, qfvs)
     for module in track(exports, "official files", unit="formats"):
         module.export(world)
     write_vocabulary(world.path("vocabulary.json"))

@@ -13,8 +13,10 @@ import pytest
 import torch
 
 from egolib.engine import FitConfig, total_updates, updates_per_epoch
+from egolib.engine import fit as fit_module
 from egolib.engine.config import batch_plan
 from egolib.engine.loading import UpdateSampler
+from egolib.engine.snapshot import Snapshots
 from egolib.errors import EgolibError
 from egolib.io import checkpoint
 from tests.engine import toy
@@ -73,7 +75,7 @@ def test_resumes_exactly_after_a_failure(tmp_path, whole, monkeypatch, stop_at):
 def test_resumes_exactly_after_kill(tmp_path, whole):
     command = [sys.executable, "-m", "tests.engine.toy", str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    while not (tmp_path / "snapshot.pt").exists():
+    while not list(tmp_path.glob("snapshot-*.pt")):
         time.sleep(0.01)
         assert process.poll() is None
     process.send_signal(signal.SIGKILL)
@@ -106,10 +108,68 @@ def test_nan_stops_and_keeps_the_last_good_snapshot(tmp_path):
     with pytest.raises(EgolibError, match="loss became nan") as caught:
         toy.run(tmp_path, nan_at=16)
     assert "snapshot is kept" in str(caught.value)
-    state = torch.load(tmp_path / "snapshot.pt", weights_only=True)
+    state = Snapshots(tmp_path).read()
     assert state["update"] == 5
     assert all(v.isfinite().all() for v in state["model"].values())
     assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_nan_names_the_samples(tmp_path):
+    with pytest.raises(EgolibError, match=r"training samples \[\d+, \d+, \d+") as caught:
+        toy.run(tmp_path, nan_at=16)
+    assert "near update 8" in str(caught.value)
+
+
+def test_a_damaged_snapshot_gives_way_to_the_one_before(tmp_path, whole, capsys):
+    with pytest.raises(EgolibError, match="loss became nan"):
+        toy.run(tmp_path, nan_at=24)  # in update 12, after the snapshots of updates 5 and 10
+    _, last = Snapshots(tmp_path).files()
+    content = bytearray(last.read_bytes())
+    content[len(content) // 2] ^= 1
+    last.write_bytes(content)
+    toy.run(tmp_path)
+    assert "is damaged" in (said := capsys.readouterr().out)
+    assert "continuing after update 5" in said
+    assert_same_training(tmp_path, whole[0])
+
+
+def test_only_damaged_snapshots_are_an_error(tmp_path):
+    (tmp_path / "snapshot-00000005-0123456789abcdef.pt").write_bytes(b"damaged")
+    with pytest.raises(EgolibError, match="no snapshot can be read"):
+        toy.run(tmp_path)
+
+
+def test_out_of_memory_names_a_micro_batch_that_takes_less(tmp_path, monkeypatch):
+    def too_large(*arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(fit_module._Training, "one_update", too_large)
+    with pytest.raises(EgolibError, match="micro-batches of 4 samples") as caught:
+        toy.run(tmp_path)
+    assert "fit.micro_batch_size=2" in str(caught.value)
+
+
+def test_bf16_trains_what_no_plugin_may_rebuild(tmp_path):
+    """Batches of frozen dataclasses pass through precision plugins untouched."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Batch:
+        x: torch.Tensor
+        y: torch.Tensor
+
+        def to(self, device, **options):
+            return Batch(self.x.to(device), self.y.to(device))
+
+    def build():
+        job = toy.build()
+        collate, loss = job.data.collate, job.loss
+        job.data.collate = lambda items: Batch(*collate(items))
+        job.loss = lambda model, batch: loss(model, (batch.x, batch.y))
+        return job
+
+    settings = dataclasses.replace(toy.SETTINGS, precision="bf16-mixed")
+    result = toy.fit(build, settings, tmp_path, seed=3, fingerprint="toy")
+    assert result.losses()[-1]["loss"] < result.losses()[0]["loss"] / 2
 
 
 def test_unknown_monitor_names_the_known(tmp_path):
@@ -159,7 +219,7 @@ def test_processes_share_an_update_without_overlap():
         for rank in range(2)
     ]
     assert len(one) == len(two[0]) == len(two[1])
-    for whole, first, second in zip(one, *two):
+    for whole, first, second in zip(one, *two, strict=False):
         assert whole == first + second
 
 

@@ -84,3 +84,58 @@ def test_a_second_node_joins(tmp_path):
         )
         assert other.wait(timeout=60) == 0
     assert value == 0
+
+
+def interrupted(step) -> Job:
+    """The job, whose first process dies in the middle of its first attempt."""
+    import os
+
+    job = build(step)
+    schedule, died = job.schedule, step.out / "died"
+
+    def die(update: int) -> float:
+        if update == 6 and not died.exists() and os.environ.get("RANK", "0") == "0":
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return schedule(update)
+
+    job.schedule = die
+    return job
+
+
+@pytest.mark.slow
+def test_a_killed_worker_comes_back_from_the_last_snapshot(tmp_path):
+    settings = replace(SETTINGS, processes=2, snapshot_updates=3, max_restarts=1)
+    whole = train(step(tmp_path / "whole", settings), build)
+    (tmp_path / "killed").mkdir()
+    killed = train(step(tmp_path / "killed", settings), interrupted)
+    assert (tmp_path / "killed" / "died").exists()
+    assert killed.weights.read_bytes() == whole.weights.read_bytes()
+
+
+def stopping(step) -> Job:
+    job = build(step)
+    schedule = job.schedule
+
+    def stop(update: int) -> float:
+        if update == 7:
+            raise RuntimeError("the machine went away")
+        return schedule(update)
+
+    job.schedule = stop
+    return job
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
+def test_a_snapshot_is_continued_by_another_number_of_processes(tmp_path, before, after):
+    """The same samples in the same order: without random numbers the weights agree."""
+    whole = train(step(tmp_path / "whole", SETTINGS), build)
+    settings = replace(SETTINGS, snapshot_updates=3, max_restarts=0)
+    with pytest.raises(Exception, match="the machine went away|failed"):
+        train(step(tmp_path / "part", replace(settings, processes=before)), stopping)
+    result = train(step(tmp_path / "part", replace(settings, processes=after)), build)
+    assert result.updates == 10
+    expected, found = (checkpoint.load(r.weights)[0] for r in (whole, result))
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-6)

@@ -80,7 +80,7 @@ def test_maps_and_batches():
     with torch.no_grad():
         maps, alone = network(images), network(images[1:])
     assert [tuple(m.shape[1:]) for m in maps] == [(8, 17, 23), (16, 9, 12), (32, 5, 6), (64, 3, 3)]
-    for both, one in zip(maps, alone):
+    for both, one in zip(maps, alone, strict=False):
         torch.testing.assert_close(both[1:], one)
 
 

@@ -59,7 +59,7 @@ def test_a_training_queued_again_ends_as_the_local_one(tmp_path):
     environment = {**os.environ, "EGOLIB_ROOT": str(root), "OMP_NUM_THREADS": "1"}
     running = subprocess.Popen(command, env=environment, cwd=root, stdout=subprocess.PIPE)
     train = root / "runs" / "slurm" / "nlq" / "scratch" / "2_train" / "train"
-    while not (train / "snapshot.pt").is_file():
+    while not list(train.glob("snapshot-*.pt")):
         assert running.poll() is None, running.stdout.read()
         time.sleep(0.05)
     name = ["--name=nlq-scratch-2_train", "--noheader", "--format=%i"]
