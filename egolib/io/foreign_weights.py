@@ -87,8 +87,8 @@ def find_weights(
     They are looked for under ``state_dict``, ``model``, ``net``, ``model_state``,
     ``model_state_dict``, then at the top level. Names lose what training tools put before
     them: ``module.`` (data parallel, averaging; also twice) and ``_orig_mod.`` (compilation).
-    ``n_averaged`` and the entries ``ema_*``, which mmcv keeps beside the weights, are no weights of the model.
-
+    ``n_averaged`` and the entries ``ema_*``, which mmcv keeps beside the weights, are no
+    weights of the model.
     Args:
         content: of the file.
         weights: ``official`` takes the weights that the file offers first; ``averaged``
