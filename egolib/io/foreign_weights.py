@@ -89,6 +89,7 @@ def find_weights(
     them: ``module.`` (data parallel, averaging; also twice) and ``_orig_mod.`` (compilation).
     ``n_averaged`` and the entries ``ema_*``, which mmcv keeps beside the weights, are no
     weights of the model.
+
     Args:
         content: of the file.
         weights: ``official`` takes the weights that the file offers first; ``averaged``
