@@ -85,7 +85,11 @@ class SummaryConfig:
             f"val_video {self.val_video}",
             f"videos are numbered {VIDEOS}, and the test video is not the validation video",
         )
-        require(bool(self.training), "data.summaries leaves no video to train on")
+        require(
+            bool(self.training),
+            "data.summaries.train_videos leaves no video to train on",
+            "name one that is neither the test nor the validation video",
+        )
 
     @property
     def training(self) -> tuple[int, ...]:
