@@ -145,7 +145,7 @@ def read_text(path: str | Path) -> str:
     path = Path(path)
     try:
         data = path.read_bytes()
-        return (gzip.decompress(data) if _is_gzip(path) else data).decode()
+        return (gzip.decompress(data) if _is_gzip(path) else data).decode("utf-8-sig")
     except FileNotFoundError as error:
         raise EgolibError("the file does not exist", file=path, remedy=_siblings(path)) from error
     except IsADirectoryError as error:

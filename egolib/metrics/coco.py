@@ -20,6 +20,7 @@ def evaluate_coco(
     class_names: Sequence[str] = ("object",),
     truth_xywh: np.ndarray | None = None,
     truth_area: np.ndarray | None = None,
+    truth_crowd: np.ndarray | None = None,
     class_wise: bool = False,
 ) -> dict[str, float]:
     """COCO's box AP over IoU .50:.95, at most 100 detections a frame.
@@ -33,6 +34,7 @@ def evaluate_coco(
             gives in float32.
         truth_area: (A,) annotated areas, which decide the size that a truth belongs to;
             None for width times height.
+        truth_crowd: (A,) bool: crowds, whose detections do not count; None for none.
         class_wise: add ``AP/<class>`` entries, NaN for a class without truths.
 
     Returns:
@@ -42,7 +44,7 @@ def evaluate_coco(
 
     boxes = to_xywh(truth.box.astype(np.float64)) if truth_xywh is None else truth_xywh
     areas = boxes[:, 2] * boxes[:, 3] if truth_area is None else truth_area
-    truth_set = COCO(_content(truth, boxes, areas, sizes, class_names))
+    truth_set = COCO(_content(truth, boxes, areas, sizes, class_names, truth_crowd))
     table = [predicted.frame + 1, to_xywh(predicted.box), predicted.score, predicted.label + 1]
     if len(predicted):
         found = truth_set.loadRes(np.column_stack(table).astype(np.float64))
@@ -62,9 +64,11 @@ def _content(
     areas: np.ndarray,
     sizes: Sequence[tuple[int, int]],
     class_names: Sequence[str],
+    crowd: np.ndarray | None,
 ) -> dict[str, Any]:
     """True boxes in COCO's layout, whose numbers count from 1."""
-    rows = zip(truth.frame, truth.label, boxes_xywh, areas, strict=True)
+    crowds = np.zeros(len(truth.frame), bool) if crowd is None else crowd
+    rows = zip(truth.frame, truth.label, boxes_xywh, areas, crowds, strict=True)
     return {
         "info": {},
         "images": [{"id": i, "height": h, "width": w} for i, (h, w) in enumerate(sizes, start=1)],
@@ -76,9 +80,9 @@ def _content(
                 "category_id": int(label) + 1,
                 "bbox": box.tolist(),
                 "area": float(area),
-                "iscrowd": 0,
+                "iscrowd": int(crowd),
             }
-            for i, (frame, label, box, area) in enumerate(rows, start=1)
+            for i, (frame, label, box, area, crowd) in enumerate(rows, start=1)
         ],
     }
 

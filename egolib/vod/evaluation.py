@@ -38,7 +38,8 @@ def motion_table(source: Source, path: str | Path | None = None) -> MotionTable:
     owner = index.owner[rows]
     if not path:
         boxes = source.boxes[rows]
-        return motion_from_tracks(index.frame, index.video, owner, index.instance[rows], boxes)
+        tracks = _tracks(source, rows)
+        return motion_from_tracks(index.frame, index.video, owner, tracks, boxes)
     table = read_motion(path)
     counts = np.bincount(owner, minlength=len(index))
     if len(table.counts) != len(index):
@@ -51,6 +52,26 @@ def motion_table(source: Source, path: str | Path | None = None) -> MotionTable:
         first = int(np.flatnonzero(table.counts != counts)[0])
         raise EgolibError("other boxes than annotated", file=path, record=f"frame {first + 1}")
     return table
+
+
+def _tracks(source: Source, rows: np.ndarray) -> np.ndarray:
+    """A number for every track; ``instance_id`` may start anew in every video.
+
+    Raises:
+        EgolibError: objects of videos have none, so that their speed is unknown.
+    """
+    index = source.index
+    instance, video = index.instance[rows], index.video[index.owner[rows]]
+    lacking = np.flatnonzero((instance < 0) & (video >= 0))
+    if len(lacking):
+        raise EgolibError(
+            f"{len(lacking)} objects have no instance_id, so that their speed is unknown",
+            record=f"annotations[{rows[lacking[0]]}].instance_id",
+            remedy="name a motion table, or score by COCO's AP alone: -o vid_style=false",
+        )
+    pairs = np.column_stack([video, instance])
+    numbers: np.ndarray = np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1)
+    return numbers
 
 
 def evaluate(
@@ -77,25 +98,42 @@ def evaluate(
     if frames is not None:
         kept = np.isin(order, frames)
         detections, order = _some_frames(detections, kept), order[kept]
-    truth, rows = _truths_in_order(source, order)
     result: dict[str, Any] = {}
     if config.vid_style:
         if motion is None:
             raise EgolibError("the VID metric needs a motion table")
+        truth, _ = _truths_in_order(source, order)
         ordered = _reorder(motion, order)
         rules = Conventions(config.extent, config.borders, config.sort)
         result |= _vid_names(
             evaluate_vid(truth, detections.boxes, ordered, detections.class_names, rules)
         )
     if config.coco_style:
-        index = source.index
-        sides = index.height[order].tolist(), index.width[order].tolist()
-        sizes = list(zip(*sides, strict=True))
-        names, boxes = detections.class_names, index.box_xywh[rows]
-        result["coco"] = evaluate_coco(
-            truth, detections.boxes, sizes, names, boxes, index.area[rows]
-        )
+        result["coco"] = _coco(source, detections, order)
     return result
+
+
+def _coco(source: Source, detections: DetectionSet, order: np.ndarray) -> dict[str, float]:
+    """COCO's AP on all annotations of the classes; detections of crowds do not count.
+
+    The VID metric leaves out what ``valid_objects`` names; COCO's knows crowds alone.
+    """
+    index, found = source.index, [source.index.annotations(int(image)) for image in order]
+    rows = np.concatenate(found) if found else np.zeros(0, np.int64)
+    rows = rows[source.label[rows] >= 0]
+    number = np.zeros(len(index), np.int64)
+    number[order] = np.arange(len(order))
+    truth = truths(number[index.owner[rows]], source.label[rows], source.boxes[rows])
+    sides = index.height[order].tolist(), index.width[order].tolist()
+    return evaluate_coco(
+        truth,
+        detections.boxes,
+        list(zip(*sides, strict=True)),
+        detections.class_names,
+        index.box_xywh[rows],
+        index.area[rows],
+        index.crowd[rows],
+    )
 
 
 def _vid_names(result: VidResult) -> dict[str, Any]:
@@ -185,6 +223,8 @@ def evaluate_files(
     order = test_order(index, shuffle_seed)
     ids, names = index.image_id[order], index.class_names()
     detections = submission.read(predictions, ids, names, index.category_id.tolist())
+    detections = submission.in_class_order(detections, names)
+    submission.validate(detections, index.image_id, names, file=predictions)
     values = {"extent": extent, "borders": borders, "sort": sort}
     config = build(EvaluateConfig, {"vid_style": vid_style, "coco_style": coco_style, **values})
     table = motion_table(source, motion) if config.vid_style else None

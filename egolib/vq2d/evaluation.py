@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from egolib.errors import EgolibError
+from egolib.io.schema import require_unique
 from egolib.metrics.box_tracks import Tracks, pack_tracks
 from egolib.metrics.visual_query import Choice, Queries, Scores, Ties, evaluate, evaluate_pairings
 from egolib.vq2d.data.annotations import Annotations, Query, read_annotations
@@ -39,6 +40,7 @@ def load_queries(annotations: Annotations, submission: dict[str, Any]) -> Querie
         for prediction in clip["predictions"]
     }
     queries = annotations.queries
+    require_unique([query.key for query in queries], "annotation_uid", file=annotations.file)
     truths = [query.record.get("response_track", ()) for query in queries]
     if queries and not any(truths):
         raise EgolibError(

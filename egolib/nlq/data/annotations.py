@@ -15,6 +15,8 @@ from typing import Any
 
 from egolib.errors import EgolibError
 from egolib.io.records import read_json, read_jsonl, require, write_text
+from egolib.io.schema import validated
+from egolib.nlq.data.schema import EpisodicMemoryFile, OfficialFile
 
 QUERY_TYPES = ("nlq", "narration", "nlq_narration")
 # queries and clips of the published files; those of version 1 are hearsay (see check_counts)
@@ -77,8 +79,13 @@ class Query:
 
 def read_official(path: str | Path) -> dict[str, Any]:
     """An official annotation file (train, val, or test without answers)."""
-    content: dict[str, Any] = read_json(path, dict)
-    require(content, ["videos"], file=path, name="top level")
+    content: dict[str, Any] = validated(OfficialFile, read_json(path, dict), file=path)
+    return content
+
+
+def read_episodic_memory(path: str | Path) -> dict[str, Any]:
+    """An annotation file of any benchmark of episodic memory: queries, visual queries, moments."""
+    content: dict[str, Any] = validated(EpisodicMemoryFile, read_json(path, dict), file=path)
     return content
 
 

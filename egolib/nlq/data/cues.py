@@ -20,7 +20,7 @@ import numpy as np
 from egolib.errors import EgolibError
 from egolib.io.features import FeatureWriter, Provenance, open_store, write_packed
 from egolib.nlq.config import Config, DataConfig, MadeStore
-from egolib.nlq.data.annotations import Query, read_official, walk_clips
+from egolib.nlq.data.annotations import Query, read_episodic_memory, read_official, walk_clips
 from egolib.nlq.data.stores import find_file, look_for
 from egolib.nlq.data.text import WORLD_WORDS
 from egolib.runs.step import Step
@@ -112,7 +112,7 @@ def _cue_tokens(
     read = object_names if name == "object_tokens" else captions
     texts: dict[str, list[str]] = {}
     for file in FILES[name]:
-        texts |= read(read_official(find_file(root, f"{data.annotations}/{file}")))
+        texts |= read(read_episodic_memory(find_file(root, f"{data.annotations}/{file}")))
     videos = _video_of_clip(step)
     arrays = {
         uid: encode(" ".join(texts[videos[uid]]), words.width)

@@ -18,7 +18,7 @@ import numpy as np
 
 from egolib.errors import EgolibError
 from egolib.io.records import Skipped, read_table
-from egolib.nlq.data.annotations import Query, read_official, walk_clips
+from egolib.nlq.data.annotations import Query, read_episodic_memory, walk_clips
 
 COLUMNS = (
     "video_uid",
@@ -95,7 +95,7 @@ def read_training_clips(
         moments: ``moments_train.json``.
         vq: ``vq_train.json``.
     """
-    return [read_official(path) for path in (nlq, moments, vq)]
+    return [read_episodic_memory(path) for path in (nlq, moments, vq)]
 
 
 def training_clips(

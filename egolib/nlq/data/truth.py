@@ -23,11 +23,13 @@ class Truth:
         rows: (clip_uid, annotation_uid) -> first row and number of rows.
         windows: (N, 2) seconds; NaN for entries without times.
         asked: (N,) false for entries without a text, which nobody is asked about.
+        durations: (N,) seconds of the clips.
     """
 
     rows: dict[Key, tuple[int, int]]
     windows: np.ndarray
     asked: np.ndarray
+    durations: np.ndarray
 
     @property
     def questions(self) -> int:
@@ -40,6 +42,7 @@ def make_truth(content: Mapping[str, Any]) -> Truth:
     rows: dict[Key, tuple[int, int]] = {}
     windows: list[tuple[float, float]] = []
     asked: list[bool] = []
+    durations: list[float] = []
     for _, clip in walk_clips(content):
         for annotation in clip["annotations"]:
             entries = annotation["language_queries"]
@@ -48,7 +51,9 @@ def make_truth(content: Mapping[str, Any]) -> Truth:
                 start, end = entry.get("clip_start_sec"), entry.get("clip_end_sec")
                 windows.append((np.nan, np.nan) if start is None or end is None else (start, end))
                 asked.append(bool(entry.get("query")))
-    return Truth(rows, np.array(windows, float).reshape(-1, 2), np.array(asked, bool))
+                durations.append(clip["video_end_sec"] - clip["video_start_sec"])
+    all_windows = np.array(windows, float).reshape(-1, 2)
+    return Truth(rows, all_windows, np.array(asked, bool), np.array(durations, float))
 
 
 def read_truth(path: str | Path) -> Truth:
@@ -81,4 +86,5 @@ def join_truths(*parts: Truth) -> Truth:
         rows,
         np.concatenate([part.windows for part in parts]),
         np.concatenate([part.asked for part in parts]),
+        np.concatenate([part.durations for part in parts]),
     )

@@ -11,7 +11,9 @@ import numpy as np
 
 from egolib.errors import EgolibError, nearest
 from egolib.io.records import read_json, write_json
+from egolib.io.schema import validated
 from egolib.nlq.data.annotations import Query, read_official
+from egolib.nlq.data.schema import Submission
 from egolib.nlq.data.truth import Truth, make_truth
 from egolib.report.results import Moments
 
@@ -77,9 +79,7 @@ def write(path: str | Path, results: Iterable[Mapping[str, Any]]) -> Path:
 
 def read(path: str | Path) -> list[dict[str, Any]]:
     """The prediction records of a submission file."""
-    content = read_json(path, dict)
-    if not isinstance(content.get("results"), list):
-        raise EgolibError("field 'results' is missing or no list", file=path)
+    content: Any = validated(Submission, read_json(path, dict), file=path)
     results: list[dict[str, Any]] = content["results"]
     return results
 
@@ -116,7 +116,7 @@ def validate(
         if problem:
             raise EgolibError(problem, file=file, record=_name(number, record))
         seen.add((record["clip_uid"], record["annotation_uid"], record["query_idx"]))
-        warnings += [f"record {_name(number, record)}: {w}" for w in _oddities(record)]
+        warnings += [f"record {_name(number, record)}: {w}" for w in _oddities(record, truth)]
     if truth is not None:
         _require_all(seen, truth, file)
     return warnings
@@ -185,11 +185,20 @@ def _misplaced(
     return "" if 0 <= index < count else f"query_idx {index} is not below {count}"
 
 
-def _oddities(record: Mapping[str, Any]) -> Iterable[str]:
+def _oddities(record: Mapping[str, Any], truth: Truth | None) -> Iterable[str]:
     windows: Sequence[Sequence[float]] = record["predicted_times"]
     inverted = sum(window[1] < window[0] for window in windows)
     if inverted:
         yield f"{inverted} windows end before they start"
+    if truth is not None:
+        first, _ = truth.rows[record["clip_uid"], record["annotation_uid"]]
+        duration = float(truth.durations[first + record["query_idx"]])
+        outside = sum(window[0] > duration + 1 for window in windows)
+        if outside:
+            yield (
+                f"{outside} windows start after the clip, which has {duration:.0f} s: seconds are "
+                "wanted, no frames and no milliseconds"
+            )
     if len(windows) > MOST_WINDOWS:
         yield f"{len(windows)} windows, the first {MOST_WINDOWS} count"
 

@@ -15,8 +15,9 @@ import numpy as np
 
 from egolib.errors import EgolibError
 from egolib.io.records import atomic_path, read_json
+from egolib.vod.data.schema import check_cocovid
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class VideoIndex:
     def __post_init__(self) -> None:
         by_image = np.argsort(self.owner, kind="stable")
         bounds = np.searchsorted(self.owner[by_image], np.arange(len(self) + 1))
-        by_video = np.argsort(self.video, kind="stable")
+        by_video = np.lexsort((self.frame, self.video))
         edges = np.searchsorted(self.video[by_video], np.arange(len(self.video_id) + 1))
         object.__setattr__(self, "_by_image", (by_image, bounds))
         object.__setattr__(self, "_by_video", (by_video, edges))
@@ -75,7 +76,7 @@ class VideoIndex:
         return rows
 
     def frames(self, video: int) -> np.ndarray:
-        """Rows of a video's images, in file order."""
+        """Rows of a video's images, by ``frame_id``."""
         order, edges = self._by_video  # type: ignore[attr-defined]
         rows: np.ndarray = order[edges[video] : edges[video + 1]]
         return rows
@@ -101,7 +102,8 @@ def make_index(content: dict[str, Any]) -> VideoIndex:
     image_row = {image["id"]: row for row, image in enumerate(images)}
 
     def column(entries: list[dict[str, Any]], key: str, kind: type, default: Any) -> np.ndarray:
-        return np.array([entry.get(key, default) for entry in entries], kind)
+        values = (entry.get(key, default) for entry in entries)
+        return np.array([default if value is None else value for value in values], kind)
 
     def text(entries: list[dict[str, Any]], key: str) -> np.ndarray:
         return np.array([str(entry[key]).encode() for entry in entries], "S")
@@ -119,7 +121,7 @@ def make_index(content: dict[str, Any]) -> VideoIndex:
         owner=np.array([image_row[a["image_id"]] for a in annotations], np.int64),
         category=column(annotations, "category_id", np.int32, 0),
         box_xywh=np.array([a["bbox"] for a in annotations], np.float64).reshape(-1, 4),
-        area=column(annotations, "area", np.float64, 0),
+        area=np.array([_area(entry) for entry in annotations], np.float64),
         instance=column(annotations, "instance_id", np.int64, -1),
         ignore=column(annotations, "ignore", np.bool_, False),
         crowd=column(annotations, "iscrowd", np.bool_, False),
@@ -128,6 +130,12 @@ def make_index(content: dict[str, Any]) -> VideoIndex:
         category_id=column(content["categories"], "id", np.int32, 0),
         category_name=text(content["categories"], "name"),
     )
+
+
+def _area(annotation: dict[str, Any]) -> float:
+    """The annotated area; width times height where there is none."""
+    width, height = annotation["bbox"][2:]
+    return float(annotation.get("area", width * height))
 
 
 def read_index(path: str | Path) -> VideoIndex:
@@ -142,9 +150,9 @@ def read_index(path: str | Path) -> VideoIndex:
     if stamp is not None and (cached := _read_cache(cache, stamp)) is not None:
         return cached
     try:
-        index = make_index(read_json(path, dict))
+        index = make_index(check_cocovid(read_json(path, dict), path))
     except (KeyError, TypeError) as error:
-        raise EgolibError(f"not a CocoVID file: {error!r} is missing", file=path) from error
+        raise EgolibError(f"not a CocoVID file: {error!r}", file=path) from error
     if os.access(path.parent, os.W_OK):
         arrays = {f.name: getattr(index, f.name) for f in fields(index)}
         with atomic_path(cache) as temporary, temporary.open("wb") as stream:

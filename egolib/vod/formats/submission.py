@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
@@ -222,22 +222,54 @@ def write_coco(prefix: str | Path, detections: DetectionSet, category_ids: Seque
     return write_json(f"{prefix}.bbox.json", coco_entries(detections, category_ids))
 
 
-def validate(detections: DetectionSet, image_id: np.ndarray, class_names: Sequence[str]) -> None:
+def in_class_order(detections: DetectionSet, class_names: Sequence[str]) -> DetectionSet:
+    """The set with its labels in the order of these classes, which are matched by name.
+
+    Raises:
+        EgolibError: other classes, or a label beyond them.
+    """
+    own, label = detections.class_names, detections.boxes.label
+    if len(label) and not (label.min() >= 0 and label.max() < len(own)):
+        wrong = label.max() if label.max() >= len(own) else label.min()
+        raise EgolibError(f"a detection has the label {wrong}, there are {len(own)} classes")
+    if own == tuple(class_names):
+        return detections
+    if sorted(own) != sorted(class_names):
+        raise EgolibError(f"the classes are {own}, those of the data set {tuple(class_names)}")
+    place = np.array([class_names.index(name) for name in own], label.dtype)
+    boxes = replace(detections.boxes, label=place[label])
+    return DetectionSet(boxes, detections.image_id, tuple(class_names))
+
+
+def validate(
+    detections: DetectionSet,
+    image_id: np.ndarray,
+    class_names: Sequence[str],
+    *,
+    file: str | Path | None = None,
+) -> None:
     """Checks a set against the data set that it is for.
 
     Args:
         detections: what is checked.
         image_id: (F,) ids of the frames.
         class_names: in label order.
+        file: where the detections are from.
 
     Raises:
         EgolibError: naming the first frame or detection that is wrong.
     """
+    given, counts = np.unique(detections.image_id, return_counts=True)
+    if (counts > 1).any():
+        first = int(given[counts > 1][0])
+        raise EgolibError("an image stands twice", file=file, record=f"image {first}")
     if tuple(class_names) != detections.class_names:
         raise EgolibError(f"classes {detections.class_names} instead of {tuple(class_names)}")
     missing = sorted(set(image_id.tolist()) - set(detections.image_id.tolist()))
     if missing:
-        raise EgolibError(f"{len(missing)} frames have no results", record=f"image {missing[0]}")
+        raise EgolibError(
+            f"{len(missing)} frames have no results", file=file, record=f"image {missing[0]}"
+        )
     boxes = detections.boxes
     bad = ~np.isfinite(boxes.box).all(axis=1) | ~np.isfinite(boxes.score)
     bad |= (boxes.score < 0) | (boxes.score > 1) | (boxes.box[:, 2:] < boxes.box[:, :2]).any(axis=1)
@@ -245,7 +277,9 @@ def validate(detections: DetectionSet, image_id: np.ndarray, class_names: Sequen
         first = int(np.flatnonzero(bad)[0])
         image = int(detections.image_id[boxes.frame[first]])
         raise EgolibError(
-            f"detection {boxes.box[first].tolist()} with score {boxes.score[first]} is impossible",
+            f"detection {boxes.box[first].tolist()} with score {boxes.score[first]} is impossible: "
+            "finite corners in order and a score from 0 to 1 are wanted, no NaN",
+            file=file,
             record=f"image {image}",
         )
 
@@ -261,11 +295,9 @@ def validate_file(submission: str | Path, truth: str | Path | None = None) -> st
     names = () if index is None else index.class_names()
     categories = () if index is None else tuple(index.category_id.tolist())
     detections = read(submission, ids, names, categories)
-    validate(
-        detections,
-        detections.image_id if ids is None else ids,
-        names or detections.class_names,
-    )
+    names = names or detections.class_names
+    detections = in_class_order(detections, names)
+    validate(detections, detections.image_id if ids is None else ids, names, file=submission)
     frames, found = len(detections.image_id), len(detections.boxes)
     classes = len(detections.class_names)
     return f"{submission}: {found} detections in {frames} frames, {classes} classes"

@@ -16,6 +16,8 @@ from typing import Any
 
 from egolib.errors import EgolibError
 from egolib.io.records import Skipped, read_json, require, write_json
+from egolib.io.schema import validated
+from egolib.vq2d.data.schema import VisualQueries
 
 Record = dict[str, Any]
 BOX_FIELDS = ("frame_number", "x", "y", "width", "height", "original_width", "original_height")
@@ -175,22 +177,12 @@ def read_annotations(path: str | Path) -> Annotations:
         EgolibError: the file is not readable, or a video, clip or annotation lacks a
             field without which its queries cannot be found.
     """
-    content = read_json(path, dict)
-    require(content, ["version", "videos"], file=path, name="top level")
-    return from_content(content, path)
+    return from_content(read_json(path, dict), path)
 
 
 def from_content(content: Mapping[str, Any], file: str | Path = "annotations") -> Annotations:
     """Annotations already in memory, with the checks of ``read_annotations``."""
-    for video in content["videos"]:
-        require(video, ["video_uid", "split", "clips"], file=file, name=video.get("video_uid"))
-        for clip in video["clips"]:
-            uid = clip.get("clip_uid")
-            fields = ["clip_uid", "video_start_sec", "video_end_sec", "clip_fps", "annotations"]
-            require(clip, fields, file=file, name=f"clip {uid} of video {video['video_uid']}")
-            for annotation in clip["annotations"]:
-                fields = ["annotation_uid", "query_sets"]
-                require(annotation, fields, file=file, name=f"annotation of clip {uid}")
+    validated(VisualQueries, content, file=file)
     return Annotations(content, file, Skipped())
 
 
@@ -207,7 +199,10 @@ def _walk(videos: list[Record]) -> Iterator[Query]:
 def _check_query(record: Mapping[str, Any], file: str | Path, name: str) -> None:
     """Raises EgolibError where a field that we use is missing or no number."""
     require(record, ["query_frame", "visual_crop"], file=file, name=name)
-    boxes = [record["visual_crop"], *record.get("response_track", ())]
+    track = record.get("response_track", ())
+    if not isinstance(track, list | tuple):
+        raise EgolibError(f"response_track is {track!r}", file=file, record=name)
+    boxes = [record["visual_crop"], *track]
     try:
         kinds = {type(value) for box in boxes for value in _box_values(box)}
     except (KeyError, TypeError):

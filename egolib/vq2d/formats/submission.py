@@ -197,6 +197,8 @@ def _check_track(check: _Check, entry: Any, name: str) -> None:
         kinds = {object}
     if not kinds <= {int, float}:
         _check_boxes(check, entry["bboxes"], name)
+    if not all(math.isfinite(value) for row in values for value in row):
+        check.fail("a box has a coordinate that is not finite (NaN or infinity)", name)
     frames = sorted(row[0] for row in values)
     if any(b - a != 1 for a, b in pairwise(frames)):
         check.fail("the frames of the track are not contiguous", name)

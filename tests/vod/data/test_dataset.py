@@ -83,6 +83,7 @@ def test_objects_are_filtered(tmp_path: Path, config: DataConfig):
     thin["bbox"], thin["area"] = [5, 5, 0.5, 10], 5
     outside["bbox"] = [100, 100, 5, 5]
     other["category_id"] = 77
+    content["categories"].append({"id": 77, "name": "another class"})
     content["annotations"] = [kept, ignored, thin, outside, crowd, other]
     path = write_json(tmp_path / "x.json", content)
     source = make_source(path, config.images_vid, config, train=False)

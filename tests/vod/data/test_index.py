@@ -67,5 +67,5 @@ def test_a_damaged_cache_is_ignored(tmp_path: Path, made: DataConfig):
 
 def test_not_a_cocovid_file(tmp_path: Path):
     path = write_json(tmp_path / "x.json", {"images": []})
-    with pytest.raises(EgolibError, match="CocoVID"):
+    with pytest.raises(EgolibError, match="categories: the field is missing"):
         read_index(path)

@@ -85,7 +85,7 @@ def test_malformed_queries_are_listed(change, reason: str) -> None:
     ("change", "message"),
     [
         (lambda c: c["videos"][0].pop("video_uid"), "video_uid"),
-        (lambda c: c["videos"][0]["clips"][0].pop("clip_fps"), "clip clip of video video"),
+        (lambda c: c["videos"][0]["clips"][0].pop("clip_fps"), "clip_fps: the field is missing"),
         (lambda c: c["videos"][0]["clips"][0]["annotations"][0].pop("query_sets"), "query_sets"),
     ],
 )

@@ -1,0 +1,121 @@
+"""Foreign records against declared schemas: types, finiteness, ranges, in one place.
+
+A schema is a ``TypedDict`` of plain and annotated types, checked by pydantic; unknown fields
+are left alone. What does not fit is an error that names the file, the record by its path
+(``annotations[3].bbox``), what was found and what is wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt, Len
+from pydantic import ConfigDict, Strict, StringConstraints, TypeAdapter, ValidationError
+from pydantic.types import AllowInfNan
+
+from egolib.errors import EgolibError
+
+#: Unknown fields stay; numbers are not read from text.
+OPEN = ConfigDict(extra="allow", strict=True)
+
+Finite = Annotated[float, AllowInfNan(False)]
+Time = Annotated[float, AllowInfNan(False), Ge(0)]
+Count = Annotated[int, Strict(), Ge(0)]
+Positive = Annotated[int, Strict(), Gt(0)]
+Text = Annotated[str, StringConstraints(min_length=1)]
+Box = Annotated[list[Finite], Len(4, 4)]
+
+
+def validated(schema: Any, value: Any, *, file: str | Path | None = None, path: str = "") -> Any:
+    """A value that follows a schema.
+
+    Args:
+        schema: a TypedDict, or a list of them.
+        value: what was read.
+        file: where from.
+        path: of the value inside the file, put before that of the field.
+
+    Raises:
+        EgolibError: it does not; the first field that does not fit is named.
+    """
+    try:
+        return _adapter(schema).validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise EgolibError(
+            f"{_wanted(first)}, found {_found(first)}",
+            file=file,
+            record=_path(path, first["loc"]),
+            remedy=_remedy(error.error_count()),
+        ) from None
+
+
+def require_unique(values: Sequence[Any], what: str, *, file: str | Path | None = None) -> None:
+    """Raises EgolibError where a value stands twice.
+
+    Args:
+        values: hashable identities.
+        what: what they identify, in the message.
+        file: where they are from.
+    """
+    seen: set[Any] = set()
+    for place, value in enumerate(values):
+        if value in seen:
+            raise EgolibError(f"{what} {value!r} stands twice", file=file, record=f"number {place}")
+        seen.add(value)
+
+
+def require_known(
+    values: Iterable[Any], known: Iterable[Any], path: str, *, file: str | Path | None = None
+) -> None:
+    """Raises EgolibError where a value refers to something that is not there.
+
+    Args:
+        values: references, in file order.
+        known: identities that exist.
+        path: of a reference, with ``[]`` for its number: ``annotations[].image_id``.
+        file: where they are from.
+    """
+    there = set(known)
+    for place, value in enumerate(values):
+        if value not in there:
+            raise EgolibError(
+                f"{value!r} is not among the {len(there)} that the file declares",
+                file=file,
+                record=path.replace("[]", f"[{place}]"),
+            )
+
+
+@cache
+def _adapter(schema: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(schema)
+
+
+def _path(before: str, location: tuple[int | str, ...]) -> str:
+    """``("annotations", 3, "bbox")`` as ``annotations[3].bbox``."""
+    text = before
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _wanted(error: Any) -> str:
+    if error["type"] == "missing":
+        return "the field is missing"
+    if error["type"] == "finite_number":
+        return "a finite number is wanted (no NaN, no infinity)"
+    return str(error["msg"]).replace("Input should be", "wanted:")
+
+
+def _found(error: Any) -> str:
+    if error["type"] == "missing":
+        return "other fields"
+    text = repr(error["input"])
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _remedy(count: int) -> str:
+    return "mend the record" if count == 1 else f"mend the record; {count - 1} more do not fit"
