@@ -158,6 +158,7 @@ def write_result(
     """Writes ``result.json``: the metrics and everything they rest on.
 
     Args:
+        path: the file.
         metrics: names to numbers (nested dictionaries allowed).
         config: the resolved configuration.
         config_hash: its hash.
@@ -188,7 +189,8 @@ def write_result(
 def read_result(path: str | Path) -> dict[str, Any]:
     """A ``result.json``, or the one in a step's folder."""
     path = Path(path)
-    return read_json(path / "result.json" if path.is_dir() else path, dict)
+    result: dict[str, Any] = read_json(path / "result.json" if path.is_dir() else path, dict)
+    return result
 
 
 def identity(path: str | Path) -> str:

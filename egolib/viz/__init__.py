@@ -20,7 +20,7 @@ from egolib.viz.moments import moment_figure
 from egolib.viz.movies import detection_movie, detection_stream, track_movie
 from egolib.viz.pictures import Video, curves, picture_row
 from egolib.viz.similarity import retrieval_grid, similarity_figure
-from egolib.viz.style import FORMATS, Drawing, save
+from egolib.viz.style import FORMATS, Drawing, check_target, save
 from egolib.viz.timeline import timeline_figure
 from egolib.viz.tracks import score_curve, track_figure
 
@@ -59,8 +59,11 @@ def draw(
         The figure, or the path of the file.
 
     Raises:
-        EgolibError: this result cannot be drawn in that format.
+        EgolibError: this result cannot be drawn in that format, or the target cannot be
+            written.
     """
+    if out is not None:
+        check_target(out)
     if out is not None and Path(out).suffix.lower() == ".mp4":
         return _movie(video, result, out, options)
     if out is not None and Path(out).suffix.lower() not in FORMATS:

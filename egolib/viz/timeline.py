@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
@@ -29,7 +31,7 @@ def timeline_figure(
         most_classes: rows; true classes first, then those with the best segments.
     """
     rows = shown_classes(moments, most_classes)
-    frames = moments.segments_sec[:3] if video is not None else []
+    frames: Any = moments.segments_sec[:3] if video is not None else []
     above = 1.7 if len(frames) else 0.0
     below = 0.36 * max(len(rows), 1) + 0.6
     with look():

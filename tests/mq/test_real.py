@@ -44,6 +44,6 @@ def test_evaluation_equals_plain_loops(clips: list[Clip]) -> None:
     precision = loops.average_precision(truth, detections, (0.1, 0.5))
     recall = loops.recall_at_kx(truth, retrievals, (0.5,), (1, 5))
     assert found.detection is not None and found.retrieval is not None
-    for name, values in zip(found.classes, found.detection.values):
+    for name, values in zip(found.classes, found.detection.values, strict=False):
         assert values[[0, 4]].tolist() == pytest.approx(precision[name], abs=1e-12)
     assert [found.retrieval.at(k, 0.5) for k in (1, 5)] == pytest.approx(recall[0], abs=1e-12)

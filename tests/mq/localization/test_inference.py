@@ -19,7 +19,7 @@ def test_clips_in_order_whatever_the_batch():
         for size in (1, 2)
     }
     assert [clip for clip, _ in found[1]] == CLIPS
-    for (_, one), (_, two) in zip(found[1], found[2]):
+    for (_, one), (_, two) in zip(found[1], found[2], strict=False):
         assert len(one) == len(two) > 0
         np.testing.assert_allclose(one.scores, two.scores, rtol=1e-4, atol=1e-6)
         assert one.segments_sec.min() >= 0 and one.segments_sec.max() <= 59 / 2
