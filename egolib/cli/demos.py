@@ -218,7 +218,6 @@ def _ground(video: Path, texts: Sequence[str], model: str | None) -> Moments:
     return result
 
 
-
 def _find(video: Path, classes: Sequence[str], model: str | None) -> LabelledMoments:
     """Moments of the given classes, or of all, on what the newest vlp model sees."""
     from egolib import mq, vlp
