@@ -220,10 +220,12 @@ def stretch_frames(
     range(25, 40)
 
     Args:
-        start_sec, end_sec: of the stretch; the frame shown exactly at the end is left out.
+        start_sec: of the stretch.
+        end_sec: of the stretch; the frame shown exactly then is left out.
         count: frames of the video; a stretch that goes past them is cut.
         fps: its rate.
-        record, file: for messages; see ``cut_interval``.
+        record: for messages; see ``cut_interval``.
+        file: for messages; see ``cut_interval``.
 
     Raises:
         EgolibError: as ``cut_interval``.
