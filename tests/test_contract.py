@@ -78,7 +78,13 @@ FUNCTIONS = {
     },
     "api": {"load": [], "save": []},
 }
-VERBS = {"vq2d": {"locate"}, "vod": {"detect"}, "vlp": {"similarity"}, "nlq": {"ground"}}
+VERBS = {
+    "vq2d": {"locate"},
+    "vod": {"detect"},
+    "vlp": {"similarity"},
+    "nlq": {"ground"},
+    "mq": {"find"},
+}
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -383,7 +383,7 @@ def convert(
 
 @app.command()
 def evaluate(
-    task: Annotated[str, typer.Argument(help="vq2d, vod, vlp or nlq.")],
+    task: Annotated[str, typer.Argument(help="vq2d, vod, vlp, nlq or mq.")],
     truth: Annotated[Path, typer.Option(help="Official annotations.")],
     predictions: Annotated[Path, typer.Option(help="Predictions in the submission format.")],
     option: Annotated[
@@ -400,7 +400,7 @@ def evaluate(
 
 @app.command()
 def validate(
-    task: Annotated[str, typer.Argument(help="vq2d, vod, vlp or nlq.")],
+    task: Annotated[str, typer.Argument(help="vq2d, vod, vlp, nlq or mq.")],
     submission: Annotated[Path, typer.Argument(help="The file to be submitted.")],
     truth: Annotated[
         Path | None, typer.Option(help="Annotations that it must answer (may lack truth).")
@@ -424,10 +424,10 @@ def ensemble(
 
 @app.command()
 def demo(
-    task: Annotated[str, typer.Argument(help="vq2d, vod, vlp or nlq.")],
+    task: Annotated[str, typer.Argument(help="vq2d, vod, vlp, nlq or mq.")],
     video: Annotated[Path, typer.Argument(help="Any video file.")],
     texts: Annotated[
-        list[str] | None, typer.Argument(help="Texts (vlp) or a question (nlq).")
+        list[str] | None, typer.Argument(help="Texts (vlp), a question (nlq) or classes (mq).")
     ] = None,
     model: Annotated[
         str | None,

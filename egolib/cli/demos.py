@@ -1,7 +1,7 @@
 """``egolib demo``: a trained model on one video; what it finds is printed and drawn.
 
 Here, above the tasks, they may be combined: a question about a raw video first
-needs video features (vlp), then grounding (nlq).
+needs video features (vlp), then grounding (nlq) or moments (mq).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from egolib.errors import EgolibError, UsageError
 from egolib.report.results import (
     Detections,
     FrameDetections,
+    LabelledMoments,
     Moments,
     ResponseTrack,
     Result,
@@ -26,7 +27,8 @@ from egolib.runs.plan import Request, plan
 from egolib.video.timing import exact_rate
 
 LEAST_SCORE = 0.3  # of boxes that are drawn and counted
-GROUNDING = "features_vlp"  # the variant of nlq that reads what an egolib vlp model sees
+GROUNDING = "features_vlp"  # the variants of nlq and mq that read what an egolib vlp model sees
+MOST_SEGMENTS = 20  # of mq that are printed
 
 
 def run(
@@ -64,8 +66,10 @@ def run(
         result = _similarity(video, texts, model)
     elif task == "nlq":
         result = _ground(video, texts, model)
+    elif task == "mq":
+        result = _find(video, texts, model)
     else:
-        raise UsageError(f"unknown task {task!r}", remedy="vq2d, vod, vlp or nlq")
+        raise UsageError(f"unknown task {task!r}", remedy="vq2d, vod, vlp, nlq or mq")
     moving = isinstance(result, ResponseTrack)
     target = out or Path(f"{video.stem}_{task}{'.mp4' if moving else '.png'}")
     return [*describe(result), f"drawn: {viz.draw(video, result, out=target)}"]
@@ -123,6 +127,12 @@ def describe(result: Result) -> list[str]:
         rows = zip(result.segments_sec, result.scores, strict=True)
         return [
             f"{start:7.2f} s to {end:7.2f} s, score {score:.3f}" for (start, end), score in rows
+        ]
+    if isinstance(result, LabelledMoments):
+        found = zip(result.labels, result.segments_sec, result.scores, strict=True)
+        return [
+            f"{start:7.2f} s to {end:7.2f} s, score {score:.3f}  {label}"
+            for label, (start, end), score in list(found)[:MOST_SEGMENTS]
         ]
     return [repr(result)]
 
@@ -206,3 +216,14 @@ def _ground(video: Path, texts: Sequence[str], model: str | None) -> Moments:
         features.features(video), texts[0], text_encoder=features.tokens
     )
     return result
+
+
+def _find(video: Path, classes: Sequence[str], model: str | None) -> LabelledMoments:
+    """Moments of the given classes, or of all, on what the newest vlp model sees."""
+    from egolib import mq, vlp
+    from egolib.video import VideoReader
+
+    finder = mq.load(model or f"mq/{GROUNDING}")
+    reader = VideoReader(video)
+    features = vlp.load(None).features(reader)
+    return finder.find(features, classes or None, duration_sec=len(reader) / reader.fps)

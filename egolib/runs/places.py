@@ -54,12 +54,18 @@ def default_inputs(places: Places, task: str, variant: str, step: str) -> dict[s
     """
     steps = configs.read_variant(task, variant).steps
     return {
-        name: places.step(task, *variant_and_step(reference, variant))
+        name: places.step(*task_variant_step(reference, task, variant))
         for name, reference in steps.get(step, {}).items()
     }
 
 
-def variant_and_step(reference: str, variant: str) -> tuple[str, str]:
-    """An input's reference, ``step`` or ``variant/step``, as a pair."""
-    other, slash, step = reference.rpartition("/")
-    return (other if slash else variant), step
+def task_variant_step(reference: str, task: str, variant: str) -> tuple[str, str, str]:
+    """An input's reference: ``step``, ``variant/step``, or ``task/variant/step`` of another task.
+
+    Args:
+        reference: as a variant's file has it.
+        task: whose variant it is.
+        variant: that variant.
+    """
+    *before, step = reference.split("/")
+    return (*([task, variant][: 2 - len(before)]), *before, step)  # type: ignore[return-value]

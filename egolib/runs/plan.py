@@ -16,7 +16,7 @@ from egolib.errors import EgolibError, nearest
 from egolib.runs import stamps
 from egolib.runs.inputs import locate
 from egolib.runs.node import Node
-from egolib.runs.places import Places, default_data_root, variant_and_step
+from egolib.runs.places import Places, default_data_root, task_variant_step
 
 WORLD = "0_world"
 PAGES_AFTER_ALL = ("9_scoreboard",)
@@ -149,15 +149,21 @@ class _Planner:
             if given is not None:
                 inputs[name] = given
                 continue
-            node = self.add(task, *variant_and_step(reference, variant))
+            node = self.add(*task_variant_step(reference, task, variant))
             inputs[name] = upstream[node.key] = node.out
         if WORLD in self.nodes and not upstream:
             upstream[WORLD] = self.nodes[WORLD].out
         self.nodes[key] = self._step(task, variant, step, inputs, upstream)
         return self.nodes[key]
 
+    def _is_foreign(self, task: str) -> bool:
+        """Whether a step is there only because a step of another task needs it."""
+        return self.request.task not in (task, "all")
+
     def _given(self, task: str, step: str, name: str) -> Path | None:
         """What the request puts in the place of a step's usual input."""
+        if self._is_foreign(task):
+            return None
         if self.request.checkpoint and (step, name) == ("3_infer", "model"):
             return locate(self.request.checkpoint, task, self.request.runs_dir).absolute()
         given = self.request.inputs.get(name) if step == self.request.step else None
@@ -203,8 +209,13 @@ class _Planner:
         )
 
     def _tree(self, task: str, variant: str) -> Tree:
-        """The resolved configuration; under ``all``, with the overrides that the task knows."""
+        """The resolved configuration; under ``all``, with the overrides that the task knows.
+
+        A step of another task that the asked one needs is as its preset has it.
+        """
         schema, preset = self.schema(task), self.request.preset
+        if self._is_foreign(task):
+            return configs.resolve(schema, task, variant, preset)
         file = self.request.params_file
         tree = configs.resolve(schema, task, variant, preset, (), file)
         accepted = []

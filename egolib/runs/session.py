@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -80,7 +81,7 @@ def _run_missing(schema: type, step: Step[Any], usual: Mapping[str, Path]) -> No
         return
     replaced = {k: p for k, p in step.inputs.items() if p != usual.get(k)}
     request = Request(step.task, step.name, step.variant, step.preset, inputs=replaced)
-    nodes = plan(request, lambda task: schema)[:-1]
+    nodes = plan(request, lambda task: schema if task == step.task else schema_of(task))[:-1]
     made = {node.out.resolve() for node in nodes}
     for name, path in missing.items():
         if path.resolve() not in made:
@@ -89,6 +90,12 @@ def _run_missing(schema: type, step: Step[Any], usual: Mapping[str, Path]) -> No
     failed = run_local(nodes).failed
     if failed:
         raise EgolibError(f"an earlier step failed: {failed[0]}")
+
+
+def schema_of(task: str) -> type[Any]:
+    """The configuration dataclass of a task, found by its name."""
+    found: type[Any] = import_module(f"egolib.{task}.config").Config
+    return found
 
 
 def _is_there(path: Path, usual: Path | None) -> bool:

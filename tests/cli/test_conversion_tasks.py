@@ -12,6 +12,7 @@ from torch import nn
 from egolib.cli.conversion import convert_file
 from egolib.config import to_tree
 from egolib.io import checkpoint
+from tests.mq import small as mq
 from tests.nlq import small as nlq
 from tests.vlp import small as vlp
 from tests.vod import small as vod
@@ -22,6 +23,12 @@ Made = tuple[nn.Module, dict[str, Any]]
 
 def made_nlq() -> Made:
     return nlq.network(), {"model": "nlq/trained", "config": {"model": to_tree(nlq.SMALL)}}
+
+
+def made_mq() -> Made:
+    from egolib.mq.models.vsgn import build
+
+    return build(mq.SMALL, 0), {"model": "mq/vsgn", "config": {"model": to_tree(mq.SMALL)}}
 
 
 def made_vlp() -> Made:
@@ -49,6 +56,7 @@ def made_vod(name: str) -> Made:
 
 
 MADE = {
+    "mq": made_mq,
     "nlq": made_nlq,
     "vlp": made_vlp,
     "vq2d/siamese": made_siamese,

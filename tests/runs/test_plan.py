@@ -42,6 +42,27 @@ def test_a_checkpoint_replaces_the_training(project):
     assert nodes[-1].parameters["inputs"]["model"] == str(weights)
 
 
+def test_a_step_of_another_task_can_be_needed(project):
+    """It brings what it needs itself, and is as its preset has it."""
+    (project / "params" / "mq").mkdir()
+    (project / "params" / "mq" / "chain.yaml").write_text("default: found\nchain: [found]")
+    (project / "params" / "mq" / "found.yaml").write_text(
+        "steps: {1_data: {features: nlq/finetune/2_train}}"
+    )
+    (project / "notebooks" / "mq").symlink_to(project / "notebooks" / "nlq")
+    request = Request("mq", preset="tiny", overrides=("data.size=7",), step="1_data")
+    nodes = plan(request, schema)
+    assert keys(nodes) == [
+        "nlq/scratch/1_data",
+        "nlq/scratch/2_train",
+        "nlq/finetune/2_train",
+        "mq/found/1_data",
+    ]
+    assert nodes[-1].parameters["inputs"] == {"features": str(nodes[2].out)}
+    assert nodes[-1].parameters["data"]["size"] == 7
+    assert nodes[0].parameters["data"]["size"] != 7
+
+
 def test_an_input_replaces_the_step_that_makes_it(project):
     other = project / "other"
     other.mkdir()

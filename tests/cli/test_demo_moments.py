@@ -1,0 +1,62 @@
+"""``egolib demo mq``: a video through vlp, its features through mq, drawn on a time axis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from egolib import config as configs
+from egolib import vlp
+from egolib.cli import demos
+from egolib.errors import EgolibError
+from egolib.mq import api
+from egolib.mq.config import ModelConfig
+from egolib.mq.models.vsgn import build
+from egolib.video import write_video
+from tests.vlp.small import save_small
+
+NAMES = ["Background", "open", "wash"]
+
+
+@pytest.fixture
+def finder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small network for the features of a small vlp model, which ``vlp.load()`` gives."""
+    (tmp_path / "vlp").mkdir()
+    save_small(tmp_path / "vlp")
+    seeing = vlp.load(tmp_path / "vlp", device="cpu")
+    monkeypatch.setattr(vlp, "load", lambda name=None: seeing)
+    config = ModelConfig(
+        feature_width=seeing.model.config.projection_width, length=16, width=8, classes=3,
+        levels=2, head_layers=1, norm_groups=2, anchor_scales=(1, 4), neighbors=3,
+    )  # fmt: skip
+    return api.save(tmp_path / "mq.safetensors", build(config, 0), NAMES, rows_per_sec=1.87)
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    frames = np.random.default_rng(0).integers(0, 255, (60, 48, 64, 3), np.uint8)
+    return write_video(tmp_path / "a.mp4", frames, fps=10)
+
+
+def test_classes_that_are_asked_for(video: Path, finder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.png"
+    lines = demos.run("mq", video, ["wash"], str(finder), None, None, None, out)
+    assert out.is_file() and lines[-1] == f"drawn: {out}"
+    assert all(line.endswith("  wash") for line in lines[:-1])
+    assert 1 < len(lines) <= demos.MOST_SEGMENTS + 1
+
+
+def test_all_classes(video: Path, finder: Path, tmp_path: Path) -> None:
+    lines = demos.run("mq", video, [], str(finder), None, None, None, tmp_path / "a.svg")
+    assert {line.rsplit("  ", 1)[1] for line in lines[:-1]} <= set(NAMES[1:])
+
+
+def test_unknown_class(video: Path, finder: Path) -> None:
+    with pytest.raises(EgolibError, match="did you mean wash"):
+        demos.run("mq", video, ["wahs"], str(finder), None, None, None, None)
+
+
+def test_the_default_model_is_a_variant() -> None:
+    assert demos.GROUNDING in configs.variants("mq")
