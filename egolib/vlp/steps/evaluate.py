@@ -419,6 +419,21 @@ def some_sentences(split: EpicSplit, count: int) -> list[int]:
     return [int(column) for column in columns[places]]
 
 
+def summary_example(
+    step: Step[Config], truth: Truth, predictions: Mapping[str, Mapping[str, Arrays]]
+) -> tuple[QueriedVideo, np.ndarray, float, float]:
+    """The QFVS video, its scores, the summary's fraction and a shot's length, for a figure.
+
+    Args:
+        step: its section ``evaluate`` says how long summaries are.
+        truth: annotations.
+        predictions: see ``read_predictions``.
+    """
+    scores = predictions["predictions"]["qfvs"]["shots"]
+    config = step.config
+    return truth.queried, scores, config.evaluate.summary_fraction, config.data.summaries.shot_sec
+
+
 def videos(step: Step[Config]) -> EgoClipVideos:
     """The clips of EgoMCQ, read from their files."""
     return EgoClipVideos(step.data_root, step.config.data)
