@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from egolib import vlp
+from egolib import vlp, world
 from egolib.vlp.formats import submission
 from tests.helpers.tiny import copy_project, egolib
 
@@ -19,15 +19,22 @@ BRIEF = ("-p", "fit.max_updates=4", "-p", "fit.evaluate_every=0")
 
 
 @pytest.fixture(scope="module")
+def tiny_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("world")
+    world.make("tiny", root)
+    return root
+
+
+@pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, tiny_world: Path) -> Path:
     """A checkout with a short pre-training on the world."""
     folder = copy_project(tmp_path_factory.mktemp("project"))
-    run(folder, tiny_world, f"vlp/{PRETRAIN}/2_train", *BRIEF)
+    run(folder, tiny_world, "vlp/2_train", "--variant", PRETRAIN, *BRIEF)
     return folder
 
 
-def run(project: Path, world: Path, target: str, *others: str) -> None:
-    sizes = ("--preset", "tiny", "--data-root", str(world), "--jobs", "1")
+def run(project: Path, data: Path, target: str, *others: str) -> None:
+    sizes = ("--preset", "tiny", "--data-root", str(data), "--jobs", "1")
     done = egolib(project, "run", target, *others, *sizes)
     assert done.returncode == 0, done.stdout + done.stderr
 
