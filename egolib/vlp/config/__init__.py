@@ -117,6 +117,7 @@ class Config:
             length <= longest,
             f"data.text_length {length} exceeds the {longest} tokens that model.text_positions "
             f"{self.model.text_positions} has room for",
+            f"set data.text_length to {longest} or less",
         )
 
     def _check_objectives(self) -> None:
@@ -173,8 +174,6 @@ class Config:
         known = MEASURED[TRAINED_FOR[self.data.train]]
         if not self.data.summaries.val_video:
             known = [n for n in known if not n.startswith("val_")]
-        if not self.infer.fusion:
-            known = [n for n in known if not n.startswith(("fusion", "ensemble"))]
         evaluates = fit.evaluate_every or fit.evaluate_every_updates or fit.evaluate_first
         require(
             not name or not evaluates or name in known,

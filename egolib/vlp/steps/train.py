@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -151,8 +152,12 @@ def make_schedule(config: Config, samples: int) -> Callable[[int], float]:
 
 
 def make_evaluation(step: Step[Config], tokenizer: Tokenizer) -> Evaluate | None:
-    """What is computed between epochs: the benchmark of the training's own data."""
-    fit = step.config.fit
+    """What is computed between epochs: the benchmark of the training's own data.
+
+    What ``3_infer`` is asked for changes nothing here: a training has no setting of inference.
+    """
+    fit, infer = step.config.fit, replace(step.config.infer, fusion=True, rerank=0)
+    step = replace(step, config=replace(step.config, infer=infer))
     if not (fit.evaluate_every or fit.evaluate_every_updates or fit.evaluate_first):
         return None
     name, truth = TRAINED_FOR[step.config.data.train], read_truth(step)
