@@ -85,7 +85,11 @@ class SummaryConfig:
             f"val_video {self.val_video}",
             f"videos are numbered {VIDEOS}, and the test video is not the validation video",
         )
-        require(bool(self.training), "data.summaries leaves no video to train on")
+        require(
+            bool(self.training),
+            "data.summaries leaves no video to train on",
+            f"name others than {self.test_video} and {self.val_video} in train_videos",
+        )
 
     @property
     def training(self) -> tuple[int, ...]:

@@ -82,6 +82,7 @@ class ModelConfig:
         require(
             self.summarizer is None or self.summarizer.width == self.width,
             f"model.summarizer.width is not model.width {self.width}",
+            f"set model.summarizer.width to {self.width}",
         )
         require(
             self.fusion_depth <= self.depth,
