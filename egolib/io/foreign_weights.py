@@ -84,9 +84,9 @@ def find_weights(
 ) -> FoundWeights:
     """The weights inside an official file.
 
-    They are looked for under ``state_dict``, ``model``, ``net``, ``model_state``, ``model_state_dict``, then at the
-    top level. Names lose what training tools put before them: ``module.`` (data parallel,
-    averaging; also twice) and ``_orig_mod.`` (compilation). ``n_averaged`` and the entries
+    They are looked for under ``state_dict``, ``model``, ``net``, ``model_state``,
+    ``model_state_dict``, then at the top level. Names lose what training tools put before
+    them: ``module.`` (data parallel, averaging; also twice) and ``_orig_mod.`` (compilation). ``n_averaged`` and the entries
     ``ema_*``, which mmcv keeps beside the weights, are no weights of the model.
 
     Args:

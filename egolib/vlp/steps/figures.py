@@ -177,12 +177,12 @@ def summaries(
         figure = Drawing(0.55 * len(rows) + 0.5)
         axes = figure.subplots()
         for row, (query, found) in enumerate(rows):
-            for level, shots, style in (
-                (0.3, query.oracle, {"color": TRUE}),
-                (0.0, best_shots(found, count).tolist(), {"color": PREDICTED}),
+            for level, shots, tint in (
+                (0.3, query.oracle, TRUE),
+                (0.0, best_shots(found, count).tolist(), PREDICTED),
             ):
                 spans = [(shot * shot_sec, shot_sec) for shot in shots]
-                axes.broken_barh(spans, (level - row, 0.25), **style)
+                axes.broken_barh(spans, (level - row, 0.25), color=tint)
             spread = max(float(np.ptp(found)), 1e-9)
             curve = (found - found.min()) / spread * 0.2 - row - 0.25
             axes.plot((np.arange(len(found)) + 0.5) * shot_sec, curve, color="#888888", linewidth=1)

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from egolib.vlp.benchmarks.answering import make_optimizer
-from egolib.vlp.config.published import egotaskqa_direct
 from egolib.vlp.config import OptimConfig
+from egolib.vlp.config.published import egotaskqa_direct
 from egolib.vlp.formats.egotaskqa import HEAD
 from egolib.vlp.losses.question_answering import answer_loss
 from egolib.vlp.models.question_answering import AnswerHead

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from egolib.engine.config import FitConfig
 from torch import Tensor, nn
 
+from egolib.engine.config import FitConfig
 from egolib.engine.fit import fit
 from egolib.errors import EgolibError
 from egolib.io import checkpoint
