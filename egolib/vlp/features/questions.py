@@ -193,9 +193,8 @@ def extract_questions(
         replace(plain, width=config.text_width),
         replace(plain, width=1),
     )
-    writers = [
-        FeatureWriter(Path(out) / name, kind) for name, kind in zip(STORES, kinds, strict=True)
-    ]
+    stores = zip(STORES, kinds, strict=True)
+    writers = [FeatureWriter(Path(out) / name, kind) for name, kind in stores]
     for clip in track(clips, "question features", unit="clip"):
         asked = questions.get(clip.clip_uid, {})
         left = {uid: q for uid, q in asked.items() if not all(w.has(uid) for w in writers)}
