@@ -34,7 +34,7 @@ def test_honest_variants_change_every_quirk_of_their_benchmark(variant: str) -> 
     kinds = {
         "egotaskqa": ("data.questions.", "infer.question", "evaluate.max_types", "evaluate.average",
                       "loss.distributed"),
-        "qfvs": ("data.summaries.", "model.summarizer.", "evaluate.empty", "evaluate.zero",
+        "qfvs": ("data.summaries.", "model.summarizer.", "evaluate.empty_tags", "evaluate.zero",
                  "loss.reduction", "loss.train_mode"),
     }  # fmt: skip
     own = {k: v for k, v in honest.items() if k.startswith(kinds[variant.split("_")[0]])}
@@ -53,7 +53,7 @@ def test_videos_that_are_trained_on() -> None:
 
 def test_a_head_needs_its_data() -> None:
     with pytest.raises(EgolibError, match="answers"):
-        configs.build(Config, {"loss": {"objectives": ["answers"]}, "data": {"train": "qfvs"}})
+        configs.build(Config, {"loss": {"objectives": ["answers"]}})
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ def _evaluation(step: Step[Config], split: QuestionSplit, tokenizer: Tokenizer) 
         assert isinstance(model, QuestionAnsweringModel)
         asks, found = answerer(step, model, tokenizer), {}
         for part in ("val", "test"):
-            asked = split.parts[part]  # type: ignore[index]
+            asked = split.parts[part]
             about = measured(step, asks.scores(asked).argmax(1), asked)
             kinds = {k: about["types"].get(k, 0.0) for k in egotaskqa.SPLITS}
             found[part] = kinds | about["table"] | about["overall"]

@@ -87,8 +87,8 @@ class SummaryConfig:
         )
         require(
             bool(self.training),
-            "data.summaries.train_videos leaves no video to train on",
-            "name one that is neither the test nor the validation video",
+            "data.summaries leaves no video to train on",
+            f"name others than {self.test_video} and {self.val_video} in train_videos",
         )
 
     @property

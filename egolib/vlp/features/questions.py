@@ -102,13 +102,14 @@ def fused_class(network: VideoLanguageModel, video: Tensor, text: Tensor, bias: 
     """
     count = network.config.fusion_depth
     *blocks, last = network.video.blocks[-count:]
-    for block, layer in zip(blocks, network.text.layers[-count:], strict=False):
+    for block, layer in zip(blocks, network.text.layers[-count:-1], strict=True):
         video, text = (
             network.video.run_block(block, video, text, bias),
             network.text.run_layer(layer, text, bias, video),
         )
     assert isinstance(last, VideoBlock)
-    return network.fusion_norm(_last_class(last, video, text, bias)[:, 0])
+    token: Tensor = network.fusion_norm(_last_class(last, video, text, bias)[:, 0])
+    return token
 
 
 def _last_class(block: VideoBlock, video: Tensor, text: Tensor, bias: Tensor) -> Tensor:
@@ -123,7 +124,8 @@ def _last_class(block: VideoBlock, video: Tensor, text: Tensor, bias: Tensor) ->
     change = space.out(seen.transpose(1, 2).flatten(2))
     change = change + block.cross_gate * block.cross(change, text, bias)
     token = video[:, :1] + change
-    return token + block.mlp(block.mlp_norm(token))
+    changed: Tensor = token + block.mlp(block.mlp_norm(token))
+    return changed
 
 
 def _tokens(model: VideoLanguage, questions: Sequence[str], length: int) -> tuple[Tensor, Tensor]:
@@ -191,9 +193,8 @@ def extract_questions(
         replace(plain, width=config.text_width),
         replace(plain, width=1),
     )
-    writers = [
-        FeatureWriter(Path(out) / name, kind) for name, kind in zip(STORES, kinds, strict=False)
-    ]
+    stores = zip(STORES, kinds, strict=True)
+    writers = [FeatureWriter(Path(out) / name, kind) for name, kind in stores]
     for clip in track(clips, "question features", unit="clip"):
         asked = questions.get(clip.clip_uid, {})
         left = {uid: q for uid, q in asked.items() if not all(w.has(uid) for w in writers)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -255,15 +255,14 @@ def summary_metrics(step: Step[Config], truth: Truth, scores: Arrays) -> dict[st
         scores: ``shots`` and perhaps ``untrained``, (queries, shots).
     """
     how, video = step.config.evaluate, truth.queried
-    same = {"empty_tags": how.empty_tags, "zero_f1": how.zero_f1}
+    queries, tags, fraction = video.queries, video.tags, how.summary_fraction
+    measure = partial(evaluate_shots, queries, tags, fraction=fraction)
     found = {
-        name: evaluate_shots(
-            video.queries, video.tags, array, fraction=how.summary_fraction, **same
-        )
+        name: measure(array, empty_tags=how.empty_tags, zero_f1=how.zero_f1)
         for name, array in scores.items()
     }
-    count = summary_length(len(video.tags), how.summary_fraction)
-    found |= reference_points(video.queries, video.tags, count, **same)
+    count = summary_length(len(tags), fraction)
+    found |= reference_points(queries, tags, count, how.empty_tags, how.zero_f1)
     rows = {name: {k: 100.0 * v for k, v in vars(m).items()} for name, m in found.items()}
     return rows.pop("shots") | rows
 
@@ -399,7 +398,7 @@ def head_table(scored: Scored) -> pd.DataFrame:
     """EgoTaskQA or QFVS in per cent: the network, and what it is compared with."""
     import pandas as pd
 
-    rows = {}
+    rows: dict[str, Any] = {}
     for name, own in (("egotaskqa", "answers"), ("qfvs", "summaries")):
         found = scored.metrics.get(name, {})
         numbers = {k: v for k, v in found.items() if not isinstance(v, Mapping)}
@@ -417,6 +416,21 @@ def some_sentences(split: EpicSplit, count: int) -> list[int]:
     columns = np.flatnonzero((split.relevancy == 1).any(0))
     places = np.linspace(0, len(columns) - 1, min(count, len(columns))).astype(int)
     return [int(column) for column in columns[places]]
+
+
+def summary_example(
+    step: Step[Config], truth: Truth, predictions: Mapping[str, Mapping[str, Arrays]]
+) -> tuple[QueriedVideo, np.ndarray, float, float]:
+    """The QFVS video, its scores, the summary's fraction and a shot's length, for a figure.
+
+    Args:
+        step: its section ``evaluate`` says how long summaries are.
+        truth: annotations.
+        predictions: see ``read_predictions``.
+    """
+    scores = predictions["predictions"]["qfvs"]["shots"]
+    config = step.config
+    return truth.queried, scores, config.evaluate.summary_fraction, config.data.summaries.shot_sec
 
 
 def videos(step: Step[Config]) -> EgoClipVideos:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patches import Patch
 
 from egolib.runs.step import Step
 from egolib.viz import picture_row, retrieval_grid
@@ -15,8 +16,10 @@ from egolib.viz.style import PALETTE, PREDICTED, TRUE, Drawing, look
 from egolib.vlp.config import Config
 from egolib.vlp.data.egoclip import EgoClip, Question
 from egolib.vlp.data.epic import EpicSplit
+from egolib.vlp.data.qfvs_videos import QueriedVideo
 from egolib.vlp.data.reversal import OppositeClip
 from egolib.vlp.data.videos import EgoClipVideos, EpicVideos
+from egolib.vlp.summarization.selection import best_shots, summary_length
 
 CHANCE = {"egomcq": 20.0, "reversal": 50.0}
 
@@ -131,6 +134,63 @@ def accuracies(metrics: Mapping[str, Any]) -> Drawing:
         bars = right.bar(list(ways), list(ways.values()), 0.6, color=PREDICTED)
         right.bar_label(bars, fmt="%.0f", fontsize=7)
         _finish(right, CHANCE["reversal"], "right one of two opposite actions, %")
+    return figure
+
+
+def answers(metrics: Mapping[str, Any]) -> Drawing:
+    """EgoTaskQA accuracies by kind of question, beside answers without a look at the video.
+
+    Args:
+        metrics: of ``egotaskqa``, see ``steps.evaluate.answer_metrics``.
+    """
+    kinds = ("open", "binary", "all")
+    rows = {"network": metrics}
+    rows |= {k.replace("_", " "): metrics[k] for k in ("most_frequent", "frequent_by_words")}
+    with look():
+        figure = Drawing(2.2)
+        axes = figure.subplots()
+        for place, (name, found) in enumerate(rows.items()):
+            x = np.arange(len(kinds)) + (place - 1) * 0.28
+            bars = axes.bar(x, [found[k] for k in kinds], 0.26, color=PALETTE[place], label=name)
+            axes.bar_label(bars, fmt="%.0f", fontsize=7)
+        axes.set_xticks(range(len(kinds)), [f"{kind} questions" for kind in kinds])
+        axes.set(ylabel="right answers, %", ylim=(0, 105))
+        axes.legend(fontsize=7)
+    return figure
+
+
+def summaries(
+    video: QueriedVideo, scores: np.ndarray, fraction: float, shot_sec: float, most: int = 4
+) -> Drawing:
+    """Summaries of a video on a time axis: reference shots, the network's, and its scores.
+
+    Args:
+        video: with its queries.
+        scores: (queries, shots).
+        fraction: of the shots that become a summary.
+        shot_sec: length of a shot.
+        most: queries that are drawn.
+    """
+    count = summary_length(len(video.shots), fraction)
+    rows = list(zip(video.queries, scores, strict=True))[:most]
+    with look():
+        figure = Drawing(0.55 * len(rows) + 0.5)
+        axes = figure.subplots()
+        for row, (query, found) in enumerate(rows):
+            for level, shots, tint in (
+                (0.3, query.oracle, TRUE),
+                (0.0, best_shots(found, count).tolist(), PREDICTED),
+            ):
+                spans = [(shot * shot_sec, shot_sec) for shot in shots]
+                axes.broken_barh(spans, (level - row, 0.25), color=tint)
+            spread = max(float(np.ptp(found)), 1e-9)
+            curve = (found - found.min()) / spread * 0.2 - row - 0.25
+            axes.plot((np.arange(len(found)) + 0.5) * shot_sec, curve, color="#888888", linewidth=1)
+        names = [" and ".join(query.concepts) for query, _ in rows]
+        axes.set_yticks([0.25 - row for row in range(len(rows))], names, fontsize=7)
+        axes.set(xlabel="seconds", xlim=(0, len(video.shots) * shot_sec))
+        handles = [Patch(color=TRUE, label="reference"), Patch(color=PREDICTED, label="network")]
+        axes.legend(handles=handles, fontsize=7, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     return figure
 
 

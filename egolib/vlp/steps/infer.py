@@ -332,14 +332,14 @@ def write_features(step: Step[Config], model: VideoLanguage, name: str, skipped:
 # ------------------------------------------------------------------------------- looking
 
 
-def example(step: Step[Config], predictions: Predictions) -> tuple[Path, Similarity]:
+def example(step: Step[Config], predictions: Predictions) -> tuple[Path, Similarity] | None:
     """A video and how similar texts are to it over time.
 
     With EgoMCQ a video of its first question, and the texts of four of its clips; without
     it the first EPIC-KITCHENS or Charades-Ego video, and texts of that benchmark.
 
-    Raises:
-        EgolibError: none of the benchmarks has annotations here.
+    Returns:
+        None where no benchmark has a video here.
     """
     truth, model = read_truth(step), predictions.model.seeing("ego4d")
     finders = (_egomcq_example, _epic_example, _charades_example, _question_example)
@@ -350,7 +350,7 @@ def example(step: Step[Config], predictions: Predictions) -> tuple[Path, Similar
             continue
         if path.is_file() and texts:
             return path, model.similarity(path, texts)
-    raise EgolibError("no benchmark has a video here", file=step.data_root)
+    return None
 
 
 def _egomcq_example(step: Step[Config], truth: Truth) -> tuple[Path, list[str]]:

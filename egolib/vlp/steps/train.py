@@ -211,8 +211,8 @@ def first_batch(data: Data, seed: int, size: int = 8) -> Batch:
 def shapes(batch: Batch) -> str:
     """What a batch holds, in words."""
     if isinstance(batch, SummaryBatch):
-        each = [tuple(sequence.features.shape) for sequence in batch.sequences]
-        return f"{batch.queries} queries; features (segments, places, width) {each}"
+        count, shape = len(batch.sequences), tuple(batch.sequences[0].features.shape)
+        return f"{batch.queries} queries; {count} features (segments, places, width) {shape}"
     return f"video {tuple(batch.video.shape)}, ids {tuple(batch.ids.shape)}"
 
 

@@ -29,7 +29,9 @@ def test_all_benchmarks(tiny_world: Path, runs: Path) -> None:
     assert set(evaluate.metrics(scored)["effect"]) == {"rerank", "ensemble"}
     assert evaluate.counts(truth, scored)["questions"] == 20
     assert len(infer.table(found)) == 2 + 3 + 1 + 2 + 1
-    video, similarity = infer.example(made, found)
+    shown = infer.example(made, found)
+    assert shown is not None
+    video, similarity = shown
     assert video.is_file() and len(similarity.texts) > 1
 
 
