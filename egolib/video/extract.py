@@ -139,7 +139,9 @@ def extract_video(plan: VideoPlan, recheck: Recheck = "quick", force: bool = Fal
     """Makes the clips and images of one video in one pass.
 
     Args:
-        plan, recheck, force: see ``extract``.
+        plan: one source video and its targets.
+        recheck: see ``extract``.
+        force: see ``extract``.
     """
     ledger = Ledger(plan)
     left = [target for target in plan.targets if force or not ledger.holds(target, recheck)]

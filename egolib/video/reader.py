@@ -133,8 +133,8 @@ class VideoReader:
         given.
 
         Args:
-            start_sec, end_sec: seconds since the first frame was shown; the frame that is
-                shown exactly at the end is left out.
+            start_sec: seconds since the first frame was shown.
+            end_sec: the same; the frame that is shown exactly then is left out.
 
         Raises:
             EgolibError: the stretch stops before it starts, or lies outside the video.

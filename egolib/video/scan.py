@@ -87,7 +87,8 @@ def scan_packets(
     """Reads all packets of a stream; decodes until there is a first picture.
 
     Args:
-        container, stream: the opened file.
+        container: the opened file.
+        stream: of the file.
         end: the byte from which on the container is damaged; packets after it are left out.
     """
     packets, first, stopped, cut = array("q"), None, None, False

@@ -156,7 +156,8 @@ def clip_frames(start_frame: int, end_frame: int, step: int) -> range:
     """The video frames of a clip whose last frame may still be shown (end inclusive).
 
     Args:
-        start_frame, end_frame: first and last video frame of the clip.
+        start_frame: first video frame of the clip.
+        end_frame: last video frame of the clip.
         step: video frames from one clip frame to the next.
 
     >>> list(clip_frames(10, 22, 6))
@@ -179,7 +180,8 @@ def cut_interval(
     (8.0, 10.0)
 
     Args:
-        start_sec, end_sec: of the stretch.
+        start_sec: of the stretch.
+        end_sec: of the stretch.
         duration_sec: of the video.
         record: the clip or annotation that wants the stretch, for messages.
         file: where it is written, for messages.
@@ -218,10 +220,12 @@ def stretch_frames(
     range(25, 40)
 
     Args:
-        start_sec, end_sec: of the stretch; the frame shown exactly at the end is left out.
+        start_sec: of the stretch.
+        end_sec: of the stretch; the frame shown exactly then is left out.
         count: frames of the video; a stretch that goes past them is cut.
         fps: its rate.
-        record, file: for messages; see ``cut_interval``.
+        record: for messages; see ``cut_interval``.
+        file: for messages; see ``cut_interval``.
 
     Raises:
         EgolibError: as ``cut_interval``.
