@@ -30,7 +30,7 @@ import yaml
 from egolib.errors import EgolibError, UsageError, nearest
 from egolib.io.records import read_text
 
-TASKS = ("vq2d", "vod", "vlp", "nlq")
+TASKS = ("vq2d", "vod", "vlp", "nlq", "mq")
 STEPS = ("1_data", "2_train", "3_infer", "4_evaluate")
 DEFAULT_INPUTS: dict[str, dict[str, str]] = {
     "1_data": {},
@@ -74,7 +74,8 @@ def build(cls: type[Built], values: Mapping[str, Any], *, where: str = "") -> Bu
         for name, value in values.items()
     }
     if start is not None:
-        return dataclasses.replace(start, **parts)
+        result: Built = dataclasses.replace(start, **parts)
+        return result
     try:
         return cls(**parts)
     except TypeError as error:
@@ -83,7 +84,8 @@ def build(cls: type[Built], values: Mapping[str, Any], *, where: str = "") -> Bu
 
 def to_tree(config: Any) -> Tree:
     """The plain values of a dataclass; tuples become lists, as YAML and JSON have them."""
-    return json.loads(json.dumps(dataclasses.asdict(config), default=str))
+    result: Tree = json.loads(json.dumps(dataclasses.asdict(config), default=str))
+    return result
 
 
 def tree_hash(values: Any) -> str:
@@ -404,7 +406,8 @@ def parse_override(text: str, tree: Mapping[str, Any]) -> Tree:
         raise EgolibError(f"{text[:80]!r} is no YAML value: {error}") from error
     for part in reversed(dotted.split(".")):
         parsed = {part: parsed}
-    return parsed
+    result: Tree = parsed
+    return result
 
 
 def _full_name(name: str, tree: Mapping[str, Any]) -> str:

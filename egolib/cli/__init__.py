@@ -47,7 +47,8 @@ Checkpoint = Annotated[
 
 def schema(task: str) -> type:
     """The configuration dataclass of a task; loads no torch."""
-    return import_module(f"egolib.{task}.config").Config
+    result: type = import_module(f"egolib.{task}.config").Config
+    return result
 
 
 @app.command()
@@ -269,10 +270,10 @@ def status(
     as_json: Json = False,
 ) -> None:
     """List the steps of runs: finished or not, when, how long, with their first metrics."""
-    from egolib.runs import overview
+    from egolib.runs import inventory
 
-    rows = overview.steps(runs_dir or configs.project_root() / "runs", name)
-    print(json.dumps(rows) if as_json else overview.as_text(rows))
+    rows = inventory.steps(runs_dir or configs.project_root() / "runs", name)
+    print(json.dumps(rows) if as_json else inventory.as_text(rows))
 
 
 @app.command()

@@ -26,7 +26,7 @@ from egolib.runs.plan import Request, plan
 from egolib.video.timing import exact_rate
 
 LEAST_SCORE = 0.3  # of boxes that are drawn and counted
-GROUNDING = "features_vlp"  # the variant of nlq that reads what a vlp model of ours sees
+GROUNDING = "features_vlp"  # the variant of nlq that reads what an egolib vlp model sees
 
 
 def run(
@@ -77,6 +77,7 @@ def models(preset: str, given: Mapping[str, str]) -> dict[str, str]:
     Where a task was never trained, its default variant is, on the preset.
 
     Args:
+        preset: of a training that is started.
         given: task -> path, Hub id or ``<task>/<variant>``.
 
     Raises:
@@ -201,4 +202,7 @@ def _ground(video: Path, texts: Sequence[str], model: str | None) -> Moments:
         raise UsageError("nlq needs one question")
     grounding: Any = nlq.load(model or f"nlq/{GROUNDING}")
     features: Any = vlp.load(None)
-    return grounding.ground(features.features(video), texts[0], text_encoder=features.tokens)
+    result: Moments = grounding.ground(
+        features.features(video), texts[0], text_encoder=features.tokens
+    )
+    return result

@@ -81,12 +81,14 @@ def gather_rows(x: Tensor, backward: Backward = "exact") -> Tensor:
     ``local`` keeps only what this process's loss contributes to its own rows: 1 / W
     of that gradient.
     """
-    return _GatherRows.apply(x, backward) if is_parallel() else x  # type: ignore[no-any-return]
+    gathered: Tensor = _GatherRows.apply(x, backward) if is_parallel() else x  # type: ignore[no-untyped-call]
+    return gathered
 
 
 def sum_over_processes(x: Tensor, backward: Backward = "exact") -> Tensor:
     """The sum of a tensor over the processes; ``backward`` as in ``gather_rows``."""
-    return _Sum.apply(x, backward) if is_parallel() else x  # type: ignore[no-any-return]
+    gathered: Tensor = _Sum.apply(x, backward) if is_parallel() else x  # type: ignore[no-untyped-call]
+    return gathered
 
 
 class _GatherRows(torch.autograd.Function):
@@ -219,7 +221,8 @@ def _elastic(
         monitor_interval=0.5,
     )
     with _same_signal_handlers():
-        return elastic_launch(config, _call)(target, arguments)
+        result: dict[int, Any] = elastic_launch(config, _call)(target, arguments)
+        return result
 
 
 def _call(target: str, arguments: Any) -> Any:

@@ -33,6 +33,8 @@ from egolib.errors import EgolibError
 from egolib.io import checkpoint
 from egolib.progress import Progress
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class FitResult:

@@ -60,7 +60,7 @@ class UpdateSampler(Sampler[list[Place]]):
     """The micro-batches of one process, from one update to the end of its epoch.
 
     An update takes ``batch_size`` consecutive places of the order, whatever the number
-    of processes; micro-batch ``a`` of process ``r`` takes its share of them.
+    of processes; micro-batch ``a`` of process ``r`` takes its part of them.
     """
 
     def __init__(

@@ -46,7 +46,8 @@ def nms(boxes: Tensor, scores: Tensor, *, iou_threshold: float, offset: int) -> 
     """
     if offset:
         boxes = boxes + boxes.new_tensor([0.0, 0.0, offset, offset])
-    return torchvision_nms(boxes, scores, iou_threshold)
+    result: Tensor = torchvision_nms(boxes, scores, iou_threshold)
+    return result
 
 
 def roi_align_forward(

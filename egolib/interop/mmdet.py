@@ -199,7 +199,8 @@ def _settings(config: str | Path | Mapping[str, Any]) -> Mapping[str, Any]:
 
     if not Path(config).is_file():
         raise EgolibError("the configuration does not exist", file=config)
-    return Config.fromfile(str(config))
+    result: Mapping[str, Any] = Config.fromfile(str(config))
+    return result
 
 
 def _load_weights(model: nn.Module, path: str | Path) -> None:
@@ -224,7 +225,8 @@ def _class_names(settings: Mapping[str, Any]) -> Sequence[str]:
         names = getattr(kind, "METAINFO", {}).get("classes")
     if not names:
         raise EgolibError("the configuration names no classes", remedy="give classes=[...]")
-    return names
+    result: Sequence[str] = names
+    return result
 
 
 def _pipeline(settings: Mapping[str, Any]) -> PipelineConfig:

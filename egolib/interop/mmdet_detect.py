@@ -4,7 +4,7 @@
         --images FOLDER --out FOLDER [--rename cow=cattle ...]
 
 The folder then holds ``detections.npz`` and ``result.json`` as ``3_infer`` writes them, and is
-an input of ``4_evaluate``: ``predictions``, or ``other`` to compare with a run of ours. ``egolib
+an input of ``4_evaluate``: ``predictions``, or ``other`` to compare with an egolib run. ``egolib
 evaluate vod`` takes the file as ``--predictions``. Its variant is the configuration's name.
 """
 

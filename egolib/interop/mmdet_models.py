@@ -42,13 +42,14 @@ def build_mmdet(settings: Mapping[str, Any]) -> nn.Module:
     section = ConfigDict(settings)
     if "backbone" in section:
         section.backbone = ConfigDict({**section.backbone, "init_cfg": None})
-    return MODELS.build(section)
+    result: nn.Module = MODELS.build(section)
+    return result
 
 
 # ------------------------------------------------------------------- ours, for mmdet
 
 
-class EgolibDetector(BaseDetector):
+class EgolibDetector(BaseDetector):  # type: ignore[misc, unused-ignore]
     """A video detector of ``egolib.vod`` as mmdet's trainers and inference want it.
 
     Images (N, 3, H, W) with ``DetDataSample``: every image on its own, for training only
@@ -103,7 +104,8 @@ class EgolibDetector(BaseDetector):
 
     def extract_feat(self, batch_inputs: Tensor) -> list[Tensor]:
         """Maps of the neck for images (N, 3, H, W), finest first."""
-        return self.network.detector.maps(batch_inputs)
+        result: list[Tensor] = self.network.detector.maps(batch_inputs)
+        return result
 
     def _forward(self, batch_inputs: Tensor, batch_data_samples: Any = None) -> list[Tensor]:
         return self.extract_feat(batch_inputs)

@@ -1,6 +1,6 @@
 """The feature store: arrays by uid, with the provenance that says what they are.
 
-A store of ours is a folder with ``store.json`` (format, layout, provenance) and
+An egolib store is a folder with ``store.json`` (format, layout, provenance) and
 
 - layout ``files``: one ``<uid>.safetensors`` per video, written as it is computed, or
 - layout ``packed``: all arrays in one ``features.safetensors`` (short texts).
@@ -72,7 +72,8 @@ class FeatureStore:
                 file=file,
                 record=uid,
             )
-        return array
+        result: np.ndarray = array
+        return result
 
     def length(self, uid: str) -> int:
         """Number of rows, read from the file's header alone."""
@@ -178,7 +179,7 @@ class ConcatenatedStore:
 
 
 def open_store(path: str | Path | Sequence[str | Path], assume: Provenance | None = None) -> Store:
-    """Opens a store of ours or a foreign one; a list of paths is put side by side.
+    """Opens an egolib store or a foreign one; a list of paths is put side by side.
 
     Args:
         path: a folder with ``store.json``, an LMDB folder, a folder of ``.pt``,
@@ -307,7 +308,7 @@ def _open_tensors(file: Path, provenance: Provenance) -> Any:
             f"damaged feature file: {error}", file=file, remedy="remove it and extract it again"
         ) from error
     inside = (tensors.metadata() or {}).get("provenance")  # type: ignore[no-untyped-call]
-    if inside is not None and inside != json.dumps(asdict(provenance)):
+    if inside is not None and json.loads(inside) != asdict(provenance):
         raise EgolibError(
             "the file's provenance is not its store's", file=file, remedy="extract it again"
         )

@@ -18,7 +18,8 @@ class Provenance:
         kind: ``video`` (rows are windows in time) or ``text`` (rows are tokens).
         width: number of columns of every array.
         fps: frames per second that stride and window are counted in; None for text.
-        stride_frames, window_frames: distance between rows and length of a row's window.
+        stride_frames: distance between rows.
+        window_frames: length of a row's window.
         model: what computed them, for instance a variant or a published name.
         model_hash: SHA-256 of its weights, or of the definition of a fixed projection.
     """

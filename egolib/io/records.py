@@ -169,6 +169,7 @@ def read_json(path: str | Path, expect: type | None = None) -> Any:
     """One JSON value.
 
     Args:
+        path: the file.
         expect: ``dict`` or ``list``, where the caller needs that.
 
     Raises:
@@ -256,7 +257,9 @@ def read_xml(path: str | Path) -> ElementTree.Element:
         raise EgolibError(f"malformed XML: {error}", file=path) from error
 
 
-def require(record: Mapping[str, Any], keys: Iterable[str], *, file: str | Path, name: object):
+def require(
+    record: Mapping[str, Any], keys: Iterable[str], *, file: str | Path, name: object
+) -> None:
     """Checks that a record has the keys; the error names file, record and nearest key.
 
     Args:

@@ -153,7 +153,8 @@ def _ndcg(ranked: np.ndarray, relevancy: np.ndarray) -> np.ndarray:
     ideal = -np.sort(-relevancy, 1)[:, :longest]
     weights = (np.arange(longest) < counts[:, None]) / np.log2(np.arange(longest) + 2)
     with np.errstate(invalid="ignore"):
-        return (ranked[:, :longest] * weights).sum(1) / (ideal * weights).sum(1)
+        result: np.ndarray = (ranked[:, :longest] * weights).sum(1) / (ideal * weights).sum(1)
+        return result
 
 
 def _average_precision(ranked: np.ndarray, precision: Precision) -> np.ndarray:
@@ -163,7 +164,8 @@ def _average_precision(ranked: np.ndarray, precision: Precision) -> np.ndarray:
     rows, ranks = np.nonzero(exact)
     sums = np.bincount(rows, gains[rows, ranks] / (ranks + 1), len(ranked))
     with np.errstate(invalid="ignore"):
-        return sums / exact.sum(1)
+        result: np.ndarray = sums / exact.sum(1)
+        return result
 
 
 # ------------------------------------------------------------- from loader to matrix
@@ -191,7 +193,8 @@ def clips_by_sentences(
     """
     order = first_occurrences(loader_index)
     captions = order[sentence_rows]
-    return (similarity[captions][:, order].T + 1) / 2
+    result: np.ndarray = (similarity[captions][:, order].T + 1) / 2
+    return result
 
 
 # ------------------------------------------------------------------------ Charades
@@ -214,7 +217,8 @@ def multi_label_precision(scores: np.ndarray, targets: np.ndarray) -> np.ndarray
     hits = np.take_along_axis(targets, order, 0).astype(bool)
     precision = np.cumsum(hits, 0) / np.arange(1, len(hits) + 1)[:, None]
     with np.errstate(invalid="ignore"):
-        return np.where(hits, precision, 0).sum(0) / hits.sum(0)
+        result: np.ndarray = np.where(hits, precision, 0).sum(0) / hits.sum(0)
+        return result
 
 
 def charades_metrics(
@@ -232,6 +236,6 @@ def charades_metrics(
             0.
     """
     classes = multi_label_precision(scores, targets)
-    share = targets.sum(0) / targets.sum()
+    fraction = targets.sum(0) / targets.sum()
     mean = np.nanmean(classes) if empty_classes == "official" else np.nan_to_num(classes).mean()
-    return {"mAP": float(mean), "weighted_mAP": float(np.nansum(classes * share))}
+    return {"mAP": float(mean), "weighted_mAP": float(np.nansum(classes * fraction))}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -40,14 +40,14 @@ class AveragePrecision:
 
     Attributes:
         values: (T,) average precision in the order of the tie mode.
-        share: (T,) share p of the queries that any prediction hits. It is the
+        fraction: (T,) fraction p of the queries that any prediction hits. It is the
             ceiling with perfect ranking; with equal scores the expectation is near p².
         band: (T, 2) 2.5 and 97.5 % quantiles over random orders of tied predictions;
             both equal to the value where no scores are tied.
     """
 
     values: np.ndarray
-    share: np.ndarray
+    fraction: np.ndarray
     band: np.ndarray
 
 
@@ -86,7 +86,7 @@ def average_precision(
     """
     hits = np.asarray(iou)[None, :] >= np.asarray(thresholds)[:, None]  # (T, P)
     scores, query = np.asarray(scores, np.float64), np.asarray(query, np.int64)
-    share = np.array([len(np.unique(query[row])) for row in hits]) / max(n_queries, 1)
+    fraction = np.array([len(np.unique(query[row])) for row in hits]) / max(n_queries, 1)
     samples = [
         _envelope_area(hits, query, order, n_queries)
         for order in _random_orders(scores, orders, seed)
@@ -96,7 +96,7 @@ def average_precision(
     else:
         values = _envelope_area(hits, query, score_order(scores, ties), n_queries)
     band = np.quantile(samples, [0.025, 0.975], axis=0).T if samples else np.stack([values] * 2, 1)
-    return AveragePrecision(values, share, band)
+    return AveragePrecision(values, fraction, band)
 
 
 def _random_orders(scores: np.ndarray, orders: int, seed: int) -> np.ndarray:
@@ -131,7 +131,8 @@ def _envelope_area(
         return np.zeros(len(hits))
     precision = np.cumsum(right, axis=1) / np.arange(1, right.shape[1] + 1)
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    return (envelope * right).sum(axis=1) / max(n_queries, 1)
+    result: np.ndarray = (envelope * right).sum(axis=1) / max(n_queries, 1)
+    return result
 
 
 def _first_hits(hits: np.ndarray, query: np.ndarray) -> np.ndarray:
@@ -182,7 +183,8 @@ def recovery(
     """
     counted = np.isin(shared.pair, chosen)
     found = shared.frame_iou[counted][None, :] >= np.asarray(thresholds)[:, None]
-    return 100.0 * found.sum(axis=1) / max(truth.lengths.sum(), 1)
+    result: np.ndarray = 100.0 * found.sum(axis=1) / max(truth.lengths.sum(), 1)
+    return result
 
 
 def success(
@@ -198,7 +200,8 @@ def success(
     if not len(chosen):
         return np.zeros(len(thresholds))
     best = np.where(chosen >= 0, np.append(stiou, 0.0)[chosen], 0.0)
-    return 100.0 * (best[None, :] >= np.asarray(thresholds)[:, None]).mean(axis=1)
+    result: np.ndarray = 100.0 * (best[None, :] >= np.asarray(thresholds)[:, None]).mean(axis=1)
+    return result
 
 
 # -------------------------------------------------------------------- all together
@@ -234,8 +237,8 @@ class Scores:
             "stAP@0.25": s.values[0],
             "recovery%": self.recovery[0],
             "success%": self.success[0],
-            "p_temporal@0.25": t.share[0],
-            "p_spatio_temporal@0.25": s.share[0],
+            "p_temporal@0.25": t.fraction[0],
+            "p_spatio_temporal@0.25": s.fraction[0],
             "tAP@0.25_low": t.band[0, 0],
             "tAP@0.25_high": t.band[0, 1],
             "stAP@0.25_low": s.band[0, 0],
@@ -341,7 +344,7 @@ def evaluate(
 
 
 def evaluate_pairings(
-    queries: Queries, pairings: Mapping[str, tuple[str, str]], **options
+    queries: Queries, pairings: Mapping[str, tuple[str, str]], **options: Any
 ) -> dict[str, Scores]:
     """``evaluate`` on each subset by area; a pairing without members is left out.
 

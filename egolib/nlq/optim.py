@@ -148,7 +148,8 @@ def load_initial(model: GroundNLQ, path: str | Path, heads: str = "official") ->
     if Path(path).suffix == ".safetensors" and Path(path).with_suffix(".json").is_file():
         state, _ = checkpoint.load(path)
     else:
-        state = KEYS.to_ours(checkpoint.find_state(checkpoint.read_foreign(path)))
+        content = checkpoint.read_foreign(path)
+        state = KEYS.to_ours(checkpoint.find_weights(content, file=path).state)
     expected = model.state_dict()
     if heads == "official":
         state, expected = (

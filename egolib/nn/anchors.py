@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -57,7 +58,7 @@ class AnchorGrid:
 
     def __init__(self, config: AnchorConfig) -> None:
         self.config = config
-        self._kept: dict[tuple, Tensor] = {}
+        self._kept: dict[tuple[Any, ...], Tensor] = {}
 
     @property
     def per_cell(self) -> int:

@@ -32,7 +32,7 @@ class FeaturePyramid(nn.Module):
         self.output = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in inputs)
         missing = config.levels - len(inputs) if config.extra == "conv" else 0
         self.extra = nn.ModuleList(nn.Conv2d(width, width, 3, 2, 1) for _ in range(missing))
-        convolutions: list[nn.Conv2d] = [*self.lateral, *self.output, *self.extra]  # type: ignore
+        convolutions: list[nn.Conv2d] = [*self.lateral, *self.output, *self.extra]
         for conv in convolutions:
             init.xavier(conv)
 

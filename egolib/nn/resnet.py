@@ -76,7 +76,8 @@ class Shortcut(nn.Module):
         self.norm = make_norm(outputs, config)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.conv(x))
+        result: Tensor = self.norm(self.conv(x))
+        return result
 
 
 class Bottleneck(nn.Module):

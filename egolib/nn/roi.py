@@ -57,9 +57,10 @@ class RoiAlign(nn.Module):
 
     def _pool(self, features: Tensor, rows: Tensor, stride: int) -> Tensor:
         settings = self.config
-        return roi_align(
+        result: Tensor = roi_align(
             features, rows, settings.size, 1 / stride, settings.sampling_ratio, settings.aligned
         )
+        return result
 
 
 def index_rows(regions: Sequence[Tensor]) -> Tensor:

@@ -76,7 +76,8 @@ class RegionProposals(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> RpnOutput:
         """Dense predictions of the maps (B, channels, H, W), finest first."""
-        return self.head(maps)
+        result: RpnOutput = self.head(maps)
+        return result
 
     # ------------------------------------------------------------------ proposals
 

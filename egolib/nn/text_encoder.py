@@ -23,6 +23,7 @@ def attention_bias(mask: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
 
     Args:
         mask: (B, S), 1 for tokens and 0 for padding.
+        dtype: of the result.
 
     Returns:
         (B, 1, 1, S).
@@ -69,7 +70,8 @@ class TextEmbeddings(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """(B, L, D) for token ids (B, L)."""
         embedded = self.words(ids) + self.types.weight[0] + self.positions(self.position_ids(ids))
-        return self.dropout(self.norm(embedded))
+        result: Tensor = self.dropout(self.norm(embedded))
+        return result
 
 
 class Attention(nn.Module):
@@ -107,10 +109,12 @@ class Attention(nn.Module):
             attn_mask=fitting(bias, query),
             dropout_p=self.dropout if self.training else 0.0,
         )
-        return self.out_dropout(self.out(attended.transpose(1, 2).flatten(2)))
+        result: Tensor = self.out_dropout(self.out(attended.transpose(1, 2).flatten(2)))
+        return result
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        result: Tensor = x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # type: ignore[no-untyped-call]
+        return result
 
 
 class TextLayer(nn.Module):
@@ -157,15 +161,21 @@ class TextLayer(nn.Module):
             assert self.cross is not None, "this layer has no cross-attention"
             attended = attended + self.cross_gate * self.cross(attended, context)
         x = self.attention_norm(attended + x)
-        return self.mlp_norm(self.mlp_dropout(self.contract(F.gelu(self.expand(x)))) + x)
+        result: Tensor = self.mlp_norm(self.mlp_dropout(self.contract(F.gelu(self.expand(x)))) + x)
+        return result
 
 
 class TextEncoder(nn.Module):
     """Embeddings and layers; the last layers may attend to another sequence.
 
     Args:
-        vocabulary_size, width, positions, pad_id: see ``TextEmbeddings``.
-        heads, mlp_width, dropout: see ``TextLayer``.
+        vocabulary_size: number of tokens.
+        width: of the hidden states.
+        positions: longest text in tokens.
+        pad_id: the token that fills up.
+        heads: of the attention.
+        mlp_width: inside the feed-forward part.
+        dropout: of embeddings, attention and feed-forward part.
         depth: number of layers.
         fusion_depth: how many of the last layers have cross-attention.
         context_width: width of what those attend to.

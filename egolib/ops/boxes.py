@@ -172,7 +172,8 @@ def nms(boxes: Tensor, scores: Tensor, threshold: float, extent: float = 0.0) ->
     """
     if extent:
         boxes = torch.cat([boxes[:, :2], boxes[:, 2:] + extent], dim=1)
-    return _nms(boxes, scores, threshold)
+    result: Tensor = _nms(boxes, scores, threshold)
+    return result
 
 
 def nms_by_group(
@@ -199,7 +200,7 @@ def nms_by_group(
         apart = groups.to(boxes) * (boxes.max() + 1 + extent)
         return nms(boxes + apart[:, None], scores, threshold, extent)
     order = groups.argsort(stable=True)
-    members = order.split(torch.unique_consecutive(groups[order], return_counts=True)[1].tolist())
+    members = order.split(torch.unique_consecutive(groups[order], return_counts=True)[1].tolist())  # type: ignore[no-untyped-call]
     kept = torch.cat([m[nms(boxes[m], scores[m], threshold, extent)] for m in members])
     kept = kept.sort().values
     return kept[scores[kept].argsort(descending=True, stable=True)]

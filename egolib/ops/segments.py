@@ -29,7 +29,8 @@ EMPTY_AREA = np.float32(1e-6)  # added to every length in suppression, never in 
 def intersection(a: Floats, b: Floats) -> Floats:
     """Length of the common part of segments (..., 2), broadcast; at least 0."""
     common = np.minimum(a[..., 1], b[..., 1]) - np.maximum(a[..., 0], b[..., 0])
-    return np.maximum(common, 0)
+    result: Floats = np.maximum(common, 0)
+    return result
 
 
 def iou(a: Floats, b: Floats) -> Floats:
@@ -47,7 +48,8 @@ def hull_iou(a: Floats, b: Floats) -> Floats:
     """
     hull = np.maximum(a[..., 1], b[..., 1]) - np.minimum(a[..., 0], b[..., 0])
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.maximum(intersection(a, b) / hull, 0)
+        result: Floats = np.maximum(intersection(a, b) / hull, 0)
+        return result
 
 
 # --------------------------------------------------------------------- suppression
@@ -112,7 +114,8 @@ def _overlap(pick: Floats, rest: Floats) -> Floats:
     union = rest[2] + pick[2]
     union -= common
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.divide(common, union, out=common)
+        result: Floats = np.divide(common, union, out=common)
+        return result
 
 
 def _decay(overlap: Floats, decay: Decay, sigma: float, iou_threshold: float) -> Floats:
@@ -187,7 +190,8 @@ def vote(kept: Floats, segments: Floats, scores: Floats, iou_threshold: float) -
     overlap = iou(kept[:, None], segments[None])  # (M, N)
     with np.errstate(invalid="ignore", divide="ignore"):
         weights = np.where(overlap >= iou_threshold, overlap, overlap * 0) * scores
-        return (weights / weights.sum(1, keepdims=True)) @ segments
+        result: Floats = (weights / weights.sum(1, keepdims=True)) @ segments
+        return result
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ class Request:
         task: a task, or ``all``.
         step: one step (with what it needs), or None for the whole variant or chain.
         variant: one variant, or None for the task's chain.
-        preset, name: the preset, and the run's name (default: the preset).
+        preset: data and sizes.
+        name: of the run; None for the preset.
         overrides: texts ``a.b=value``.
         params_file: a YAML file laid over variant and preset.
         data_root: folder of real data; None for the preset's own.

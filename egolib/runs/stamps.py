@@ -38,6 +38,7 @@ def reasons(node: Node, rerun: Iterable[str] = ()) -> list[str]:
     """Why a node must run; empty when its result is current.
 
     Args:
+        node: the step.
         rerun: keys of nodes that will run before it.
     """
     if node.force:

@@ -112,6 +112,12 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
         return _byte_pairs(model["vocab"], merges, path)  # type: ignore[arg-type]
     if path.with_name("merges.txt").is_file():
         return _byte_pairs(content, _merges(path.with_name("merges.txt")), path)
+    if path.name == "vocab.json":
+        raise EgolibError(
+            "a vocabulary of byte pairs without its merges",
+            file=path,
+            remedy="put merges.txt of the same model beside it; whole words are vocabulary.json",
+        )
     return WordTokenizer(content, path)
 
 

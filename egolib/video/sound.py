@@ -17,7 +17,8 @@ class Sound:
 
     Args:
         source: the file to copy from.
-        start_sec, end_sec: presentation times in the source; the start becomes 0.
+        start_sec: presentation time in the source; it becomes 0.
+        end_sec: presentation time in the source.
     """
 
     def __init__(self, source: str | Path, start_sec: Fraction, end_sec: Fraction):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,7 +20,7 @@ def detection_figure(
     detections: Detections | FrameDetections,
     *,
     class_names: Sequence[str] = (),
-    truth: Mapping[int, tuple[NDArray, NDArray]] | None = None,
+    truth: Mapping[int, tuple[NDArray[Any], NDArray[Any]]] | None = None,
     frames: Sequence[int] | None = None,
     count: int = 6,
     threshold: float = 0.3,
@@ -57,7 +58,7 @@ def detection_figure(
     return figure
 
 
-def strongest(found: FrameDetections, threshold: float) -> list[tuple[NDArray, int, float]]:
+def strongest(found: FrameDetections, threshold: float) -> list[tuple[NDArray[Any], int, float]]:
     """(box, label, score) of the detections that reach a score, the best last (drawn on top)."""
     rows = zip(found.boxes_xyxy, found.labels, found.scores, strict=True)
     kept = [(box, int(label), float(score)) for box, label, score in rows if score >= threshold]
@@ -80,7 +81,7 @@ def tint(label: int) -> str:
     return colours(label + 1)[label]
 
 
-def _true_boxes(axes: Axes, boxes: NDArray, labels: NDArray) -> None:
+def _true_boxes(axes: Axes, boxes: NDArray[Any], labels: NDArray[Any]) -> None:
     for box, label in zip(np.asarray(boxes), np.asarray(labels), strict=True):
         show_box(axes, box, tint(int(label)), dashed=True)
 

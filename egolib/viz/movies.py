@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -235,7 +236,11 @@ class _Canvas:
         return page
 
     def box(
-        self, page: Image.Image, box_xyxy: Sequence[float] | NDArray, colour: str, text: str = ""
+        self,
+        page: Image.Image,
+        box_xyxy: Sequence[float] | NDArray[Any],
+        colour: str,
+        text: str = "",
     ) -> None:
         """A box in the video's pixels, and a label above it (below its upper edge at the top)."""
         left, top, right, bottom = (float(value) * self.scale for value in box_xyxy)
@@ -245,7 +250,7 @@ class _Canvas:
             (left, top, right, bottom), outline=colour, width=self.thickness
         )
         if text:
-            height = self.font.getbbox(text)[3] + 4  # type: ignore[union-attr]
+            height = self.font.getbbox(text)[3] + 4
             self._label(page, (left, top - height if top >= height else top), text, colour)
 
     def time_line(self, page: Image.Image, track: ResponseTrack, number: int) -> None:
@@ -256,8 +261,9 @@ class _Canvas:
         start = min(frames[0], number)
         span = max(frames[-1], number) - start or 1.0
 
-        def across(values: NDArray | float) -> NDArray:
-            return 4 + (np.asarray(values) - start) / span * (self.width - 8)
+        def across(values: NDArray[Any] | float) -> NDArray[Any]:
+            result: NDArray[Any] = 4 + (np.asarray(values) - start) / span * (self.width - 8)
+            return result
 
         low, high = float(np.min(track.curve)), float(np.max(track.curve))
         bottom, room = self.height + self.line_height - 5, self.line_height - 10

@@ -20,7 +20,7 @@ def similarity_figure(similarity: Similarity, video: Video | None = None) -> Dra
     """How similar texts are to a video: curves over time with their peaks, or one bar a text.
 
     Args:
-        similarity: scores of texts, over time or as a whole.
+        similarity: of texts and a video.
         video: the frames at the peaks of the first curves are shown above them.
     """
     if not len(similarity.times_sec):

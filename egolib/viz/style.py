@@ -126,7 +126,7 @@ def show_image(axes: Axes, image: NDArray[np.uint8], title: str = "") -> None:
 
 def show_box(
     axes: Axes,
-    box_xyxy: Sequence[float] | NDArray,
+    box_xyxy: Sequence[float] | NDArray[Any],
     colour: str,
     *,
     dashed: bool = False,

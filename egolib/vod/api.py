@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -332,6 +332,14 @@ def save(
     return checkpoint.save(path, model.state_dict(), {**about, **sidecar})
 
 
+class Described(NamedTuple):
+    """What a network in use is, what it sees, and how it is tested."""
+
+    model: ModelConfig
+    data: DataConfig
+    infer: InferConfig
+
+
 def description(config: ModelConfig, data: DataConfig, infer: InferConfig) -> dict[str, Any]:
     """What stands beside weights: all that is needed to use them.
 
@@ -344,8 +352,8 @@ def description(config: ModelConfig, data: DataConfig, infer: InferConfig) -> di
     return {"model": f"vod/{config.method}", "config": known}
 
 
-def load_network(path: Path) -> tuple[nn.Module, Config]:
-    """The network of an egolib checkpoint, and its configuration.
+def load_network(path: Path) -> tuple[nn.Module, Described]:
+    """The network of an egolib checkpoint, and what its sidecar says.
 
     Raises:
         EgolibError: a checkpoint of another task, or of an earlier layout of settings.
@@ -360,28 +368,21 @@ def load_network(path: Path) -> tuple[nn.Module, Config]:
     return network, config
 
 
-def _described(known: Mapping[str, Any]) -> Config:
-    """The configuration in a sidecar; what it does not say is as published for its network."""
+def _described(known: Mapping[str, Any]) -> Described:
+    """The settings in a sidecar; what it does not say is as published for its network."""
     refuse_old_names(Config, known)
     model = build(ModelConfig, known["model"], where="model.")
-    data = published_data(model)
+    data, infer = published_data(model), published_infer(model)
     if "data" in known:
         data = build(DataConfig, known["data"], where="data.")
-    infer = published_infer(model)
     if "infer" in known:
         infer = build(InferConfig, known["infer"], where="infer.")
-    return _configuration(model, data, infer)
-
-
-def _configuration(model: ModelConfig, data: DataConfig, infer: InferConfig) -> Config:
-    """The three sections that a network in use has; no training is described."""
-    tree = {"model": to_tree(model), "data": to_tree(data), "infer": to_tree(infer)}
-    return build(Config, tree)
+    return Described(model, data, infer)
 
 
 def _load_official(
     path: Path, model: str | None, classes: Sequence[tuple[str, str]] | None
-) -> tuple[nn.Module, Config]:
+) -> tuple[nn.Module, Described]:
     state = find_state(read_foreign(path))
     name = (model or _recognise(state, path)).removeprefix("vod/")
     if name not in ModelConfig.builders:
@@ -391,7 +392,7 @@ def _load_official(
     config = replace(config, classes=len(names))
     network = network_from_official(state, config, path)
     data = replace(published_data(config), classes=names)
-    return network, _configuration(config, data, published_infer(config))
+    return network, Described(config, data, published_infer(config))
 
 
 def network_from_official(state: checkpoint.State, config: ModelConfig, path: Path) -> nn.Module:

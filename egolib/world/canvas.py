@@ -133,7 +133,8 @@ def paint_room(settings: WorldSettings, room: Room) -> np.ndarray:
     image[round(COUNTER_Y * scale) : round((COUNTER_Y + 5) * scale)] += 26
     for station, x in room.station_x.items():
         _FURNITURE[station](image, x, scale, rng)
-    return np.clip(image + _cloud(rng, image.shape, scale), 0, 255).astype(np.uint8)
+    result: np.ndarray = np.clip(image + _cloud(rng, image.shape, scale), 0, 255).astype(np.uint8)
+    return result
 
 
 def _muted(rng: np.random.Generator, level: int) -> np.ndarray:

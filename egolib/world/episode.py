@@ -48,7 +48,8 @@ class Episode:
     """Everything that decides a video.
 
     Args:
-        split, index: which video.
+        split: ``train``, ``val`` or ``test``.
+        index: of the video in its split.
         uid: its UUID-shaped name.
         states: the room's state before each event, then the last one.
     """
@@ -112,7 +113,7 @@ def make_episode(settings: WorldSettings, split: str, index: int) -> Episode:
     people = _people(settings, camera, stream(*key, "people"))
     states = _states(room, events)
     boxes = _sketch(settings, room, tuple(events), states, camera, people)
-    shares = clipped_share(settings, boxes[:, : len(room.instances)])
+    fractions = clipped_fraction(settings, boxes[:, : len(room.instances)])
     return Episode(
         settings,
         split,
@@ -123,7 +124,7 @@ def make_episode(settings: WorldSettings, split: str, index: int) -> Episode:
         tuple(fixations),
         camera,
         people,
-        make_degradation(settings, camera, shares, stream(*key, "degradation")),
+        make_degradation(settings, camera, fractions, stream(*key, "degradation")),
         states,
     )
 
@@ -291,10 +292,11 @@ def _project(
     )
 
 
-def clipped_share(settings: WorldSettings, boxes: np.ndarray) -> np.ndarray:
-    """(T, N) share of each box inside the view; 0 for hidden objects."""
+def clipped_fraction(settings: WorldSettings, boxes: np.ndarray) -> np.ndarray:
+    """(T, N) fraction of each box inside the view; 0 for hidden objects."""
     limit = np.array([settings.view_width, settings.view_height] * 2)
     inside = np.clip(np.nan_to_num(boxes, nan=-1.0), 0, limit)
     sides = np.nan_to_num(boxes[..., 2:] - boxes[..., :2], nan=1.0)
     kept = inside[..., 2:] - inside[..., :2]
-    return kept.prod(-1) / sides.prod(-1)
+    result: np.ndarray = kept.prod(-1) / sides.prod(-1)
+    return result

@@ -22,7 +22,8 @@ class Fixation:
     """The camera rests around one point during frames ``start`` to ``end`` (exclusive).
 
     Args:
-        x, y: centre of the view, world pixels.
+        x: centre of the view, world pixels.
+        y: centre of the view, world pixels.
         zoom: magnification.
         roll: degrees.
         liveliness: 0 for a head at rest, 1 for ordinary movement.
@@ -51,7 +52,7 @@ def fixate(
     """
     x = target[0] + rng.uniform(-48, 48)
     y = target[1] + rng.uniform(-26, 26)
-    still = rng.random() < settings.still_share
+    still = rng.random() < settings.still_fraction
     liveliness = rng.uniform(0.0, 0.06) if still else rng.uniform(0.5, 1.5)
     return Fixation(
         start,

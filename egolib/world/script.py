@@ -33,10 +33,13 @@ class Event:
         obj: the object's index, or -1 for a fixture.
         fixture: ``tap``, ``lamp`` or empty.
         container: what the object is put into or taken out of, or -1.
-        slot_from, slot_to: slots before and after, or -1.
+        slot_from: slot before, or -1.
+        slot_to: slot after, or -1.
         station: where it happens.
-        start, end: the hand is on its way or at work.
-        gaze_start, gaze_end: the camera rests on the target.
+        start: from here the hand is on its way or at work.
+        end: until here.
+        gaze_start: from here the camera rests on the target.
+        gaze_end: until here.
         side: the hand comes from the left (-1) or the right (1).
     """
 
@@ -255,7 +258,8 @@ def _weights(
             for choice in choices
         ]
     )
-    return weights * (1 - settings.bias * ~typical) if typical.any() else weights
+    result: np.ndarray = weights * (1 - settings.bias * ~typical) if typical.any() else weights
+    return result
 
 
 # ------------------------------------------------------------------------- writing
@@ -330,7 +334,10 @@ def _schedule(
 
 def _usual_way(settings: WorldSettings, last: Fixation, point: Point) -> int:
     """Frames that the way to a point usually takes."""
-    return round(np.hypot(point[0] - last.x, point[1] - last.y) / np.mean(settings.saccade_px))
+    result: int = round(
+        np.hypot(point[0] - last.x, point[1] - last.y) / np.mean(settings.saccade_px)
+    )
+    return result
 
 
 def _wait(

@@ -24,7 +24,7 @@ FINE = 4  # supersampling of outlines
 MARGIN = 3.0  # world pixels around a shape
 LID_ROOM = 26.0  # extra room above containers for the open lid
 TEXTURE_CONTRAST = 40.0  # standard deviation in grey levels
-BRIGHT_SHARE = 0.4  # of a texture's area
+BRIGHT_FRACTION = 0.4  # of a texture's area
 OUTLINE = (38, 34, 36)
 
 Colour = tuple[int, int, int]
@@ -109,7 +109,10 @@ class Pen:
 
     def _pixels(self, points: list[Point]) -> np.ndarray:
         corner = np.array([self.left, self.top])
-        return np.rint((np.array(points) - corner) * self.scale * FINE).astype(np.int32)
+        result: np.ndarray = np.rint((np.array(points) - corner) * self.scale * FINE).astype(
+            np.int32
+        )
+        return result
 
 
 def finish(picture: np.ndarray, anchor: Point) -> Sprite:
@@ -121,7 +124,9 @@ def finish(picture: np.ndarray, anchor: Point) -> Sprite:
 # ------------------------------------------------------------------------ textures
 
 
-def texture(kind: str, seed: int, shape: tuple[int, int], mask: np.ndarray, period: float):
+def texture(
+    kind: str, seed: int, shape: tuple[int, int], mask: np.ndarray, period: float
+) -> np.ndarray:
     """(H, W) float32 pattern with mean 0 and variance 1 over the mask.
 
     Args:
@@ -151,9 +156,9 @@ def _equalise(field: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Maps ranks inside the mask to a fixed two-level distribution with soft edges."""
     inside = mask > 0.5
     order = np.argsort(field[inside], kind="stable")
-    share = np.empty(len(order))
-    share[order] = (np.arange(len(order)) + 0.5) / max(len(order), 1)
-    level = np.tanh((share - (1 - BRIGHT_SHARE)) * 7.0)
+    fraction = np.empty(len(order))
+    fraction[order] = (np.arange(len(order)) + 0.5) / max(len(order), 1)
+    level = np.tanh((fraction - (1 - BRIGHT_FRACTION)) * 7.0)
     result = np.zeros(field.shape, np.float32)
     result[inside] = (level - level.mean()) / max(level.std(), 1e-9)
     return result

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from egolib.mq.config import MetricConfig
+from egolib.mq.config import EvaluateConfig
 from egolib.mq.data.annotations import Clip, read_clips, select
 from egolib.mq.evaluation import evaluate
 from egolib.mq.localization import blind
@@ -27,7 +27,7 @@ def test_blind_baseline_beats_the_public_one(clips: list[Clip]) -> None:
     train, val = select(clips, "train"), select(clips, "val")
     prior = blind.fit(train)
     detections = blind.detect(prior, val)
-    public = evaluate(val, detections, config=MetricConfig(convention="actionformer")).summary()
+    public = evaluate(val, detections, config=EvaluateConfig(convention="actionformer")).summary()
     assert 0.1 < public["average mAP"] < 1
     assert 4.09 < public["Recall@1x IoU=0.5"] < 20
     official = evaluate(val, detections, blind.retrieve(prior, val))

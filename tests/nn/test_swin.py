@@ -96,7 +96,7 @@ def test_drop_path_drops_whole_images_and_keeps_the_mean():
 
 def test_drop_path_grows_with_depth():
     network = Swin(replace(SMALL, drop_path=0.7))
-    shares = [b.drop_path.share for s in network.stages for b in s.blocks]
+    shares = [b.drop_path.fraction for s in network.stages for b in s.blocks]
     assert shares == pytest.approx([0.1 * i for i in range(8)])
 
 

@@ -7,6 +7,7 @@ The files are those of reduced networks; everything else is what a person with t
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -93,6 +94,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return Place(copy_project(tmp_path_factory.mktemp("project")), data)
 
 
+def test_every_command_of_the_page_is_walked() -> None:
+    """Each variant that ``book/reproduce_vlp.md`` names in a command is one of those below."""
+    page = (configs.project_root() / "book/reproduce_vlp.md").read_text()
+    named = set(re.findall(r"^egolib run vlp --variant (\w+)", page, re.MULTILINE))
+    walked = set(re.findall(r'"([a-z]+_[a-z_]+)"', Path(__file__).read_text()))
+    assert len(named) == 6 and named <= walked
+
+
 def test_egomcq(place: Place) -> None:
     """The authors' file, without any training."""
     done = place.run(
@@ -101,6 +110,8 @@ def test_egomcq(place: Place) -> None:
     assert "2_train" not in done.stdout
     metrics = place.result("egomcq_eval")["metrics"]["egomcq"]
     assert {"Inter-video", "Intra-video"} == metrics["ensemble"].keys()
+    compared = egolib(place.project, "compare", "tiny/vlp/egomcq_eval", "--published")
+    assert compared.returncode == 0 and "91" in compared.stdout, compared.stderr
 
 
 def test_retrieval_zero_shot_from_a_folder(place: Place, tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from egolib.errors import EgolibError
 from egolib.io import checkpoint
 from egolib.io.checkpoint import KeyTable, OfficialModel, Rule, State
 from egolib.io.features import Provenance
+from egolib.io.foreign_weights import Weights
+from egolib.io.records import file_sha256, read_json
 from egolib.nlq.config import DataConfig, InferConfig, ModelConfig, groundnlq
 from egolib.nlq.models.network import GroundNLQ
 
@@ -97,6 +99,10 @@ TELLING = {
 }
 
 
+NEEDED = ("backbone.vid_embd.0.conv.weight", "cls_head.cls_head.conv.weight")
+NOTHING = torch.empty(0)
+
+
 def recognise(official: Mapping[str, Tensor], start: ModelConfig | None = None) -> ModelConfig:
     """The configuration of an official state dict, from its keys and shapes.
 
@@ -112,6 +118,8 @@ def recognise(official: Mapping[str, Tensor], start: ModelConfig | None = None) 
             "not a GroundNLQ checkpoint",
             remedy=f"a state dict with {first!r} was expected, found {sorted(official)[:3]}",
         )
+    if lacking := sorted(name for name in NEEDED if official.get(name, NOTHING).ndim != 3):
+        raise EgolibError(f"a GroundNLQ checkpoint without {lacking[0]!r}, or of another shape")
     start = start or groundnlq()
     branch = _count(official, "backbone.branch")
     crossing = sum(f"backbone.branch.{i}.ln3.weight" in official for i in range(branch))
@@ -155,14 +163,14 @@ def _to_ours(official: Mapping[str, Tensor]) -> tuple[State, dict[str, Any]]:
     return KEYS.to_ours(official), {"model": to_tree(recognise(official))}
 
 
-def _empty(config: dict[str, Any]) -> Mapping[str, Tensor]:
-    """Entries of the network of a configuration."""
+def _empty(config: Mapping[str, Any]) -> Mapping[str, Tensor]:
+    """The entries of a configuration's network, without values."""
     with torch.device("meta"):
         return GroundNLQ(build(ModelConfig, config["model"])).state_dict()
 
 
-def _accepts(config: dict[str, Any], *, star: bool) -> bool:
-    return star == bool(config["model"]["cross_branch_blocks"])
+def _accepts(config: Mapping[str, Any], *, star: bool) -> bool:
+    return star == bool(config.get("model", {}).get("cross_branch_blocks"))
 
 
 MODELS = [
@@ -181,30 +189,42 @@ MODELS = [
 
 
 def read_official(
-    path: str | Path, *, weights: str = "official", start: ModelConfig | None = None
+    path: str | Path, *, weights: Weights = "official", start: ModelConfig | None = None
 ) -> tuple[GroundNLQ, ModelConfig]:
     """A network with the weights of an official ``.pth.tar`` file.
+
+    A file that ``egolib convert`` exported has a sidecar, which says what leaves no trace in
+    the weights.
 
     Args:
         path: of the file.
         weights: ``official`` takes ``state_dict``, which the published evaluation
             uses; ``averaged`` takes ``state_dict_ema``.
         start: settings that leave no trace in the weights.
+
+    Raises:
+        EgolibError: an entry is missing, left over or of another shape; not finite; or
+            another model.
     """
     content = checkpoint.read_foreign(path)
-    if weights == "averaged":
-        if "state_dict_ema" not in content:
-            raise EgolibError("the file holds no averaged weights", file=path)
-        content = {"state_dict": content["state_dict_ema"]}
-    official = checkpoint.find_state(content)
-    config = recognise(official, start)
+    official = checkpoint.find_weights(content, weights=weights, file=path).state
+    config = _exported(Path(path)) or recognise(official, start)
     model = GroundNLQ(config)
     KEYS.load(model, official, file=path)
     return model, config
 
 
+def _exported(path: Path) -> ModelConfig | None:
+    """The network that the sidecar of an exported official file describes."""
+    sidecar = path.with_suffix(".json")
+    content = read_json(sidecar) if sidecar.is_file() else {}
+    if not isinstance(content, dict) or content.get("sha256") != file_sha256(path):
+        return None
+    return build(ModelConfig, content["config"]["model"])
+
+
 def read(
-    path: Path, *, weights: str = "official", start: ModelConfig | None = None
+    path: Path, *, weights: Weights = "official", start: ModelConfig | None = None
 ) -> tuple[GroundNLQ, dict[str, Any]]:
     """The network in a file, and what its sidecar says; nothing for an official file.
 

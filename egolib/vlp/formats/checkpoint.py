@@ -39,6 +39,7 @@ TimeResize = Literal["bilinear", "zeros"]
 POSITION_IDS = "text_model.embeddings.position_ids"
 TIMES = "video_model.temporal_embed"
 LANGUAGE_HEAD = "mlm_score.decoder.weight"
+ANSWER_HEAD = "projector_1.weight"  #: of EgoTaskQA's files alone
 HEAD_WIDTH = 64  #: channels of a head in all published networks
 
 
@@ -302,7 +303,22 @@ def read_any(path: Path, like: ModelConfig | None = None) -> tuple[State, dict[s
         if not str(about.get("model")).startswith("vlp"):
             raise EgolibError(f"a checkpoint of {about.get('model')}, not of vlp", file=path)
         return state, about
-    state = read_official(path)
+    return from_official(read_official(path), path, like)
+
+
+def from_official(
+    state: State, path: Path, like: ModelConfig | None = None
+) -> tuple[State, dict[str, Any]]:
+    """Official weights by our names, and what is known of them.
+
+    Args:
+        state: of an official file.
+        path: the file.
+        like: what it does not tell, see ``recognise``.
+
+    Raises:
+        EgolibError: it is not of this network.
+    """
     check_positions(state, path)
     about = _exported(path) or {"config": asdict(recognise(state, like=like, file=path))}
     return KEYS.to_ours(state), about
@@ -345,7 +361,7 @@ def _converted(state: Mapping[str, Tensor]) -> tuple[State, dict[str, Any]]:
 
 def _matches(state: Mapping[str, Tensor], projection: str) -> bool:
     marker = {"large": "txt_proj.4.weight", "small": "txt_proj.1.weight"}[projection]
-    return all(key in state for key in (TIMES, LANGUAGE_HEAD, marker))
+    return ANSWER_HEAD not in state and all(key in state for key in (TIMES, LANGUAGE_HEAD, marker))
 
 
 def _back(state: Mapping[str, Tensor], config: dict[str, Any]) -> State:
@@ -363,7 +379,7 @@ def _empty(config: dict[str, Any]) -> Mapping[str, Tensor]:
 
 
 def _accepts(config: dict[str, Any], projection: str) -> bool:
-    return network_config(config).projection == projection
+    return "projection" in config and network_config(config).projection == projection
 
 
 MODELS = [

@@ -15,7 +15,7 @@ from tests.mq.small import CLIPS, SMALL, data
 def test_clips_in_order_whatever_the_batch():
     network = build(SMALL, 0)
     found = {
-        size: list(propose_clips(network, data(training=False), InferConfig(batch=size)))
+        size: list(propose_clips(network, data(training=False), InferConfig(batch_size=size)))
         for size in (1, 2)
     }
     assert [clip for clip, _ in found[1]] == CLIPS
@@ -28,6 +28,6 @@ def test_clips_in_order_whatever_the_batch():
 def test_windows_of_a_clip_become_one():
     model = replace(SMALL, stitch_gap=4, stitched_neighbors=True)
     windows = data(training=False, stitching="vsgn", model=model)
-    found = list(propose_clips(build(model, 0), windows, InferConfig(batch=3)))
+    found = list(propose_clips(build(model, 0), windows, InferConfig(batch_size=3)))
     assert [clip for clip, _ in found] == CLIPS
     assert len(windows) == 12

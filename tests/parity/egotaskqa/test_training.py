@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from egolib.vlp.answering import make_optimizer
-from egolib.vlp.benchmark_config import egotaskqa_optim
+from egolib.vlp.benchmarks.answering import make_optimizer
 from egolib.vlp.config import OptimConfig
+from egolib.vlp.config.published import egotaskqa_direct
 from egolib.vlp.formats.egotaskqa import HEAD
 from egolib.vlp.losses.question_answering import answer_loss
 from egolib.vlp.models.question_answering import AnswerHead
@@ -39,7 +39,7 @@ def head(meta: dict[str, Any]) -> AnswerHead:
 
 
 def optim_config(rate: float) -> OptimConfig:
-    return OptimConfig(**vars(egotaskqa_optim("direct")) | {"learning_rate": rate})
+    return OptimConfig(**vars(egotaskqa_direct()[2]) | {"learning_rate": rate})
 
 
 @pytest.mark.recordings("head")

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from egolib.mq.config import LossConfig, TrainConfig
+from egolib.mq.config import LossConfig, OptimConfig
 from egolib.mq.formats.checkpoint import keys_of, recognise, to_official
 from egolib.mq.losses.vsgn import training_losses
 from egolib.mq.models.graph import GraphBranch
@@ -239,7 +239,7 @@ def test_training_trace(recording: Path, device: str) -> None:
     recorded = read(recording)
     about = meta(recorded)
     model = network(config_of(about["opt"]), about["keys"], about["seed"]).to(device)
-    config = TrainConfig(
+    config = OptimConfig(
         learning_rate=about["lr"],
         weight_decay=about["weight_decay"],
         step_epochs=about["step_size"],

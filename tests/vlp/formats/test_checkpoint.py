@@ -9,8 +9,8 @@ import torch
 from egolib.cli.conversion import convert_file
 from egolib.errors import EgolibError
 from egolib.io import checkpoint
-from egolib.vlp.api import read_model
 from egolib.vlp.formats import checkpoint as convert
+from egolib.vlp.formats.loading import read_model
 from egolib.vlp.models.build import build_empty
 from tests.vlp.small import small_model
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from egolib.vlp.benchmark_config import SummarizerConfig
+from egolib.vlp.config import SummarizerConfig
 from egolib.vlp.summarization.losses import (
     SummaryBatch,
     SummaryLoss,

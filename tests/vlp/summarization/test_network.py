@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from egolib.vlp.benchmark_config import SummarizerConfig
+from egolib.vlp.config import SummarizerConfig
 from egolib.vlp.summarization.network import (
     Summarizer,
     build_summarizer,

@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 
-from egolib.vlp.benchmark_config import QuestionConfig, egotaskqa_honest
+from egolib.vlp.benchmarks.question_scores import (
+    answer_accuracies,
+    frequent_answers,
+    most_frequent_answer,
+)
 from egolib.vlp.data.egotaskqa import Question
-from egolib.vlp.question_scores import frequent_answers, judge, most_frequent_answer
 
 
 def asked(text: str, answer: int, reasoning: str = "world$query$direct") -> Question:
@@ -25,18 +29,20 @@ def test_answers_without_a_video() -> None:
 
 
 @pytest.mark.parametrize(
-    "config, overall", [(QuestionConfig(), 0.5), (egotaskqa_honest("direct"), 0.75)]
+    "max_types, average, overall", [("official", "official", 0.5), ("all", "questions", 0.75)]
 )
-def test_everything_that_is_reported(config: QuestionConfig, overall: float) -> None:
+def test_everything_that_is_reported(max_types: Any, average: Any, overall: float) -> None:
     questions = [asked(str(i), 1) for i in range(3)]
     questions.append(asked("long", 1, "a$b$c$d$e$f$g$verify"))
-    found = judge(np.array([1, 1, 1, 0]), questions, config, batch=3)
+    found = answer_accuracies(
+        np.array([1, 1, 1, 0]), questions, max_types=max_types, average=average, batch=3
+    )
     assert found["table"] == {"open": 100.0, "binary": 0.0, "all": 75.0}
     assert found["overall"]["accuracy"] == overall
     assert found["types"]["world"] == 1.0
-    assert ("verify" in found["types"]) == (config.max_types == "all")
+    assert ("verify" in found["types"]) == (max_types == "all")
 
 
 def test_no_torch_behind() -> None:
-    code = "import egolib.vlp.question_scores, sys; sys.exit('torch' in sys.modules)"
+    code = "import egolib.vlp.benchmarks.question_scores, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

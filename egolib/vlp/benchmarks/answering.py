@@ -7,6 +7,7 @@ L text tokens, D width.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,13 +15,15 @@ from torch import Tensor, nn
 
 from egolib.progress import track
 from egolib.text.tokens import Tokenizer
-from egolib.vlp.benchmark_config import QuestionConfig
 from egolib.vlp.config import OptimConfig
 from egolib.vlp.data.clips import View
 from egolib.vlp.data.egotaskqa import Question
 from egolib.vlp.data.question_clips import IntervalVideos, by_interval, question_tokens
 from egolib.vlp.data.sampling import drawer
 from egolib.vlp.models.question_answering import QuestionAnsweringModel
+
+#: ``official`` draws random frames for every question, ``uniform`` takes middle ones.
+QuestionFrames = Literal["official", "uniform"]
 
 
 def make_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
@@ -41,7 +44,9 @@ class Answerer:
         model: the network; it is put into evaluation mode.
         tokenizer: texts to ids.
         videos: the intervals' frames.
-        config: sampling of frames, tokens of a question.
+        text_length: tokens of a question, padding included.
+        frames: how frames are chosen.
+        seed: of frames that are drawn.
         batch: questions that are computed at once.
     """
 
@@ -50,11 +55,14 @@ class Answerer:
         model: QuestionAnsweringModel,
         tokenizer: Tokenizer,
         videos: IntervalVideos,
-        config: QuestionConfig,
+        *,
+        text_length: int = 30,
+        frames: QuestionFrames = "official",
+        seed: int = 0,
         batch: int = 8,
     ):
         self.model, self.tokenizer, self.videos = model.eval(), tokenizer, videos
-        self.config, self.batch = config, batch
+        self.text_length, self.frames, self.seed, self.batch = text_length, frames, seed, batch
         self.view = View(model.config.frames, model.config.image_size)
         self.device = next(model.parameters()).device
 
@@ -63,14 +71,14 @@ class Answerer:
         """(Q, A) float32 logits of all questions.
 
         Official behaviour: frames are drawn at random for every question; with
-        ``eval_sampling: uniform`` what does not depend on a question is computed once for
+        ``frames: uniform`` what does not depend on a question is computed once for
         each interval.
 
         Raises:
             UnreadableClip: a video is missing, damaged or too short.
         """
         texts = [question.text for question in questions]
-        ids, mask = question_tokens(self.tokenizer, texts, self.config.text_length)
+        ids, mask = question_tokens(self.tokenizer, texts, self.text_length)
         logits = np.zeros((len(questions), self.model.answering.answers), np.float32)
         groups = list(by_interval(questions).items())
         for interval, places in track(groups, "answering", unit="interval"):
@@ -88,13 +96,13 @@ class Answerer:
 
     def _shared_prefix(self, interval: str) -> Tensor | None:
         """(1, N, D) of the middle frames; None where every question draws its own."""
-        if self.config.eval_sampling == "official":
+        if self.frames == "official":
             return None
         clip = self.videos.view(interval, self.view)
         return self.model.video_prefix(clip[None].to(self.device))
 
     def _drawn_prefixes(self, interval: str, rows: Sequence[int]) -> Tensor:
         """(B, N, D) of random frames, drawn by seed and question."""
-        draws = [drawer(np.random.default_rng([self.config.seed, row])) for row in rows]
+        draws = [drawer(np.random.default_rng([self.seed, row])) for row in rows]
         clips = [self.videos.view(interval, self.view, draw=draw) for draw in draws]
         return self.model.video_prefix(torch.stack(clips).to(self.device))

@@ -1,20 +1,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 
-from egolib.vlp.answering import Answerer, make_optimizer
-from egolib.vlp.benchmark_config import QuestionConfig, egotaskqa_optim
+from egolib.vlp.benchmarks.answering import Answerer, make_optimizer
+from egolib.vlp.config.published import egotaskqa_direct, egotaskqa_indirect
 from egolib.vlp.data.question_clips import IntervalVideos, question_tokens
 from egolib.vlp.optim import schedule
 from tests.vlp.questions import ANSWERS, answering_model, interval_videos, questions
 from tests.vlp.small import tokenizer
-
-UNIFORM = QuestionConfig(text_length=7, eval_sampling="uniform")
 
 
 @pytest.fixture
@@ -22,13 +21,18 @@ def videos(tmp_path: Path) -> IntervalVideos:
     return IntervalVideos(interval_videos(tmp_path))
 
 
-def answerer(videos: IntervalVideos, config: QuestionConfig, batch: int = 2) -> Answerer:
-    return Answerer(answering_model(), tokenizer(), videos, config, batch)
+def answerer(videos: IntervalVideos, batch: int = 2, **settings: Any) -> Answerer:
+    model = answering_model()
+    return Answerer(model, tokenizer(), videos, text_length=7, batch=batch, **settings)
+
+
+def uniform_answerer(videos: IntervalVideos) -> Answerer:
+    return answerer(videos, frames="uniform")
 
 
 def test_one_clip_serves_all_its_questions(videos: IntervalVideos) -> None:
     """Equal to every question alone; each interval is read once."""
-    asked, uniform = questions(), answerer(videos, UNIFORM)
+    asked, uniform = questions(), uniform_answerer(videos)
     with mock.patch.object(videos, "images", wraps=videos.images) as images:
         found = uniform.scores(asked)
     assert images.call_count == 2
@@ -45,22 +49,22 @@ def test_one_clip_serves_all_its_questions(videos: IntervalVideos) -> None:
 
 def test_official_sampling_draws_by_seed_and_question(videos: IntervalVideos) -> None:
     asked = questions()
-    official = answerer(videos, QuestionConfig(text_length=7)).scores(asked)
-    again = answerer(videos, QuestionConfig(text_length=7), batch=3).scores(asked)
-    other = answerer(videos, QuestionConfig(text_length=7, seed=1)).scores(asked)
+    official = answerer(videos).scores(asked)
+    again = answerer(videos, batch=3).scores(asked)
+    other = answerer(videos, seed=1).scores(asked)
     np.testing.assert_allclose(official, again, atol=1e-5)
     assert np.abs(official - other).max() > 1e-4
-    assert np.abs(official - answerer(videos, UNIFORM).scores(asked)).max() > 1e-4
+    assert np.abs(official - uniform_answerer(videos).scores(asked)).max() > 1e-4
 
 
 def test_no_question(videos: IntervalVideos) -> None:
-    assert answerer(videos, UNIFORM).scores([]).shape == (0, ANSWERS)
+    assert uniform_answerer(videos).scores([]).shape == (0, ANSWERS)
 
 
 def test_all_parameters_are_one_group_at_the_published_rates() -> None:
     model = answering_model()
-    (group,) = make_optimizer(model, egotaskqa_optim("indirect")).param_groups
+    (group,) = make_optimizer(model, egotaskqa_indirect()[2]).param_groups
     assert len(group["params"]) == len(list(model.parameters()))
     assert (group["lr"], group["weight_decay"], group["betas"]) == (1e-4, 0.01, (0.9, 0.999))
-    factor = schedule(egotaskqa_optim("direct"), 100)
+    factor = schedule(egotaskqa_direct()[2], 100)
     assert [factor(0), factor(5), factor(10)] == [0.0, 0.5, 1.0] and factor(100) < 1e-9

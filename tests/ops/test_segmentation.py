@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from egolib.errors import EgolibError
-from egolib.vlp.summarization.segmentation import (
+from egolib.ops.segmentation import (
     kernel_temporal_segmentation,
     scatters,
     segment_kernel,

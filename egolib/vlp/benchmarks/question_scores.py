@@ -1,4 +1,4 @@
-"""How answers to the questions of EgoTaskQA are judged, and answers without a video. No torch.
+"""How answers to the questions of EgoTaskQA are evaluated, and answers without a video. No torch.
 
 Legend: Q questions.
 """
@@ -10,20 +10,31 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from egolib.metrics.question_answering import accuracy_by_type, accuracy_table, overall_accuracy
-from egolib.vlp.benchmark_config import QuestionConfig
+from egolib.metrics.question_answering import (
+    Average,
+    TypeLimit,
+    accuracy_by_type,
+    accuracy_table,
+    overall_accuracy,
+)
 from egolib.vlp.data.egotaskqa import Question
 
 
-def judge(
-    predicted: np.ndarray, questions: Sequence[Question], config: QuestionConfig, batch: int = 64
+def answer_accuracies(
+    predicted: np.ndarray,
+    questions: Sequence[Question],
+    *,
+    max_types: TypeLimit = "official",
+    average: Average = "official",
+    batch: int = 64,
 ) -> dict[str, dict[str, float]]:
     """All accuracies of the answers given.
 
     Args:
         predicted: (Q,) int, the answers given.
         questions: what was asked.
-        config: how accuracies are averaged.
+        max_types: how many reasoning types a question counts for.
+        average: how the overall accuracy is averaged.
         batch: questions of a batch of the evaluation, for the official average.
 
     Returns:
@@ -32,10 +43,10 @@ def judge(
     """
     answers = np.array([question.answer_index for question in questions], np.int64)
     types = [question.reasoning for question in questions]
-    overall = overall_accuracy(predicted, answers, batch, config.average)
+    overall = overall_accuracy(predicted, answers, batch, average)
     return {
         "table": accuracy_table(predicted, answers, types),
-        "types": accuracy_by_type(predicted, answers, types, limit=config.max_types),
+        "types": accuracy_by_type(predicted, answers, types, limit=max_types),
         "overall": {"accuracy": overall},
     }
 

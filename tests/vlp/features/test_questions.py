@@ -14,7 +14,7 @@ from egolib.io.records import write_json
 from egolib.text.tokens import encode
 from egolib.vlp.api import VideoLanguage
 from egolib.vlp.data.moments import MomentClip
-from egolib.vlp.question_features import extract_questions, question_features, read_questions
+from egolib.vlp.features.questions import extract_questions, question_features, read_questions
 from tests.vlp.small import CONFIG, numbered_video, small_model, tokenizer
 
 CLIPS = [
@@ -94,5 +94,5 @@ def test_stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert video.get("x_0").shape == (int(3 * 1.87 * 2 + 1) // 2, CONFIG.width)
     assert text.get("x_0").shape == (30, CONFIG.text_width)
     assert mask.get("x_0").sum() == 5 and video.provenance.rows_per_sec == pytest.approx(1.87)
-    monkeypatch.setattr("egolib.vlp.question_features.question_features", None)
+    monkeypatch.setattr("egolib.vlp.features.questions.question_features", None)
     assert set(extract()) == {"b", "c"}  # what is finished is not computed again

@@ -1,0 +1,1 @@
+"""Every alternative of every declared option is tried: ``python -m tests.options <task>``."""
