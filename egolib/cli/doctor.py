@@ -118,7 +118,7 @@ def _driver() -> str | None:
 
 def _decoders() -> dict[str, Any]:
     return {
-        "pyav (default)": _version("av"),
+        "av (default)": _version("av"),
         "decord": _version("decord"),
         "torchcodec": _version("torchcodec"),
     }

@@ -33,8 +33,8 @@ def feature_array(
         value: an array, a tensor (on any device, with or without gradient), a list of rows,
             or a dictionary that holds one of these.
         width: the columns that are wanted; None for any.
-        file: where it is from, for messages.
-        record: which one it is, for messages.
+        file: for messages.
+        record: for messages.
 
     Raises:
         EgolibError: other forms, no rows, another width, NaN or infinity.

@@ -88,10 +88,10 @@ class VideoWriter:
         self._count, self._last_key = 0, Fraction(-1_000_000)
 
     def write(self, picture: NDArray[np.uint8] | VideoFrame, sec: Fraction | None = None) -> None:
-        """Appends a picture: (H, W, 3) uint8 RGB with even sides, or a decoded frame.
+        """Appends a picture.
 
         Args:
-            picture: what is appended.
+            picture: (H, W, 3) uint8 RGB with even sides, or a decoded frame.
             sec: when it is shown, for files of variable rate; None is the next
                 frame at the constant rate.
         """

@@ -139,7 +139,7 @@ def extract_video(plan: VideoPlan, recheck: Recheck = "quick", force: bool = Fal
     """Makes the clips and images of one video in one pass.
 
     Args:
-        plan: what is made of the video.
+        plan: one source video and its targets.
         recheck: see ``extract``.
         force: see ``extract``.
     """

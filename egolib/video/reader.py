@@ -134,7 +134,7 @@ class VideoReader:
 
         Args:
             start_sec: seconds since the first frame was shown.
-            end_sec: likewise; the frame that is shown exactly then is left out.
+            end_sec: the same; the frame that is shown exactly then is left out.
 
         Raises:
             EgolibError: the stretch stops before it starts, or lies outside the video.

@@ -88,7 +88,7 @@ def scan_packets(
 
     Args:
         container: the opened file.
-        stream: one of its streams.
+        stream: of the file.
         end: the byte from which on the container is damaged; packets after it are left out.
     """
     packets, first, stopped, cut = array("q"), None, None, False

@@ -157,7 +157,7 @@ def clip_frames(start_frame: int, end_frame: int, step: int) -> range:
 
     Args:
         start_frame: first video frame of the clip.
-        end_frame: its last one.
+        end_frame: last video frame of the clip.
         step: video frames from one clip frame to the next.
 
     >>> list(clip_frames(10, 22, 6))
@@ -180,8 +180,8 @@ def cut_interval(
     (8.0, 10.0)
 
     Args:
-        start_sec: where the stretch starts.
-        end_sec: where it stops.
+        start_sec: of the stretch.
+        end_sec: of the stretch.
         duration_sec: of the video.
         record: the clip or annotation that wants the stretch, for messages.
         file: where it is written, for messages.

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from egolib.errors import EgolibError
 from egolib.ops.boxes_numpy import from_xywh
+from egolib.video.images import read_image as read_rgb
 from egolib.vod.config.data import DataConfig, MegaSampling
 from egolib.vod.config.infer import InferConfig
 from egolib.vod.data.classes import IMAGENET_VID
@@ -137,16 +137,12 @@ def true_objects(source: Source, image: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """An image as (H, W, 3) uint8, BGR.
+    """An image as (H, W, 3) uint8, BGR, by the rule of ``egolib.video.images``.
 
     Raises:
-        EgolibError: missing or unreadable.
+        EgolibError: missing, truncated or no image.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        missing = not Path(path).is_file()
-        raise EgolibError("the image is missing" if missing else "unreadable image", file=path)
-    return image
+    return np.ascontiguousarray(read_rgb(path)[:, :, ::-1])
 
 
 # -------------------------------------------------------------------------- training

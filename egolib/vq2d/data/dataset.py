@@ -12,11 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from egolib.errors import EgolibError
-from egolib.video.images import read_image
+from egolib.video.images import image_size, read_image
 from egolib.vq2d.config import AugmentConfig
 from egolib.vq2d.data.augment import View, frame_view, masked, reference_view, resized
 from egolib.vq2d.data.crop import crop_window
@@ -132,12 +131,6 @@ def stored_sizes(images: str | Path) -> Callable[[str], tuple[int, int] | None]:
     @cache
     def size(name: str) -> tuple[int, int] | None:
         path = folder / name
-        if not path.is_file():
-            return None
-        try:
-            with Image.open(path) as image:
-                return image.size
-        except OSError as error:
-            raise EgolibError(f"not a readable image: {error}", file=path) from error
+        return image_size(path) if path.is_file() else None
 
     return size

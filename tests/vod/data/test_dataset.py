@@ -6,6 +6,7 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -99,11 +100,21 @@ def test_an_unknown_class_is_named(config: DataConfig):
 
 
 def test_images_that_cannot_be_read(tmp_path: Path):
-    with pytest.raises(EgolibError, match="missing"):
+    with pytest.raises(EgolibError, match="does not exist"):
         read_image(tmp_path / "x.JPEG")
     (tmp_path / "y.JPEG").write_bytes(b"nothing")
-    with pytest.raises(EgolibError, match="unreadable"):
+    with pytest.raises(EgolibError, match="not a whole image"):
         read_image(tmp_path / "y.JPEG")
+
+
+def test_images_are_read_as_opencv_reads_them_but_whole(tmp_path: Path):
+    path = tmp_path / "x.JPEG"
+    pixels = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
+    cv2.imwrite(str(path), pixels)
+    np.testing.assert_array_equal(read_image(path), cv2.imread(str(path)))
+    path.write_bytes(path.read_bytes()[:-900])
+    with pytest.raises(EgolibError, match="not a whole image"):
+        read_image(path)
 
 
 def test_test_videos(config: DataConfig):
