@@ -72,7 +72,8 @@ def network(builder: Callable[[], Any]) -> Any:
 def equal(first: Found, second: Found) -> bool:
     """Whether two sets of detections agree."""
     return len(first.scores) == len(second.scores) and all(
-        torch.allclose(a.float(), b.float(), rtol=1e-3, atol=1e-2) for a, b in zip(first, second)
+        torch.allclose(a.float(), b.float(), rtol=1e-3, atol=1e-2)
+        for a, b in zip(first, second, strict=False)
     )
 
 
@@ -171,10 +172,12 @@ def stpn(runs: int) -> list[Bar]:
     interleaved(works, 1)
     times = interleaved(works, max(runs, 7))
     agree = all(
-        torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(maps["ours"], maps["official"])
+        torch.allclose(a, b, rtol=1e-3, atol=1e-4)
+        for a, b in zip(maps["ours"], maps["official"], strict=False)
     )
     cost = {
-        name: 100 * (statistics.median(a / b for a, b in zip(times[name], times["plain"])) - 1)
+        name: 100
+        * (statistics.median(a / b for a, b in zip(times[name], times["plain"], strict=False)) - 1)
         for name in ("ours", "official")
     }
     return [

@@ -28,7 +28,7 @@ from torch import nn
 from benchmarks.bars import Bar, run_parts, timed
 from egolib.metrics.visual_query import AP_THRESHOLDS
 from egolib.nn.config import ProposalConfig
-from egolib.vq2d.config import DetectorConfig, KysConfig, TrackConfig
+from egolib.vq2d.config import DetectConfig, DetectorConfig, KysConfig, TrackConfig
 from egolib.vq2d.data.annotations import Query, from_content
 from egolib.vq2d.data.crop import reference_crop
 from egolib.vq2d.evaluation import evaluate_content
@@ -123,16 +123,13 @@ def official_order(clip: Clip, queries: list[Query], detector: Detector) -> dict
 def step1(runs: int) -> list[Bar]:
     """The published network with fewer proposals on small frames, five queries."""
     torch.manual_seed(0)
-    published = DetectorConfig()
-    limits = ProposalConfig(200, 40, 0.7, "logit")
-    cfg = replace(
-        published,
-        rpn=replace(published.rpn, test=limits),
-        shortest_side=192,
-        longest_side=320,
+    settings = DetectConfig(
+        proposals=ProposalConfig(200, 40, 0.7, "logit"),
+        short_side=192,
+        long_side=320,
         intermediate_height=192,
     )
-    detector = Detector(SiameseRcnn(cfg))
+    detector = Detector(SiameseRcnn(DetectorConfig()), settings)
     clip = Clip(FRAMES_OF_A_CLIP + 1, 240, 320)
     queries = clip_queries(clip)
     ratio, expected, found = compared(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from egolib.errors import EgolibError, nearest
 from egolib.io import checkpoint
 from egolib.io.checkpoint import OfficialModel, State, compare
 from egolib.io.foreign_weights import Weights, dtype_named
-from egolib.io.records import atomic_path, file_sha256, read_json, write_json
+from egolib.io.records import atomic_path, file_sha256, write_json
 
 Sidecar = dict[str, Any]
 
@@ -61,11 +62,13 @@ def convert_file(
 
 
 def official_models() -> dict[str, OfficialModel]:
-    """The published architectures of all tasks by name."""
+    """The published architectures of all tasks by name: ``MODELS`` of their ``formats``."""
     found: dict[str, OfficialModel] = {}
     for task in configs.TASKS:
-        models = import_module(f"egolib.{task}.formats.checkpoint").MODELS
-        found |= {model.name: model for model in models}
+        formats = import_module(f"egolib.{task}.formats")
+        for module in iter_modules(formats.__path__, f"{formats.__name__}."):
+            models = getattr(import_module(module.name), "MODELS", [])
+            found |= {model.name: model for model in models}
     return found
 
 
@@ -74,7 +77,7 @@ def official_models() -> dict[str, OfficialModel]:
 
 def _translate(state: State, source: Path, name: str | None) -> tuple[State, Sidecar]:
     """The weights under our names, and what is known of them."""
-    sidecar = _sidecar(source)
+    sidecar = checkpoint.exported_sidecar(source)
     if sidecar:
         chosen = _by_name(name) if name else _of_config(sidecar["model"], sidecar["config"])
         read = chosen.read or (lambda official, _: chosen.to_ours(official)[0])
@@ -86,14 +89,6 @@ def _translate(state: State, source: Path, name: str | None) -> tuple[State, Sid
         sidecar = {"model": chosen.name, "config": config}
     _require_fit(chosen, ours, sidecar["config"], source)
     return ours, sidecar
-
-
-def _sidecar(official: Path) -> Sidecar:
-    """What ``_to_official`` wrote beside an exported file; empty for any other file."""
-    file = official.with_suffix(".json")
-    content = read_json(file) if file.is_file() else {}
-    known = isinstance(content, dict) and content.keys() >= {"model", "config", "sha256"}
-    return content if known and content["sha256"] == file_sha256(official) else {}
 
 
 def recognise(state: Mapping[str, Tensor], *, file: str | Path | None = None) -> OfficialModel:

@@ -28,3 +28,26 @@ def resolve_device(wanted: str = "auto") -> torch.device:
             remedy="use device=auto or cpu; `egolib doctor` shows what is there",
         )
     return device
+
+
+def resolve_devices(wanted: str = "auto") -> list[torch.device]:
+    """The devices that work is spread over.
+
+    Args:
+        wanted: ``all`` GPUs (the CPU where there is none), a number of GPUs, or one device as
+            ``resolve_device`` takes it.
+
+    Raises:
+        EgolibError: more GPUs were asked for than there are.
+    """
+    count = torch.cuda.device_count()
+    if wanted == "all":
+        return [torch.device("cuda", n) for n in range(count)] or [torch.device("cpu")]
+    if wanted.isdigit() and int(wanted) > 0:
+        if int(wanted) > count:
+            raise EgolibError(
+                f"{wanted} GPUs were asked for, this machine has {count}",
+                remedy="use devices=all or cpu; `egolib doctor` shows what is there",
+            )
+        return [torch.device("cuda", n) for n in range(int(wanted))]
+    return [resolve_device(wanted)]

@@ -52,8 +52,8 @@ def trunk(model: SiameseRcnn) -> nn.Module:
 
     from egolib.vq2d.formats.checkpoint import siamese_table
 
-    theirs = build_model(node_of(model.cfg, meta="ProposalNetwork")).eval()
-    official = siamese_table(model.cfg).to_official(model.state_dict())
+    theirs = build_model(node_of(model.config, meta="ProposalNetwork")).eval()
+    official = siamese_table(model.config).to_official(model.state_dict())
     state = {name: value for name, value in official.items() if not name.startswith("roi_heads.")}
     report = theirs.load_state_dict(state, strict=False)
     if report.missing_keys or report.unexpected_keys:
@@ -61,4 +61,5 @@ def trunk(model: SiameseRcnn) -> nn.Module:
             f"weights do not fit detectron2's network: missing {report.missing_keys[:6]}, "
             f"unexpected {report.unexpected_keys[:6]}"
         )
-    return theirs
+    result: nn.Module = theirs
+    return result

@@ -11,7 +11,7 @@ from egolib.config import flatten
 from egolib.errors import EgolibError
 from egolib.interop import require
 from egolib.io.records import write_text
-from egolib.vq2d.config import DetectorConfig
+from egolib.vq2d.config import DetectConfig, DetectorConfig, LossConfig
 from egolib.vq2d.formats.official_config import DEPTHS, OfficialConfig, read_official_config
 
 NAME = "EgolibSiameseRcnn"  # of our network among detectron2's meta-architectures
@@ -60,11 +60,20 @@ def settings_of(node: Any) -> OfficialConfig:
     return replace(read, unknown=tuple(name for name in read.unknown if name not in same))
 
 
-def node_of(cfg: DetectorConfig, meta: str = NAME) -> Any:
+def node_of(
+    config: DetectorConfig,
+    meta: str = NAME,
+    *,
+    detect: DetectConfig | None = None,
+    loss: LossConfig | None = None,
+) -> Any:
     """A configuration node of detectron2 for our settings, on the CPU, without weights.
 
     Args:
+        config: the architecture.
         meta: the meta-architecture: ours, or ``ProposalNetwork`` for the trunk alone.
+        detect: settings of the test; the published ones unless given.
+        loss: limits of the proposal network in training; the published ones unless given.
 
     Raises:
         EgolibError: detectron2's networks cannot be made like this.
@@ -73,10 +82,10 @@ def node_of(cfg: DetectorConfig, meta: str = NAME) -> Any:
     node = _empty_node()
     node.MODEL.META_ARCHITECTURE = meta
     node.MODEL.DEVICE, node.MODEL.WEIGHTS = "cpu", ""
-    node.MODEL.PIXEL_MEAN, node.MODEL.PIXEL_STD = list(cfg.pixel_mean), list(cfg.pixel_std)
-    _set_trunk(node.MODEL, cfg)
-    _set_proposals(node.MODEL, cfg)
-    _set_heads(node, cfg)
+    node.MODEL.PIXEL_MEAN, node.MODEL.PIXEL_STD = list(config.pixel_mean), list(config.pixel_std)
+    _set_trunk(node.MODEL, config)
+    _set_proposals(node.MODEL, config, detect or DetectConfig(), loss or LossConfig())
+    _set_heads(node, config, detect or DetectConfig())
     return node
 
 
@@ -90,8 +99,8 @@ def _empty_node() -> Any:
     return node
 
 
-def _set_trunk(model: Any, cfg: DetectorConfig) -> None:
-    backbone, levels = cfg.backbone, len(cfg.backbone.blocks)
+def _set_trunk(model: Any, config: DetectorConfig) -> None:
+    backbone, levels = config.backbone, len(config.backbone.blocks)
     depth = next((d for d, blocks in DEPTHS.items() if blocks == tuple(backbone.blocks)), None)
     if depth is None or backbone.norm != "fixed":
         raise EgolibError(
@@ -104,30 +113,32 @@ def _set_trunk(model: Any, cfg: DetectorConfig) -> None:
     model.RESNETS.WIDTH_PER_GROUP = backbone.width
     model.RESNETS.RES2_OUT_CHANNELS = 4 * backbone.width
     model.RESNETS.OUT_FEATURES = [f"res{i + 2}" for i in range(levels)]
-    model.FPN.IN_FEATURES = [f"res{i + 2}" for i in range(cfg.pyramid.first, levels)]
-    model.FPN.OUT_CHANNELS = cfg.pyramid.channels
+    model.FPN.IN_FEATURES = [f"res{i + 2}" for i in range(config.pyramid.first, levels)]
+    model.FPN.OUT_CHANNELS = config.pyramid.channels
 
 
-def _set_proposals(model: Any, cfg: DetectorConfig) -> None:
-    anchors, rpn = cfg.rpn.anchors, cfg.rpn
-    first = cfg.pyramid.first + 2
+def _set_proposals(
+    model: Any, config: DetectorConfig, detect: DetectConfig, loss: LossConfig
+) -> None:
+    anchors, train, test = config.rpn.anchors, loss.proposals, detect.proposals
+    first = config.pyramid.first + 2
     model.ANCHOR_GENERATOR.SIZES = [list(sizes) for sizes in anchors.sizes]
     model.ANCHOR_GENERATOR.ASPECT_RATIOS = [list(anchors.ratios)]
     model.RPN.IN_FEATURES = [f"p{first + i}" for i in range(len(anchors.strides))]
-    model.RPN.PRE_NMS_TOPK_TRAIN, model.RPN.PRE_NMS_TOPK_TEST = rpn.train.before, rpn.test.before
-    model.RPN.POST_NMS_TOPK_TRAIN, model.RPN.POST_NMS_TOPK_TEST = rpn.train.after, rpn.test.after
-    model.RPN.NMS_THRESH = rpn.test.nms_threshold
+    model.RPN.PRE_NMS_TOPK_TRAIN, model.RPN.PRE_NMS_TOPK_TEST = train.before, test.before
+    model.RPN.POST_NMS_TOPK_TRAIN, model.RPN.POST_NMS_TOPK_TEST = train.after, test.after
+    model.RPN.NMS_THRESH = test.nms_threshold
 
 
-def _set_heads(node: Any, cfg: DetectorConfig) -> None:
-    head, siamese = cfg.head, node.MODEL.ROI_SIAMESE_HEAD
+def _set_heads(node: Any, config: DetectorConfig, detect: DetectConfig) -> None:
+    head, siamese = config.head, node.MODEL.ROI_SIAMESE_HEAD
     node.MODEL.ROI_HEADS.NAME = HEADS[head.kind]
-    node.MODEL.ROI_HEADS.NMS_THRESH_TEST = cfg.nms_threshold
-    node.TEST.DETECTIONS_PER_IMAGE = cfg.detections
-    siamese.POOLER_RESOLUTION, siamese.HIDDEN_SIZE = cfg.region_cells, head.hidden
+    node.MODEL.ROI_HEADS.NMS_THRESH_TEST = detect.nms_threshold
+    node.TEST.DETECTIONS_PER_IMAGE = detect.limit
+    siamese.POOLER_RESOLUTION, siamese.HIDDEN_SIZE = config.region_cells, head.hidden
     siamese.PROJECTOR_TYPE, siamese.N_RESIDUAL_LAYERS = head.projector, head.residual_layers
     siamese.SHARE_PROJECTION, siamese.COMPARE_TYPE = head.shared, head.compare
     siamese.TRANS_TYPE, siamese.TRANS_DROPOUT = head.transformer, head.dropout
     siamese.TOKEN_NUMBER_PER_IMAGE = head.tokens
-    node.INPUT.MIN_SIZE_TEST, node.INPUT.MAX_SIZE_TEST = cfg.shortest_side, cfg.longest_side
-    node.INPUT.REFERENCE_SIZE = cfg.reference_side
+    node.INPUT.MIN_SIZE_TEST, node.INPUT.MAX_SIZE_TEST = detect.short_side, detect.long_side
+    node.INPUT.REFERENCE_SIZE = config.reference_side

@@ -10,10 +10,10 @@ from detectron2.structures import Boxes, Instances
 from torch import Tensor, nn
 
 from egolib.interop.detectron2_config import settings_of
-from egolib.vq2d.config import TrainConfig
-from egolib.vq2d.data.dataset import Batch
+from egolib.vq2d.config import LossConfig
+from egolib.vq2d.data.dataset import TrainingBatch
+from egolib.vq2d.losses.training import TrainingLoss
 from egolib.vq2d.models.model import SiameseRcnn
-from egolib.vq2d.optim import TrainingLoss
 
 
 class EgolibSiameseRcnn(nn.Module):
@@ -26,13 +26,15 @@ class EgolibSiameseRcnn(nn.Module):
 
     Args:
         node: detectron2's configuration.
-        train: which losses.
+        loss: which losses; those of the configuration unless given.
     """
 
-    def __init__(self, node: Any, train: TrainConfig | None = None) -> None:
+    def __init__(self, node: Any, loss: LossConfig | None = None) -> None:
         super().__init__()
-        self.network = SiameseRcnn(settings_of(node).detector)
-        self.training_loss = TrainingLoss(train or TrainConfig())
+        settings = settings_of(node)
+        self.network = SiameseRcnn(settings.detector)
+        self.settings = settings.detect
+        self.training_loss = TrainingLoss(loss or settings.loss, trunk="frozen")
 
     @property
     def device(self) -> torch.device:
@@ -45,7 +47,7 @@ class EgolibSiameseRcnn(nn.Module):
         return self._losses(batched_inputs) if self.training else self._detect(batched_inputs)
 
     def _losses(self, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
-        batch = Batch(
+        batch = TrainingBatch(
             [one["image"] for one in inputs],
             [one["instances"].gt_boxes.tensor for one in inputs],
             torch.stack([one["reference"] for one in inputs]),
@@ -61,11 +63,11 @@ class EgolibSiameseRcnn(nn.Module):
 
     def _instances(self, one: Mapping[str, Any]) -> Any:
         batch = self.network.batch([one["image"].to(self.device)])
-        (regions,) = self.network.regions(batch)
+        (regions,) = self.network.regions(batch, self.settings.proposals)
         reference = self.network.encode(one["reference"].to(self.device)[None])
         size = batch.sizes[0]
         output = (one.get("height", size[0]), one.get("width", size[1]))
-        ((boxes, scores),) = self.network.detect(regions, reference, size, output)
+        ((boxes, scores),) = self.network.detect(regions, reference, size, output, self.settings)
         found = Instances(output)
         found.pred_boxes, found.scores = Boxes(boxes), scores
         found.pred_classes = torch.zeros_like(scores, dtype=torch.int64)

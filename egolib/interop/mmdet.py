@@ -30,7 +30,6 @@ from egolib.vod.config import (
     PipelineConfig,
     networks,  # noqa: F401  (fills ModelConfig.builders)
 )
-
 from egolib.vod.config.infer import published_infer
 
 if TYPE_CHECKING:
@@ -162,6 +161,7 @@ def load_frames(
         wanted: (name, wnid) of the classes of the data set that it is used on; others
             are left out, and labels are numbered by this list. All by default.
         rename: the detector's name of a class -> the data set's (``{"cow": "cattle"}``).
+        device: where it runs.
 
     Raises:
         EgolibError: no class names, none of the wanted ones, a checkpoint that does not
@@ -199,7 +199,8 @@ def _settings(config: str | Path | Mapping[str, Any]) -> Mapping[str, Any]:
 
     if not Path(config).is_file():
         raise EgolibError("the configuration does not exist", file=config)
-    return Config.fromfile(str(config))
+    result: Mapping[str, Any] = Config.fromfile(str(config))
+    return result
 
 
 def _load_weights(model: nn.Module, path: str | Path) -> None:
@@ -224,7 +225,8 @@ def _class_names(settings: Mapping[str, Any]) -> Sequence[str]:
         names = getattr(kind, "METAINFO", {}).get("classes")
     if not names:
         raise EgolibError("the configuration names no classes", remedy="give classes=[...]")
-    return names
+    result: Sequence[str] = names
+    return result
 
 
 def _pipeline(settings: Mapping[str, Any]) -> PipelineConfig:

@@ -4,7 +4,7 @@
         --images FOLDER --out FOLDER [--rename cow=cattle ...]
 
 The folder then holds ``detections.npz`` and ``result.json`` as ``3_infer`` writes them, and is
-an input of ``4_evaluate``: ``predictions``, or ``other`` to compare with a run of ours. ``egolib
+an input of ``4_evaluate``: ``predictions``, or ``other`` to compare with an egolib run. ``egolib
 evaluate vod`` takes the file as ``--predictions``. Its variant is the configuration's name.
 """
 
@@ -40,9 +40,13 @@ def detect(
     """Detects and writes; returns the file.
 
     Args:
+        config: mmdet's configuration file.
+        checkpoint: its weights.
         annotations: a CocoVID file; its categories are the classes that are kept.
         images: the folder that its file names are below.
+        out: the file of detections to write.
         rename: see ``load_frames``.
+        device: where it runs.
     """
     begin, names = time.time(), read_index(annotations).class_names()
     wanted = [(name, "") for name in names]

@@ -26,9 +26,9 @@ from egolib.nn.roi import Found
 from egolib.vod.api import Detector
 from egolib.vod.config import DataConfig, InferConfig, ModelConfig
 from egolib.vod.data.pipeline import Prepared, make_sample
+from egolib.vod.losses.clips import NOT_A_LOSS
 from egolib.vod.models.build import build_model
 from egolib.vod.models.frames import Clip, Frames, Losses, Truth
-from egolib.vod.losses.clips import NOT_A_LOSS
 
 Samples = Sequence[Any]
 
@@ -42,13 +42,14 @@ def build_mmdet(settings: Mapping[str, Any]) -> nn.Module:
     section = ConfigDict(settings)
     if "backbone" in section:
         section.backbone = ConfigDict({**section.backbone, "init_cfg": None})
-    return MODELS.build(section)
+    result: nn.Module = MODELS.build(section)
+    return result
 
 
 # ------------------------------------------------------------------- ours, for mmdet
 
 
-class EgolibDetector(BaseDetector):
+class EgolibDetector(BaseDetector):  # type: ignore[misc, unused-ignore]
     """A video detector of ``egolib.vod`` as mmdet's trainers and inference want it.
 
     Images (N, 3, H, W) with ``DetDataSample``: every image on its own, for training only
@@ -87,14 +88,14 @@ class EgolibDetector(BaseDetector):
         """Named losses, means over the samples; names start with ``loss_`` as mmdet's do."""
         parts = [
             self.network.losses(self._clip(images, sample))
-            for images, sample in zip(batch_inputs, batch_data_samples)
+            for images, sample in zip(batch_inputs, batch_data_samples, strict=True)
         ]
         means = {name: torch.stack([p[name] for p in parts]).mean() for name in parts[0]}
         return {n if n in NOT_A_LOSS else f"loss_{n}": v for n, v in means.items()}
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: Samples) -> Samples:
         """The samples with ``pred_instances``, boxes in pixels of the original images."""
-        for images, sample in zip(batch_inputs, batch_data_samples):
+        for images, sample in zip(batch_inputs, batch_data_samples, strict=True):
             frames = list(sample) if isinstance(sample, TrackDataSample) else [sample]
             images = images.reshape(len(frames), *images.shape[-3:])  # (T, 3, H, W)
             for place, found in self._detector(images).stream(_SampleVideo(images, frames)):
@@ -103,7 +104,8 @@ class EgolibDetector(BaseDetector):
 
     def extract_feat(self, batch_inputs: Tensor) -> list[Tensor]:
         """Maps of the neck for images (N, 3, H, W), finest first."""
-        return self.network.detector.maps(batch_inputs)
+        result: list[Tensor] = self.network.detector.maps(batch_inputs)
+        return result
 
     def _forward(self, batch_inputs: Tensor, batch_data_samples: Any = None) -> list[Tensor]:
         return self.extract_feat(batch_inputs)
@@ -187,7 +189,13 @@ class MmdetFrames(nn.Module):
 
     @torch.no_grad()
     def step(self, frame: Frames, state: None = None, references: Frames | None = None) -> Found:
-        """Detections in one frame, in pixels of the original image, best first."""
+        """Detections in one frame, in pixels of the original image, best first.
+
+        Args:
+            frame: one frame.
+            state: unused, frames are detected one by one.
+            references: unused.
+        """
         found = self.model.predict(frame.images, _samples(frame))[0].pred_instances
         labels = self.labels[found.labels]
         kept = labels >= 0
@@ -209,7 +217,7 @@ def _samples(frames: Frames) -> list[Any]:
     """mmdet's description of frames: sizes and scales, no objects."""
     padded = tuple(frames.images.shape[-2:])
     samples = []
-    for size, scale in zip(frames.sizes, frames.scales.tolist()):
+    for size, scale in zip(frames.sizes, frames.scales.tolist(), strict=True):
         original = (round(size[0] / scale[1]), round(size[1] / scale[0]))
         about = {
             "img_shape": size,

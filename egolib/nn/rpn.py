@@ -76,7 +76,8 @@ class RegionProposals(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> RpnOutput:
         """Dense predictions of the maps (B, channels, H, W), finest first."""
-        return self.head(maps)
+        result: RpnOutput = self.head(maps)
+        return result
 
     # ------------------------------------------------------------------ proposals
 
@@ -87,6 +88,7 @@ class RegionProposals(nn.Module):
         """Proposals of every image.
 
         Args:
+            output: logits and offsets of every level.
             sizes: (height, width) of every image without padding; boxes are clipped to it.
             limits: ``config.test`` unless another selection is asked for.
         """
@@ -96,7 +98,7 @@ class RegionProposals(nn.Module):
     def _propose(self, output: RpnOutput, size: Size, limits: ProposalConfig) -> Proposals:
         found = [
             self._best_of_level(level, logits[0], offsets[0], limits)
-            for level, (logits, offsets) in enumerate(zip(*output))
+            for level, (logits, offsets) in enumerate(zip(*output, strict=True))
         ]
         boxes = bx.clip(torch.cat([b for b, _ in found]), size, self.config.boxes.extent)
         scores = torch.cat([s for _, s in found])
@@ -136,44 +138,52 @@ class RegionProposals(nn.Module):
         sizes: Sequence[Size],
         truths: Sequence[Tensor],
         generator: torch.Generator | None = None,
+        config: RpnConfig | None = None,
     ) -> dict[str, Tensor]:
         """``objectness`` (binary cross-entropy) and ``rpn_box`` (smooth L1), scalars.
 
         Args:
+            output: logits and offsets of every level.
             sizes: (height, width) of every image without padding.
             truths: true boxes (G, 4) of every image.
             generator: draws the examples.
+            config: assignment, sampling and losses; the network's own unless given.
         """
+        config = config or self.config
         anchors = torch.cat(self.anchors([map_size(x) for x in output.logits], truths[0].device))
         objectness, box, examples = truths[0].new_zeros(()), truths[0].new_zeros(()), 0
         for i, (size, truth) in enumerate(zip(sizes, truths, strict=True)):
             logits = torch.cat([_flat(x[i].float(), 1) for x in output.logits])[:, 0]
             offsets = torch.cat([_flat(x[i].float(), 4) for x in output.offsets])
-            positive, negative, matches = self._examples(anchors, size, truth, generator)
+            positive, negative, matches = self._examples(anchors, size, truth, generator, config)
             chosen = torch.cat([positive, negative])
             wanted = (matches[chosen] >= 0).to(logits)
             objectness = objectness + _cross_entropy(logits[chosen], wanted)
             target = self.coder.encode(anchors[positive], truth[matches[positive]])
-            box = box + smooth_l1(offsets[positive], target, self.config.beta)
+            box = box + smooth_l1(offsets[positive], target, config.beta)
             examples += len(chosen)
-        if self.config.normalise == "asked":
-            examples = self.config.sample.number * len(sizes)
+        if config.normalise == "asked":
+            examples = config.sample.number * len(sizes)
         examples = max(examples, 1)
         return {"objectness": objectness / examples, "rpn_box": box / examples}
 
     @torch.no_grad()
     def _examples(
-        self, anchors: Tensor, size: Size, truth: Tensor, generator: torch.Generator | None
+        self,
+        anchors: Tensor,
+        size: Size,
+        truth: Tensor,
+        generator: torch.Generator | None,
+        config: RpnConfig,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Indices of positive and negative anchors, and the truth of every anchor."""
-        inside = self._inside(anchors, size).nonzero()[:, 0]
-        overlaps = bx.iou(truth, anchors[inside], self.config.boxes.extent)
+        inside = self._inside(anchors, size, config.border).nonzero()[:, 0]
+        overlaps = bx.iou(truth, anchors[inside], config.boxes.extent)
         matches = torch.full((len(anchors),), IGNORED, device=anchors.device)
-        matches[inside] = assign(overlaps, self.config.assign)
-        return *sample(matches, self.config.sample, generator), matches
+        matches[inside] = assign(overlaps, config.assign)
+        return *sample(matches, config.sample, generator), matches
 
-    def _inside(self, anchors: Tensor, size: Size) -> Tensor:
-        border = self.config.border
+    def _inside(self, anchors: Tensor, size: Size, border: float) -> Tensor:
         if border < 0:
             return torch.ones(len(anchors), dtype=torch.bool, device=anchors.device)
         height, width = size
@@ -187,7 +197,13 @@ def map_size(x: Tensor) -> tuple[int, int]:
 
 
 def smooth_l1(predicted: Tensor, target: Tensor, beta: float) -> Tensor:
-    """Summed smooth L1 distance; plain L1 where ``beta`` is 0."""
+    """Summed smooth L1 distance; plain L1 where ``beta`` is 0.
+
+    Args:
+        predicted: any shape.
+        target: of the same shape.
+        beta: distance at which the square becomes a line.
+    """
     if beta == 0:
         return (predicted - target).abs().sum()
     return F.smooth_l1_loss(predicted, target, reduction="sum", beta=beta)

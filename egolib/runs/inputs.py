@@ -72,7 +72,9 @@ def weights_file(path: Path, name: str = "model", part: str = "train") -> Path:
         known = [file.stem for file in ours]
         remedy = nearest(name, known) if known else "run 2_train again"
         raise EgolibError(f"the training wrote no weights {name!r}", file=trained, remedy=remedy)
-    return _only(path, ours or _official_files(path))
+    official = _official_files(path)
+    # other networks may lie beside model.pth
+    return _only(path, [f for f in official if f.stem == "model"] or ours or official)
 
 
 def _official_files(folder: Path) -> list[Path]:

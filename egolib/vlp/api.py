@@ -4,38 +4,46 @@ Legend: N stretches or texts, P embedding width, F frames, S side of the input,
 W windows, L tokens.
 
 ``load`` gives a ``VideoLanguage`` with the verbs ``embed_video``, ``embed_text`` and
-``similarity``.
+``similarity``; with weights of a training on EgoTaskQA or QFVS ``answer`` or ``summarise``.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from egolib.config import build
-from egolib.errors import EgolibError
+from egolib.config import to_tree
+from egolib.engine.device import resolve_device
+from egolib.errors import EgolibError, nearest
 from egolib.io import checkpoint
-from egolib.report.results import Similarity
-from egolib.text.tokens import Tokenizer, encode, load_tokenizer
+from egolib.report.results import Moments, Similarity
+from egolib.text.tokens import Tokenizer, encode
 from egolib.video import VideoReader
 from egolib.vlp.config import ModelConfig
 from egolib.vlp.data.clips import View
-from egolib.vlp.data.readers import Video
-from egolib.vlp.data.sampling import WINDOWS_PER_SEC, intervals, middle_frames, moment_frames
+from egolib.vlp.data.readers import Video, frames_on_screen, moment_frames_on_screen
+from egolib.vlp.data.sampling import WINDOWS_PER_SEC, moment_frames
 from egolib.vlp.data.transforms import Test
-from egolib.vlp.formats import checkpoint as convert
+from egolib.vlp.formats.checkpoint import model_name
+from egolib.vlp.formats.loading import backbone_file, find_tokenizer, read_model
 from egolib.vlp.losses.similarity import cosine_similarity
-from egolib.vlp.models.build import build_empty
 from egolib.vlp.models.model import VideoLanguageModel
+from egolib.vlp.models.question_answering import QuestionAnsweringModel
+from egolib.vlp.summarization.selection import FRACTION, best_shots
+from egolib.vlp.summarization.videos import VideoSummarizer, read_summarizer
 
 Stretch = tuple[float, float]
 Scores = Literal["dual", "fusion", "ensemble"]
+
+log = logging.getLogger(__name__)
 
 
 class VideoLanguage:
@@ -44,9 +52,12 @@ class VideoLanguage:
     Args:
         model: the network; it is put into evaluation mode.
         tokenizer: texts to ids; None where only videos are embedded.
-        device: where to compute.
+        device: where to compute: ``auto``, ``cpu``, ``cuda`` ...
         view: how pictures become input, ``ego4d`` or ``epic``.
-        batch: stretches and texts that are computed at once.
+        batch_size: stretches and texts that are computed at once.
+
+    Raises:
+        EgolibError: a vocabulary of another size, or a device that this machine lacks.
     """
 
     def __init__(
@@ -56,7 +67,7 @@ class VideoLanguage:
         *,
         device: str | torch.device = "cpu",
         view: Test = "ego4d",
-        batch: int = 8,
+        batch_size: int = 8,
     ):
         if tokenizer is not None and tokenizer.size > model.config.vocabulary_size:
             raise EgolibError(
@@ -64,9 +75,18 @@ class VideoLanguage:
                 f"{model.config.vocabulary_size}",
                 remedy="use the vocabulary that the model was trained with",
             )
-        self.model = model.to(device).eval()
-        self.tokenizer, self.device, self.batch = tokenizer, torch.device(device), batch
+        self.device = resolve_device(str(device))
+        self.model = model.to(self.device).eval()
+        self.tokenizer, self.batch_size = tokenizer, batch_size
         self.view = View(model.config.frames, model.config.image_size, view)
+        self.answers: list[str] = []  # of a network that was trained on EgoTaskQA
+        self.summarizer: VideoSummarizer | None = None  # of one that was trained on QFVS
+
+    def seeing(self, view: Test) -> VideoLanguage:
+        """The same model, to which pictures are shown in another way (``ego4d``, ``epic``)."""
+        other = copy(self)
+        other.view = replace(self.view, kind=view)
+        return other
 
     # ---------------------------------------------------------------------- verbs
 
@@ -78,14 +98,17 @@ class VideoLanguage:
 
         Args:
             video: a file, or a reader.
-            stretches: (start, end) in seconds each. F frames are taken evenly.
+            stretches: (start, end) in seconds each. The frames on screen in the middle of
+                F equal parts are taken.
         """
         views = self._views(video, stretches)
         return self.rows([self.model.encode_video(v).float().cpu() for v in views])
 
     @torch.inference_mode()
-    def embed_text(self, texts: Sequence[str]) -> np.ndarray:
-        """Embeddings (N, P) float32 of texts."""
+    def embed_text(self, texts: str | Sequence[str]) -> np.ndarray:
+        """Embeddings (N, P) float32 of texts; a string is one text."""
+        texts = _as_texts(texts)
+        self._tell_unknown_words(texts)
         parts = [self.model.encode_text(*t).float().cpu() for t in self.token_batches(texts)]
         return self.rows(parts)
 
@@ -93,7 +116,7 @@ class VideoLanguage:
     def similarity(
         self,
         video: str | Path | VideoReader,
-        texts: Sequence[str],
+        texts: str | Sequence[str],
         *,
         scores: Scores = "dual",
         window_sec: float = 2.0,
@@ -102,15 +125,25 @@ class VideoLanguage:
         """How well each text describes a video, as a whole and over time.
 
         Args:
-            texts: N strings.
+            video: a file, or a reader.
+            texts: N strings; a single string is one text.
             scores: ``dual`` compares embeddings (cosine), ``fusion`` asks the matching
                 head (probability), ``ensemble`` adds both. The curve is always dual.
-            window_sec, stride_sec: length and distance of the curve's windows.
+            window_sec: length of the curve's windows.
+            stride_sec: their distance.
+
+        Raises:
+            EgolibError: no text, no such kind of score, or windows of no length.
         """
+        texts = _as_texts(texts)
         if not texts:
             raise EgolibError("no text to compare with")
+        if scores not in get_args(Scores):
+            raise EgolibError(f"no scores {scores!r}", remedy=nearest(scores, get_args(Scores)))
+        if not (window_sec > 0 and stride_sec > 0):
+            raise EgolibError(f"windows of {window_sec} s every {stride_sec} s")
         reader = video if isinstance(video, VideoReader) else VideoReader(video)
-        windows = _windows(len(reader) / reader.fps, window_sec, stride_sec)
+        windows = _windows(reader.duration_sec, window_sec, stride_sec)
         text = torch.from_numpy(self.embed_text(texts))
         whole = torch.from_numpy(self.embed_video(reader))
         curve = cosine_similarity(torch.from_numpy(self.embed_video(reader, windows)), text)
@@ -122,6 +155,58 @@ class VideoLanguage:
         centres = np.array([(start + end) / 2 for start, end in windows])
         return Similarity(tuple(texts), total, curve.numpy(), centres)
 
+    @torch.inference_mode()
+    def answer(
+        self, video: str | Path | Video, question: str, *, stretch: Stretch | None = None
+    ) -> list[tuple[str, float]]:
+        """All answers to a question about a video with their probabilities, best first.
+
+        Args:
+            video: a file, or a reader.
+            question: for instance ``What did I do to the mug?``.
+            stretch: (start, end) in seconds; the whole video if None.
+
+        Raises:
+            EgolibError: the weights were not trained to answer questions.
+        """
+        if not isinstance(self.model, QuestionAnsweringModel):
+            raise EgolibError(
+                "these weights answer no questions", remedy="load a training on EgoTaskQA"
+            )
+        (clip,) = self._views(video, None if stretch is None else [stretch])
+        ids, mask = next(self.token_batches([question.strip().lower()]))
+        chances = self.model(clip, ids, mask)[0].float().softmax(-1).cpu().tolist()
+        names = self.answers or [str(place) for place in range(len(chances))]
+        return sorted(zip(names, chances, strict=True), key=lambda pair: -pair[1])
+
+    def summarise(
+        self,
+        video: str | Path | VideoReader,
+        query: str,
+        *,
+        count: int | None = None,
+        fraction: float = FRACTION,
+    ) -> Moments:
+        """The shots that answer a query best, with their times: a summary of a long video.
+
+        Args:
+            video: a file, or a reader.
+            query: one thing, or two joined by ``and``: ``keyboard and hands``.
+            count: shots of the summary.
+            fraction: of all shots where ``count`` is None; one at least.
+
+        Raises:
+            EgolibError: the weights were not trained to summarise, or the video has no shot.
+        """
+        if self.summarizer is None or self.tokenizer is None:
+            raise EgolibError("these weights summarise nothing", remedy="load a training on QFVS")
+        reader = video if isinstance(video, VideoReader) else VideoReader(video)
+        shots = self.summarizer.shots(reader)
+        found = self.summarizer.scores(reader, shots, query, self.tokenizer, self.batch_size)
+        best = best_shots(found, count or max(1, int(fraction * len(shots))))
+        chances = 1 / (1 + np.exp(-found[best]))
+        return Moments(query, np.array(shots)[best], chances, reader.duration_sec)
+
     # ------------------------------------------------------------- for other tasks
 
     @torch.inference_mode()
@@ -129,12 +214,16 @@ class VideoLanguage:
         """Features (W, P) float32 of a whole video, 1.87 windows of F frames a second.
 
         Args:
-            fps: rate that is assumed (official: 30); None takes the file's.
+            video: a file, or a reader.
+            fps: rate that is assumed (official: 30); None goes by the file's frame index.
         """
         reader = video if isinstance(video, VideoReader) else VideoReader(video)
-        rate = fps or reader.fps
-        frames = moment_frames(0.0, len(reader) / rate, len(reader), self.view.frames, rate)
-        return self.embed_windows(reader, window_frames(frames, self.view.frames))
+        width = self.view.frames
+        if fps is None:
+            frames = moment_frames_on_screen(reader, 0.0, reader.duration_sec, width)
+        else:
+            frames = moment_frames(0.0, len(reader) / fps, len(reader), width, fps)
+        return self.embed_windows(reader, window_frames(frames, width))
 
     @torch.inference_mode()
     def embed_windows(self, reader: VideoReader, windows: np.ndarray) -> np.ndarray:
@@ -146,7 +235,7 @@ class VideoLanguage:
     def tokens(self, text: str) -> np.ndarray:
         """Text states (L, width) float32 of a text's tokens, without start and end."""
         ids, mask = next(self.token_batches([text]))
-        return self.model.text(ids, mask)[0, 1:-1].float().cpu().numpy()
+        return np.asarray(self.model.text(ids, mask)[0, 1:-1].float().cpu().numpy())
 
     @property
     def rows_per_sec(self) -> float:
@@ -158,31 +247,23 @@ class VideoLanguage:
     def rows(self, parts: list[Tensor]) -> np.ndarray:
         """Batches of embeddings as one array (N, P)."""
         width = self.model.config.projection_width
-        return torch.cat([torch.zeros(0, width), *parts]).numpy()
+        return np.asarray(torch.cat([torch.zeros(0, width), *parts]).numpy())
 
     def _views(
         self, video: str | Path | Video, stretches: Sequence[Stretch] | None
     ) -> Iterator[Tensor]:
-        """Batches (up to ``batch``, F, 3, S, S) of stretches."""
+        """Batches (up to ``batch_size``, F, 3, S, S) of stretches."""
         reader = VideoReader(video) if isinstance(video, str | Path) else video
-        wanted = [(0.0, len(reader) / reader.fps)] if stretches is None else stretches
-        frames = [self._frames(reader, start, end) for start, end in wanted]
+        wanted = [(0.0, reader.duration_sec)] if stretches is None else stretches
+        frames = [frames_on_screen(reader, *stretch, self.view.frames) for stretch in wanted]
         return self.batches(self.view.test(reader.batch(f)) for f in frames)
 
-    def _frames(self, reader: Video, start_sec: float, end_sec: float) -> list[int]:
-        """F frames, evenly over a stretch; short stretches repeat frames."""
-        last = len(reader) - 1
-        start, end = round(start_sec * reader.fps), round(end_sec * reader.fps)
-        start = min(max(start, 0), last)
-        parts = intervals(self.view.frames, start, max(min(end, last + 1), start + 1))
-        return [min(max(frame, start), last) for frame in middle_frames(parts)]
-
     def batches(self, views: Iterator[Tensor]) -> Iterator[Tensor]:
-        """Views (F, 3, S, S) as batches (up to ``batch``, F, 3, S, S) on the device."""
+        """Views (F, 3, S, S) as batches (up to ``batch_size``, F, 3, S, S) on the device."""
         waiting: list[Tensor] = []
         for view in views:
             waiting.append(view)
-            if len(waiting) == self.batch:
+            if len(waiting) == self.batch_size:
                 yield torch.stack(waiting).to(self.device)
                 waiting = []
         if waiting:
@@ -195,10 +276,16 @@ class VideoLanguage:
                 "no vocabulary was loaded",
                 remedy="load(..., tokenizer=FOLDER) with RoBERTa's vocab.json and merges.txt",
             )
-        longest = self.model.config.text_positions - 2
-        for start in range(0, len(texts), self.batch):
-            ids, mask = encode(self.tokenizer, texts[start : start + self.batch], longest)
+        longest = self.model.config.longest_text
+        for start in range(0, len(texts), self.batch_size):
+            ids, mask = encode(self.tokenizer, texts[start : start + self.batch_size], longest)
             yield torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device)
+
+    def _tell_unknown_words(self, texts: Sequence[str]) -> None:
+        """Logs the words that the vocabulary lacks: they all look alike to the model."""
+        unknown = unknown_words(self.tokenizer, texts) if self.tokenizer is not None else []
+        if unknown:
+            log.warning("not in the vocabulary, read as unknown: %s", ", ".join(unknown))
 
     def _match(self, reader: VideoReader, texts: Sequence[str]) -> np.ndarray:
         """(N,) probabilities that the whole video and each text belong together."""
@@ -209,11 +296,21 @@ class VideoLanguage:
             clips = prefix.expand(len(ids), -1, -1)
             fused = self.model.fuse(clips, self.model.text_prefix(ids, mask), mask)
             found.append(self.model.itm_logits(fused).float().softmax(-1)[:, 1].cpu())
-        return torch.cat(found).numpy()
+        return np.asarray(torch.cat(found).numpy())
+
+
+def _as_texts(texts: str | Sequence[str]) -> list[str]:
+    return [texts] if isinstance(texts, str) else list(texts)
+
+
+def unknown_words(tokenizer: Tokenizer, texts: Sequence[str]) -> list[str]:
+    """The different words of some texts that hold tokens which the vocabulary lacks."""
+    words = dict.fromkeys(word for text in texts for word in text.split())
+    return [word for word in words if tokenizer.special.unknown in tokenizer.ids(word)]
 
 
 def window_frames(frames: Sequence[int], width: int) -> np.ndarray:
-    """(W, F) frame numbers: consecutive sampled frames, the incomplete rest left out."""
+    """(W, F) frame numbers: consecutive sampled frames, the incomplete rest is dropped."""
     whole = len(frames) // width * width
     return np.array(frames[:whole], np.int64).reshape(-1, width)
 
@@ -235,79 +332,46 @@ def load(
     frames: int | None = None,
     device: str = "auto",
     view: Test | None = None,
-    batch: int = 8,
+    batch_size: int = 8,
+    like: ModelConfig | None = None,
 ) -> VideoLanguage:
     """A model by path, Hub id, or task/variant of the newest run.
 
     Args:
-        name: weights of ours (``.safetensors``), an official ``.pth``, or a name that
+        name: an egolib checkpoint (``.safetensors``), an official ``.pth``, or a name that
             ``egolib.runs.inputs.locate`` knows.
         tokenizer: vocabulary file or folder; by default what lies beside the weights.
         frames: frames of a clip; the time embedding is resized to them.
         device: ``auto`` takes a GPU where there is one.
         view: how pictures become input; by default what the weights say, else ``ego4d``.
+        batch_size: clips and texts that are computed at once.
+        like: what an official file of other than the published sizes does not tell.
 
     Raises:
-        EgolibError: no such weights, weights of another model, or a vocabulary that
-            they were not trained with.
+        EgolibError: no such weights, weights of another model, a vocabulary that
+            they were not trained with, or a device that this machine lacks.
     """
-    from egolib.runs.inputs import locate
+    from egolib.runs.inputs import locate, weights_file
 
-    path = locate(name, "vlp")
-    if path.is_dir():
-        path = _only_weights(path)
-    model, about = _read(path, frames)
-    words = _find_tokenizer(path, tokenizer, about)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return VideoLanguage(
-        model, words, device=device, view=view or about.get("view", "ego4d"), batch=batch
-    )
-
-
-def _only_weights(folder: Path) -> Path:
-    files = sorted(folder.glob("*.safetensors"))
-    if len(files) != 1:
-        raise EgolibError(f"{len(files)} weight files in this folder", file=folder)
-    return files[0]
+    path = weights_file(locate(name, "vlp"))
+    backbone = backbone_file(path)
+    model, about = read_model(backbone, frames, like)
+    words = find_tokenizer(path, tokenizer, about.get("tokenizer_hash"), model.config)
+    chosen = view or about.get("view", "ego4d")
+    loaded = VideoLanguage(model, words, device=device, view=chosen, batch_size=batch_size)
+    loaded.answers = list(about.get("answers", []))
+    if backbone != path:
+        loaded.summarizer = read_summarizer(path, backbone, loaded.device)
+    return loaded
 
 
-def _read(path: Path, frames: int | None) -> tuple[VideoLanguageModel, dict[str, Any]]:
-    """The network, and what the sidecar says about it."""
-    if path.suffix != ".safetensors" or not path.with_suffix(".json").is_file():
-        state = convert.read_official(path)
-        config = convert.recognise(state, file=path)
-        model = build_empty(replace(config, frames=frames or config.frames))
-        convert.load_official(model, state, file=path)
-        return model, {}
-    state, about = checkpoint.load(path)
-    config = build(ModelConfig, about["config"])
-    config = replace(config, frames=frames or config.frames)
-    state["video.times"] = convert.resize_times(state["video.times"], config.frames)
-    model = build_empty(config)
-    checkpoint.load_into(model, state, file=path)
-    return model, about
+def save(model: VideoLanguageModel, path: str | Path, *, view: Test = "ego4d") -> Path:
+    """Writes a network as an egolib checkpoint that ``load`` reads and ``convert`` exports.
 
-
-def _find_tokenizer(
-    path: Path, given: str | Path | None, about: dict[str, Any]
-) -> Tokenizer | None:
-    """The vocabulary beside the weights or the one named; its hash must be the recorded one."""
-    if given is None:
-        names = ("vocabulary.json", "tokenizer.json", "vocab.json")
-        given = next((path.parent / n for n in names if (path.parent / n).is_file()), None)
-    if given is None:
-        return None
-    found = load_tokenizer(given)
-    recorded = about.get("tokenizer_hash")
-    if recorded is not None and found.hash != recorded:
-        raise EgolibError(
-            "the weights were trained with another vocabulary", file=given, remedy=f"see {path}"
-        )
-    if recorded is None and found.name == "words":
-        raise EgolibError(
-            "a vocabulary of whole words cannot serve weights that were not trained with one",
-            file=given,
-            remedy="published weights need RoBERTa's vocab.json and merges.txt",
-        )
-    return found
+    Args:
+        model: the network.
+        path: ``x.safetensors``; ``x.json`` is written beside it.
+        view: how pictures become its input.
+    """
+    about = {"model": model_name(model.config), "config": to_tree(model.config), "view": view}
+    return checkpoint.save(path, model.state_dict(), about)

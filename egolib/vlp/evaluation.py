@@ -1,9 +1,6 @@
-"""Judging scores: EgoMCQ, EPIC-KITCHENS-100 retrieval, Charades-Ego. No torch here.
+"""Evaluating scores: EgoMCQ, EPIC-KITCHENS-100 retrieval, Charades-Ego, EgoTaskQA, QFVS. No torch.
 
-Scores are files with arrays by name (``.npz``), as ``write_scores`` makes them:
-``dual`` and ``fusion`` (Q, 5) for EgoMCQ; ``similarity`` (clips, sentences), and
-``by_text`` where re-ranking gave another matrix for that direction; ``scores``
-(videos, classes) for Charades-Ego.
+Scores are files with arrays by name, see ``formats.submission``.
 """
 
 from __future__ import annotations
@@ -15,43 +12,48 @@ from typing import Any, Literal
 import numpy as np
 
 from egolib.errors import EgolibError, nearest
-from egolib.io.records import atomic_path
 from egolib.metrics.multiple_choice import Names, egomcq_accuracy
+from egolib.metrics.question_answering import Average, TypeLimit
 from egolib.metrics.retrieval import Precision, charades_metrics, retrieval_metrics
+from egolib.metrics.summarization import EmptyTags, Match, ZeroF1, mean_match
+from egolib.vlp.benchmarks.question_scores import answer_accuracies
 from egolib.vlp.data import charades, epic
 from egolib.vlp.data.charades import CharadesVideo
 from egolib.vlp.data.egoclip import Question, read_egomcq
+from egolib.vlp.data.egotaskqa import Question as TaskQuestion
+from egolib.vlp.data.egotaskqa import read_question_file
 from egolib.vlp.data.epic import EpicSplit
+from egolib.vlp.data.qfvs import Query
+from egolib.vlp.formats import submission
+from egolib.vlp.summarization.evaluation import evaluate_summaries
+from egolib.vlp.summarization.selection import FRACTION, best_shots, summary_length
 
-
-def write_scores(path: str | Path, arrays: Mapping[str, np.ndarray | None]) -> Path:
-    """Writes arrays by name; None is left out."""
-    with atomic_path(path) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, **{k: v for k, v in arrays.items() if v is not None})  # type: ignore[arg-type]
-    return Path(path)
-
-
-def read_scores(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of a score file.
-
-    Raises:
-        EgolibError: the file is missing or damaged.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError) as error:
-        raise EgolibError(f"not a readable score file: {error}", file=path) from error
+BENCHMARKS = ("egomcq", "epic", "charades", "egotaskqa")
 
 
 def evaluate_egomcq(
-    questions: Sequence[Question], scores: Mapping[str, np.ndarray], names: Names = "official"
+    questions: Sequence[Question],
+    scores: Mapping[str, np.ndarray],
+    names: Names = "official",
+    *,
+    file: str | Path | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Accuracies in per cent: ``dual``, ``fusion``, ``ensemble``, each by kind of question."""
+    """Accuracies in per cent: ``dual``, ``fusion``, ``ensemble``, each by kind of question.
+
+    Args:
+        questions: Q, with their answers.
+        scores: ``dual`` and perhaps ``fusion``, (Q, choices) each.
+        names: see ``metrics.multiple_choice.accuracy_by_kind``.
+        file: of the scores, for errors.
+
+    Raises:
+        EgolibError: scores that do not fit the questions.
+    """
+    choices = len(questions[0].choices) if questions and questions[0].choices else None
+    submission.check(scores, "egomcq", len(questions), choices, file=file)
     answers = np.array([q.answer for q in questions], np.int64)
     kinds = np.array([q.kind for q in questions], np.int64)
-    dual = _matching(scores, "dual", len(questions))
-    return egomcq_accuracy(dual, scores.get("fusion"), answers, kinds, names)
+    return egomcq_accuracy(scores["dual"], scores.get("fusion"), answers, kinds, names)
 
 
 def evaluate_epic(
@@ -59,61 +61,154 @@ def evaluate_epic(
     scores: Mapping[str, np.ndarray],
     precision: Precision = "official",
     empty_queries: Literal["official", "skip"] = "official",
+    *,
+    file: str | Path | None = None,
 ) -> dict[str, float]:
-    """nDCG and mAP in per cent; see ``metrics.retrieval.retrieval_metrics``."""
-    similarity = _matching(scores, "similarity", len(split.clips))
-    by_text = scores.get("by_text")
+    """nDCG and mAP in per cent; see ``metrics.retrieval.retrieval_metrics``.
+
+    Args:
+        split: clips, sentences and their relevancy.
+        scores: ``similarity`` and perhaps ``by_text``, (clips, sentences) each.
+        precision: ``official`` counts graded relevancies.
+        empty_queries: what a query without a relevant item does.
+        file: of the scores, for errors.
+
+    Raises:
+        EgolibError: scores that do not fit the split.
+    """
+    submission.check(scores, "epic", *split.relevancy.shape, file=file)
+    similarity, by_text = scores["similarity"], scores.get("by_text")
     return retrieval_metrics(similarity, split.relevancy, precision, by_text, empty_queries)
 
 
 def evaluate_charades(
-    videos: Sequence[CharadesVideo], scores: Mapping[str, np.ndarray]
+    videos: Sequence[CharadesVideo],
+    scores: Mapping[str, np.ndarray],
+    *,
+    file: str | Path | None = None,
 ) -> dict[str, float]:
-    """Mean average precision over classes, as fractions."""
-    matrix = _matching(scores, "scores", len(videos))
+    """Mean average precision over classes, as fractions.
+
+    Args:
+        videos: N, with the classes of their actions.
+        scores: ``scores``, (N, classes).
+        file: of the scores, for errors.
+
+    Raises:
+        EgolibError: scores that do not fit the videos, or too few classes.
+    """
+    submission.check(scores, "charades", len(videos), file=file)
+    matrix = scores["scores"]
+    last = max((c for video in videos for c in video.classes), default=-1)
+    if last >= matrix.shape[1]:
+        raise EgolibError(
+            f"scores of {matrix.shape[1]} classes, but class {last} occurs", file=file
+        )
     return charades_metrics(matrix, charades.targets(list(videos), matrix.shape[1]))
 
 
+def evaluate_answers(
+    questions: Sequence[TaskQuestion],
+    scores: Mapping[str, np.ndarray],
+    *,
+    max_types: TypeLimit = "official",
+    average: Average = "official",
+    batch: int = 64,
+    file: str | Path | None = None,
+) -> dict[str, Any]:
+    """EgoTaskQA accuracies in per cent: ``open``, ``binary``, ``all``, ``accuracy``, ``types``.
+
+    Args:
+        questions: Q, with their answers.
+        scores: ``answers``, (Q, answers).
+        max_types: reasoning types that a question counts for.
+        average: of ``accuracy``, over batches or over questions.
+        batch: questions of a batch, for the official average.
+        file: of the scores, for errors.
+
+    Raises:
+        EgolibError: scores that do not fit the questions.
+    """
+    submission.check(scores, "egotaskqa", len(questions), file=file)
+    found = answer_accuracies(
+        scores["answers"].argmax(1), questions, max_types=max_types, average=average, batch=batch
+    )
+    types = {name: 100.0 * value for name, value in found["types"].items()}
+    return found["table"] | {"accuracy": 100.0 * found["overall"]["accuracy"], "types": types}
+
+
+def evaluate_shots(
+    queries: Sequence[Query],
+    tags: np.ndarray,
+    scores: np.ndarray,
+    *,
+    fraction: float = FRACTION,
+    empty_tags: EmptyTags = "official",
+    zero_f1: ZeroF1 = "official",
+) -> Match:
+    """Mean precision, recall and F1, as fractions, of the summaries that shot scores give.
+
+    Args:
+        queries: Q of one video, with their reference summaries.
+        tags: (n, concepts) 0 or 1.
+        scores: (Q, n) of its shots for each query.
+        fraction: of the shots that become a summary.
+        empty_tags: how two shots without tags match.
+        zero_f1: what F1 is where nothing matches; ``official`` is NaN, which the mean is too.
+
+    Raises:
+        EgolibError: scores that do not fit, or no shot is left.
+    """
+    if scores.shape != (len(queries), len(tags)):
+        raise EgolibError(f"scores {scores.shape} for {len(queries)} queries and {len(tags)} shots")
+    count = summary_length(len(tags), fraction)
+    found = [best_shots(row, count) for row in scores]
+    return mean_match(evaluate_summaries(found, queries, tags, empty_tags, zero_f1))
+
+
 def evaluate_files(
-    truth: str | Path, predictions: str | Path, benchmark: str | None = None, **options: Any
+    truth: str | Path,
+    predictions: str | Path,
+    *,
+    benchmark: Literal["egomcq", "epic", "charades", "egotaskqa"] | None = None,
+    names: Names = "official",
+    precision: Precision = "official",
+    empty_queries: Literal["official", "skip"] = "official",
+    max_types: TypeLimit = "official",
+    average: Average = "official",
 ) -> dict[str, Any]:
     """Metrics of a score file against official annotations.
 
     Args:
-        truth: ``egomcq.json``, an ``EPIC_100_retrieval_*.csv`` or a
-            ``CharadesEgo_v1_*_only1st.csv``.
+        truth: ``egomcq.json``, an ``EPIC_100_retrieval_*.csv``, a
+            ``CharadesEgo_v1_*_only1st.csv`` or a ``formatted_*_qas_encode.json``. That very
+            file is read; EPIC-KITCHENS sentences and relevancies of its name beside it are
+            used where they are, and EgoTaskQA's answer set is read beside it.
         predictions: a score file.
-        benchmark: ``egomcq``, ``epic`` or ``charades``; by default told by the truth's name.
-        options: of that benchmark's evaluation.
+        benchmark: by default told by the truth's name.
+        names: of EgoMCQ's kinds of questions, ``official`` or ``by_value``.
+        precision: of EPIC-KITCHENS, ``official`` or ``binary``.
+        empty_queries: of EPIC-KITCHENS, ``official`` or ``skip``.
+        max_types: of EgoTaskQA's reasoning types, ``official`` or ``all``.
+        average: of EgoTaskQA's overall accuracy, ``official`` or ``questions``.
+
+    Raises:
+        EgolibError: a file that cannot be read, or scores that do not fit.
     """
-    truth, scores = Path(truth), read_scores(predictions)
-    kind = benchmark or _benchmark(truth)
+    kind = benchmark or submission.benchmark_of(truth)
+    scores = submission.read(predictions)
     if kind == "egomcq":
-        return evaluate_egomcq(read_egomcq(truth), scores, **options)
+        return dict(evaluate_egomcq(read_egomcq(truth), scores, names, file=predictions))
     if kind == "epic":
-        split = epic.read_epic_split(truth.parent, truth.stem.rsplit("_", 1)[1])
+        split = epic.read_epic_table(truth)
         relevancy = epic.describe_relevancy(split.relevancy) | {"source": split.source}
-        return evaluate_epic(split, scores, **options) | {"relevancy": relevancy}
+        found = evaluate_epic(split, scores, precision, empty_queries, file=predictions)
+        return found | {"relevancy": relevancy}
     if kind == "charades":
-        return evaluate_charades(charades.read_videos(truth), scores, **options)
-    raise EgolibError(
-        f"no benchmark {kind!r}", remedy=nearest(kind, ["egomcq", "epic", "charades"])
-    )
-
-
-def _benchmark(truth: Path) -> str:
-    prefixes = {"egomcq": "egomcq", "EPIC_100": "epic", "CharadesEgo": "charades"}
-    for prefix, kind in prefixes.items():
-        if truth.name.startswith(prefix):
-            return kind
-    raise EgolibError(
-        "the benchmark cannot be told from the name", file=truth, remedy="give benchmark=egomcq"
-    )
-
-
-def _matching(scores: Mapping[str, np.ndarray], name: str, rows: int) -> np.ndarray:
-    if name not in scores:
-        raise EgolibError(f"the score file has no {name!r}", remedy=nearest(name, scores))
-    if len(scores[name]) != rows:
-        raise EgolibError(f"{len(scores[name])} rows of scores for {rows} records")
-    return scores[name]
+        return dict(evaluate_charades(charades.read_videos(truth), scores, file=predictions))
+    if kind == "egotaskqa":
+        asked = read_question_file(truth)
+        return evaluate_answers(
+            asked, scores, max_types=max_types, average=average, file=predictions
+        )
+    raise EgolibError(f"no benchmark {kind!r}", remedy=nearest(kind, BENCHMARKS))

@@ -8,55 +8,60 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from egolib.config import build, to_tree
+from egolib.engine.device import resolve_device
 from egolib.errors import EgolibError
-from egolib.io import checkpoint
 from egolib.report.results import ResponseTrack
 from egolib.runs import inputs
 from egolib.video import VideoReader
-from egolib.vq2d.config import DetectConfig, DetectorConfig, KysConfig, LocalizeConfig
+from egolib.vq2d.config import DetectConfig, LocalizeConfig
 from egolib.vq2d.data.clips import ClipFrames, ClipReader
 from egolib.vq2d.data.crop import crop_window
-from egolib.vq2d.formats.checkpoint import KYS, infer_head, siamese_table
+from egolib.vq2d.formats.checkpoint import (
+    detector_file,
+    kys_beside,
+    read_detector,
+    read_kys,
+    save,
+)
 from egolib.vq2d.formats.detections import Detections
-from egolib.vq2d.formats.official_config import read_official_config
 from egolib.vq2d.localization.detect import Detector
-from egolib.vq2d.localization.localize import Answer, NoBox, Tracker, localize
+from egolib.vq2d.localization.localize import Answer, NoBox, localize
 from egolib.vq2d.models.model import SiameseRcnn
 from egolib.vq2d.tracking.kys.network import KysNetwork
 from egolib.vq2d.tracking.trackers import make_tracker
 
-MODEL_NAME = "vq2d/siamese_rcnn"
-KYS_NAME = "vq2d/kys"
 TrackerName = Literal["kys", "particle", "none"]
 
 
 class Locator:
-    """Detector and tracker together.
+    """Detector and tracker together, with the settings that they are used under.
 
     Args:
-        detector: scores every frame against the query.
-        tracker: follows the object from the peak; None answers with one box.
-        cfg: peaks and confidence.
-        batch_size: frames that enter the detector together.
+        model: the detector's network.
+        tracker: its network; None for a particle filter, or for one box without tracking.
+        detect: settings of step 1.
+        localize: settings of step 2.
+        notes: what was not understood of the files.
     """
 
     def __init__(
         self,
-        detector: Detector,
-        tracker: Tracker | None,
-        cfg: LocalizeConfig | None = None,
-        batch_size: int = 10,
+        model: SiameseRcnn,
+        tracker: KysNetwork | None = None,
+        *,
+        detect: DetectConfig | None = None,
+        localize: LocalizeConfig | None = None,
         notes: Sequence[str] = (),
     ):
-        self.detector, self.tracker = detector, tracker
-        self.cfg, self.batch_size = cfg or LocalizeConfig(), batch_size
+        self.detect, self.localize = detect or DetectConfig(), localize or LocalizeConfig()
+        self.detector = Detector(model, self.detect)
+        self.tracker = make_tracker(self.localize, kys=tracker, detector=model)
         self.notes = tuple(notes)
 
     def locate(
@@ -81,7 +86,7 @@ class Locator:
             The track in video frame numbers; empty where no frame has any box.
         """
         reader = video if isinstance(video, VideoReader) else VideoReader(video)
-        clip = Thinned(reader, fps, until)
+        clip = SubsampledVideo(reader, fps, until)
         if not len(clip):
             raise EgolibError("no frame comes before the question", file=reader.path)
         reference = self.encode(query_image)
@@ -111,25 +116,28 @@ class Locator:
                 f"got {query_image.shape} {query_image.dtype}"
             )
         height, width = query_image.shape[:2]
-        side = self.detector.cfg.reference_side
+        side, _ = self.detector.reference
         crop = crop_window(query_image, (0, 0, width, height), margin=0, side=side)
         return self.detector.encode([crop.to(torch.uint8)])
 
-    def _detect(self, clip: Thinned, reference: Tensor) -> Detections:
+    def _detect(self, clip: SubsampledVideo, reference: Tensor) -> Detections:
         boxes, scores = [], []
-        for start in range(0, len(clip), self.batch_size):
-            numbers = list(range(start, min(start + self.batch_size, len(clip))))
+        size = self.detect.batch_size
+        for start in range(0, len(clip), size):
+            numbers = list(range(start, min(start + size, len(clip))))
             for frame in self.detector.regions(list(clip.batch(numbers))):
-                ((found, likeness),) = self.detector.compare(frame, reference)
+                ((found, similarity),) = self.detector.compare(frame, reference)
                 boxes.append(found.tolist())
-                scores.append(likeness.tolist())
+                scores.append(similarity.tolist())
         return Detections.from_frames(boxes, scores)
 
-    def _answer(self, clip: Thinned, reader: VideoReader, detections: Detections) -> Answer:
+    def _answer(self, clip: SubsampledVideo, reader: VideoReader, detections: Detections) -> Answer:
         """As in step 2; a start without box gives way to the best frame."""
         frames = ClipFrames(clip, reader.size, limit=len(clip))
         try:
-            return localize(detections, frames, self.tracker, self.cfg, seed=self.cfg.seed)
+            return localize(
+                detections, frames, self.tracker, self.localize, seed=self.localize.seed
+            )
         except NoBox:
             best = int(detections.best.argmax())
             shortened = Detections(
@@ -137,13 +145,14 @@ class Locator:
                 detections.boxes_xyxy[: detections.starts[best + 1]],
                 detections.scores[: detections.starts[best + 1]],
             )
-            return localize(shortened, frames, self.tracker, self.cfg, seed=self.cfg.seed)
+            return localize(shortened, frames, self.tracker, self.localize, seed=self.localize.seed)
 
 
-class Thinned:
+class SubsampledVideo:
     """A video seen at fewer frames per second, up to a frame.
 
     Args:
+        reader: of the video.
         fps: frames per second to look at; None takes all.
         until: video frame that ends it, excluded.
     """
@@ -174,137 +183,64 @@ def load(
     *,
     tracker: TrackerName | str | Path | None = None,
     device: str = "cpu",
-    precision: str = "float32",
-    cfg: LocalizeConfig | None = None,
+    weights: str = "model",
     detect: DetectConfig | None = None,
-    head: str | None = None,
+    localize: LocalizeConfig | None = None,
+    head: str = "",
 ) -> Locator:
     """A locator.
 
     Args:
-        model_root: an official folder with ``model.pth`` and ``config.yaml``, a checkpoint of
-            ours (or its folder), a name as ``egolib.runs.inputs.locate`` takes it, or None for
-            the newest training.
-        tracker: a KYS checkpoint (``kys.pth`` or ours), ``particle``, ``none``, or ``kys``
+        model_root: an official folder with ``model.pth`` and ``config.yaml``, an egolib
+            checkpoint (or its folder), a name as ``egolib.runs.inputs.locate`` takes it, or
+            None for the newest training.
+        tracker: a KYS checkpoint (``kys.pth`` or egolib's), ``particle``, ``none``, or ``kys``
             for the one beside the model. Without it: KYS where it lies beside the model,
             else the particle filter on grey levels.
-        cfg: peaks, tracking, confidence.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        weights: of a training: ``model`` (the last ones) or ``best``.
+        detect: settings of step 1; those of the file unless given.
+        localize: settings of step 2: peaks, tracking, confidence.
         head: names the head of an official set model where its weights leave a choice:
             ``<compare>/<transformer>``.
 
     Raises:
         EgolibError: a file is missing, damaged, or of another model.
     """
-    root = _detector_of(inputs.locate(model_root, "vq2d"))
-    model, notes = read_detector(root, head)
-    model = model.to(device).eval()
-    folder = root if root.is_dir() else root.parent
-    cfg, network = _choose_tracker(tracker, folder, cfg or LocalizeConfig())
-    if network is not None:
-        network = network.to(device)
-    followed = make_tracker(cfg, kys=network, features=model.backbone)
-    batch_size = (detect or DetectConfig()).batch_size
-    return Locator(Detector(model, precision), followed, cfg, batch_size, notes)
+    file = detector_file(inputs.locate(model_root, "vq2d"), weights)
+    found = read_detector(file, head=head)
+    settings, kys = _choose_tracker(tracker, file, localize or LocalizeConfig())
+    place = resolve_device(device)
+    network = None if kys is None else read_kys(kys).to(place)
+    return Locator(
+        found.model.to(place).eval(),
+        network,
+        detect=detect or found.detect,
+        localize=settings,
+        notes=found.notes,
+    )
 
 
 def _choose_tracker(
-    tracker: str | Path | None, folder: Path, cfg: LocalizeConfig
-) -> tuple[LocalizeConfig, KysNetwork | None]:
-    beside = kys_beside(folder)
+    tracker: str | Path | None, detector: Path, config: LocalizeConfig
+) -> tuple[LocalizeConfig, Path | None]:
+    """Step 2 with that tracker, and the file of its weights."""
+    beside = kys_beside(detector)
     if tracker is None:
         tracker = "kys" if beside else "particle"
         if tracker == "particle":
-            cfg = replace(cfg, particle=replace(cfg.particle, similarity="pixel"))
+            config = replace(config, particle=replace(config.particle, similarity="pixel"))
     if tracker in ("particle", "none"):
-        return replace(cfg, tracker=tracker), None  # type: ignore[arg-type]
+        return replace(config, tracker=tracker), None  # type: ignore[arg-type]
     if tracker == "kys":
         if beside is None:
             raise EgolibError(
                 "no KYS weights beside the model",
-                file=folder,
+                file=detector.parent,
                 remedy="give their path: tracker='.../kys.pth', or tracker='particle'",
             )
         tracker = beside
-    return replace(cfg, tracker="kys"), read_kys(tracker)
+    return replace(config, tracker="kys"), Path(tracker)
 
 
-def kys_beside(folder: Path) -> Path | None:
-    """The KYS weights in a detector's folder, or beside it in one of our trainings."""
-    places = [folder / "kys.safetensors", folder / "kys.pth"]
-    places.append(folder.parent / "tracker" / "model.safetensors")
-    return next((place for place in places if place.is_file()), None)
-
-
-def _detector_of(root: Path) -> Path:
-    """The detector's folder of a training of ours, which holds two networks."""
-    for folder in (root, *root.parents[:2]):
-        if (folder / "detector").is_dir() and (folder / "tracker").is_dir():
-            return folder / "detector"
-    return root
-
-
-def read_detector(root: Path, head: str | None = None) -> tuple[SiameseRcnn, list[str]]:
-    """A Siamese R-CNN from a folder or file, and notes on what was not understood."""
-    path = _model_file(root)
-    if path.suffix == ".safetensors":
-        return _read_ours(path), []
-    state = checkpoint.find_state(checkpoint.read_foreign(path))
-    config_file = path.parent / "config.yaml"
-    if config_file.is_file():
-        official = read_official_config(config_file)
-        cfg = official.detector
-        notes = [f"config.yaml: {name} was not understood" for name in official.unknown]
-    else:
-        cfg = replace(DetectorConfig(), head=infer_head(state, choice=head or ""))
-        notes = ["no config.yaml beside the model: published settings are assumed"]
-    model = SiameseRcnn(cfg, weights="empty")
-    siamese_table(cfg).load(model, state, file=path)
-    return model, notes
-
-
-def _model_file(root: Path) -> Path:
-    if root.is_file():
-        return root
-    for name in ("model.safetensors", "model.pth"):
-        if (root / name).is_file():
-            return root / name
-    raise EgolibError(
-        "no model.pth or model.safetensors in this folder",
-        file=root,
-        remedy="name the folder of one model, for instance .../siam_rcnn_8_gpus",
-    )
-
-
-def _read_ours(path: Path) -> SiameseRcnn:
-    state, sidecar = checkpoint.load(path)
-    if sidecar.get("model") != MODEL_NAME:
-        raise EgolibError(f"a checkpoint of {sidecar.get('model')!r}", file=path)
-    cfg = build(DetectorConfig, sidecar["config"]["model"])
-    model = SiameseRcnn(cfg, weights="empty")
-    checkpoint.load_into(model, state, file=path)
-    return model
-
-
-def read_kys(path: str | Path) -> KysNetwork:
-    """A KYS network from the official ``kys.pth`` or a checkpoint of ours.
-
-    The official file also pickles an object that builds the network; it is not run.
-    """
-    path = Path(path)
-    if path.suffix == ".safetensors":
-        state, sidecar = checkpoint.load(path)
-        if sidecar.get("model") != KYS_NAME:
-            raise EgolibError(f"a checkpoint of {sidecar.get('model')!r}", file=path)
-        network = KysNetwork(build(KysConfig, sidecar["config"]["model"]))
-        checkpoint.load_into(network, state, file=path)
-        return network
-    network = KysNetwork(KysConfig())
-    KYS.load(network, checkpoint.find_state(checkpoint.read_foreign(path)), file=path)
-    return network
-
-
-def save(path: str | Path, model: nn.Module, **sidecar: Any) -> Path:
-    """Writes a detector or a KYS network as ``load`` and ``read_kys`` read it."""
-    name = KYS_NAME if isinstance(model, KysNetwork) else MODEL_NAME
-    config = {"model": to_tree(model.cfg)}
-    return checkpoint.save(path, model.state_dict(), {"model": name, "config": config, **sidecar})
+__all__ = ["Locator", "SubsampledVideo", "load", "save"]

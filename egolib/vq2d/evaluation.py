@@ -12,8 +12,8 @@ import numpy as np
 from egolib.errors import EgolibError
 from egolib.metrics.box_tracks import Tracks, pack_tracks
 from egolib.metrics.visual_query import Choice, Queries, Scores, Ties, evaluate, evaluate_pairings
-from egolib.vq2d.data.annotations import Annotations, read_annotations
-from egolib.vq2d.formats.submission import read_submission, validate
+from egolib.vq2d.data.annotations import Annotations, Query, read_annotations
+from egolib.vq2d.formats.submission import read, validate
 
 PAIRINGS = {"all": ("all", "all")}
 """Subsets that are reported by default: name -> (crop areas, response areas)."""
@@ -65,7 +65,9 @@ def load_queries(annotations: Annotations, submission: dict[str, Any]) -> Querie
     )
 
 
-def _pack(rows: Any, tracks: Sequence[Sequence], queries: Sequence, file: str | Path) -> Tracks:
+def _pack(
+    rows: Any, tracks: Sequence[Sequence[Any]], queries: Sequence[Query], file: str | Path
+) -> Tracks:
     try:
         return pack_tracks(np.asarray(rows, np.float64), [len(track) for track in tracks])
     except ValueError as error:
@@ -84,22 +86,40 @@ def evaluate_content(
     """Validates a submission and evaluates it on all valid queries.
 
     Args:
+        annotations: with response tracks.
+        submission: the content of a file.
         ap_ties: order of equal scores, see ``metrics.visual_query.average_precision``.
+        several: which of several answers to a query counts for recovery and success.
     """
     validate(submission, annotations)
     return evaluate(load_queries(annotations, submission), ties=ap_ties, several=several)
 
 
 def evaluate_files(
-    truth: str | Path, predictions: str | Path, *, ap_ties: Ties = "official"
+    truth: str | Path,
+    predictions: str | Path,
+    *,
+    ap_ties: Ties = "official",
+    several: Choice = "max_score",
 ) -> dict[str, Any]:
-    """The metrics of a submission file, by name, with counts and what was skipped."""
+    """The metrics of a submission file, by name, with counts and what was skipped.
+
+    Args:
+        truth: annotations with response tracks.
+        predictions: a submission file.
+        ap_ties: order of equal scores: ``official``, ``file`` or ``expected``.
+        several: which of several answers to a query counts for recovery and success:
+            ``max_score`` or ``max_stiou``.
+
+    Raises:
+        EgolibError: a file is missing or malformed, or they do not belong together.
+    """
     annotations = read_annotations(truth)
-    submission = read_submission(predictions)
+    submission = read(predictions)
     validate(submission, annotations, file=predictions)
     queries = load_queries(annotations, submission)
     return {
-        "metrics": evaluate(queries, ties=ap_ties).table(),
+        "metrics": evaluate(queries, ties=ap_ties, several=several).table(),
         "ap_ties": ap_ties,
         "version": annotations.version,
         "counts": annotations.counts(),
@@ -113,9 +133,9 @@ def report(scores: Scores) -> list[str]:
     return [
         f"{scores.n_queries} queries, ties: {scores.ties}",
         f"tAP      {t.values.mean():.3f}   tAP@0.25  {t.values[0]:.3f}"
-        f"   (p {t.share[0]:.3f}, ties {t.band[0, 0]:.3f} to {t.band[0, 1]:.3f})",
+        f"   (p {t.fraction[0]:.3f}, ties {t.band[0, 0]:.3f} to {t.band[0, 1]:.3f})",
         f"stAP     {s.values.mean():.3f}   stAP@0.25 {s.values[0]:.3f}"
-        f"   (p {s.share[0]:.3f}, ties {s.band[0, 0]:.3f} to {s.band[0, 1]:.3f})",
+        f"   (p {s.fraction[0]:.3f}, ties {s.band[0, 0]:.3f} to {s.band[0, 1]:.3f})",
         f"recovery {scores.recovery[0]:.3f} %   success {scores.success[0]:.3f} %",
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -21,10 +22,22 @@ from egolib.world import symbolic
 from egolib.world.checksums import read_manifest, write_manifest
 from egolib.world.draw import draw_video
 from egolib.world.episode import video_keys
-from egolib.world.exports import charades, egoclip, epic, ilsvrc, moments, nlq, vq2d
+from egolib.world.exports import (
+    charades,
+    egoclip,
+    egotaskqa,
+    epic,
+    ilsvrc,
+    moments,
+    nlq,
+    qfvs,
+    vq2d,
+)
 from egolib.world.language import write_vocabulary
 from egolib.world.library import World
 from egolib.world.settings import WorldSettings
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +53,8 @@ FOLDERS = (
     "CharadesEgo",
     "ILSVRC",
     "nlq",
+    "EgoTaskQA",
+    "Datasets",
 )
 
 
@@ -110,7 +125,7 @@ def _prepare(root: Path, settings: WorldSettings, stamp: str) -> bool:
         return True
     about = read_json(root / STAMP, dict)
     if about["stamp"] != stamp:
-        print(f"{root}: {_difference(about['settings'], settings)}; drawing it again", flush=True)
+        log.warning("%s: %s; drawing it again", root, _difference(about["settings"], settings))
         _clear(root)
         _write_stamp(root, settings, stamp, complete=False)
         return True
@@ -129,7 +144,7 @@ def _clear(root: Path) -> None:
     """Removes what a world consists of, and nothing else."""
     for name in FOLDERS:
         shutil.rmtree(root / name, ignore_errors=True)
-    for name in ("manifest.csv", "vocabulary.json"):
+    for name in ("manifest.csv", "vocabulary.json", "Tags.mat"):
         with suppress(FileNotFoundError):
             (root / name).unlink()
 
@@ -166,7 +181,7 @@ def _drawn(
 
 def _export_all(world: World) -> None:
     """Every official file; quick beside the drawing, and the same each time."""
-    exports = (vq2d, moments, egoclip, epic, charades, ilsvrc, nlq, symbolic)
+    exports = (vq2d, moments, egoclip, epic, charades, ilsvrc, nlq, symbolic, egotaskqa, qfvs)
     for module in track(exports, "official files", unit="formats"):
         module.export(world)
     write_vocabulary(world.path("vocabulary.json"))

@@ -18,11 +18,11 @@ from egolib.vod import api
 from egolib.vod.api import Detector
 from egolib.vod.config import DataConfig, InferConfig, ModelConfig
 from egolib.vod.config.data import BY_METHOD
+from egolib.vod.data.batches import make_frames
 from egolib.vod.data.dataset import make_source, test_videos
 from egolib.vod.data.pipeline import Prepared, prepare
 from egolib.vod.evaluation import evaluate, evaluate_files, motion_table
 from egolib.vod.formats.submission import validate
-from egolib.vod.data.batches import make_frames
 from tests.vod.made import make_data
 from tests.vod.small import CLASSES, clip, make, settings
 

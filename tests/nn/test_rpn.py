@@ -25,7 +25,9 @@ def outputs(seed: int = 0, spread: float = 1.0) -> RpnOutput:
 
 def test_proposals_are_sorted_inside_the_image_and_not_suppressing_each_other():
     rpn = RegionProposals(4, CONFIG)
-    for size, found in zip(((60, 80), (50, 70)), rpn.propose(outputs(), [(60, 80), (50, 70)])):
+    for size, found in zip(
+        ((60, 80), (50, 70)), rpn.propose(outputs(), [(60, 80), (50, 70)]), strict=False
+    ):
         assert len(found.boxes) == 20
         assert (found.scores.diff() <= 0).all()
         assert bx.has_area(found.boxes).all()
@@ -94,7 +96,7 @@ def test_losses_without_truth_and_gradients():
 def test_border_leaves_out_anchors_that_cross_it():
     inside = RegionProposals(4, replace(CONFIG, border=0.0))
     anchors = torch.cat(inside.anchors([(8, 10), (4, 5)], "cpu"))
-    mask = inside._inside(anchors, (60, 80))
+    mask = inside._inside(anchors, (60, 80), 0.0)
     assert 0 < mask.sum() < len(anchors)
     assert (anchors[mask][:, :2] >= 0).all() and (anchors[mask][:, 3] < 60).all()
 

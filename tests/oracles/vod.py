@@ -67,7 +67,7 @@ def official_mamba_head(
 ) -> Tensor:
     """Hidden features of a frame's regions: all rows that are read are projected."""
     x = pooled
-    for layer, aggregator, bank in zip(head.layers, head.aggregators, banks):
+    for layer, aggregator, bank in zip(head.layers, head.aggregators, banks, strict=False):
         keys = bank.sample()[0]
         x = layer(x)
         x = x + aggregator(x, aggregator.project(keys))
@@ -167,7 +167,7 @@ def _literal_range(
     lists: list[dict[str, list]] = [
         {"score": [], "match": [], "ignore": []} for _ in range(classes)
     ]
-    for (boxes, labels, motion), frame in zip(truths, predictions):
+    for (boxes, labels, motion), frame in zip(truths, predictions, strict=False):
         outside = (motion < low) | (motion > high)
         for label in range(classes):
             mine = labels == label

@@ -49,6 +49,6 @@ def normal(name: str, shape: tuple[int, ...]) -> np.ndarray:
 
 def _system(recording: Path) -> str:
     for part in reversed(recording.parts):
-        if part in ("vq2d", "vod", "vlp", "nlq"):
+        if (Path(__file__).parent / part / "kinds.py").is_file():
             return part
     raise ValueError(f"{recording} lies in no system's folder")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from egolib import world
-from egolib.vlp.steps import data as overview
+from egolib.vlp.steps import data as steps
 from egolib.vlp.steps import train
 from tests.vlp.project import finished, step
 
@@ -24,7 +24,7 @@ def runs(tiny_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``1_data`` and ``2_train`` of the pre-training."""
     folder = tmp_path_factory.mktemp("runs")
     data = step("1_data", tiny_world, folder)
-    assert not overview.make_cache(data, overview.read_inventory(data))
+    assert not steps.prepare(data).unreadable
     finished(data)
     training = step("2_train", tiny_world, folder)
     train.train(training)

@@ -12,7 +12,7 @@ import torch
 from egolib.io import checkpoint
 from egolib.text.tokens import WordTokenizer
 from egolib.video import Encoding, write_video
-from egolib.vlp.config import ModelConfig
+from egolib.vlp.config import InitialConfig, ModelConfig
 from egolib.vlp.losses.pretraining import PretrainingBatch
 from egolib.vlp.models.build import build
 from egolib.vlp.models.model import VideoLanguageModel
@@ -44,8 +44,9 @@ def tokenizer() -> WordTokenizer:
 
 def small_model(seed: int = 0, **changes: object) -> VideoLanguageModel:
     """A reduced network in evaluation mode whose gates are open and whose layers all act."""
-    config = replace(CONFIG, time_init="zero_output", **changes)  # type: ignore[arg-type]
-    model, _ = build(config, generator=torch.Generator().manual_seed(seed))
+    config = replace(CONFIG, **changes)  # type: ignore[arg-type]
+    initial = InitialConfig(time_init="zero_output")
+    model, _ = build(config, initial, generator=torch.Generator().manual_seed(seed))
     generator = torch.Generator().manual_seed(seed + 1)
     with torch.no_grad():
         for name, parameter in model.named_parameters():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import torch
 from egolib import vlp
 from egolib.errors import EgolibError
 from egolib.video import VideoReader
-from egolib.vlp.api import VideoLanguage, window_frames
+from egolib.vlp.api import VideoLanguage, save, window_frames
 from egolib.vlp.formats import checkpoint
 from egolib.vlp.losses.similarity import cosine_similarity
 from tests.vlp.small import numbered_video, save_small, small_model, tokenizer
@@ -25,7 +27,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model() -> VideoLanguage:
-    return VideoLanguage(small_model(), tokenizer(), batch=2)
+    return VideoLanguage(small_model(), tokenizer(), batch_size=2)
 
 
 def test_embeddings_of_texts_do_not_depend_on_their_batch(model: VideoLanguage) -> None:
@@ -43,13 +45,6 @@ def test_embeddings_of_stretches(model: VideoLanguage, video: Path) -> None:
     np.testing.assert_allclose(found[1:2], alone, atol=1e-5)
     assert model.embed_video(video).shape == (1, 16)
     assert model.embed_video(video, []).shape == (0, 16)
-
-
-def test_a_stretch_is_covered_evenly(model: VideoLanguage, video: Path) -> None:
-    reader = VideoReader(video)
-    assert model._frames(reader, 0.0, 3.0) == [7, 22]
-    assert model._frames(reader, 2.95, 2.96) == [29, 29]
-    assert model._frames(reader, 5.0, 9.0) == [29, 29]
 
 
 def test_similarity(model: VideoLanguage, video: Path) -> None:
@@ -95,11 +90,11 @@ def test_loading_ours(tmp_path: Path, video: Path, model: VideoLanguage) -> None
     assert more.view.frames == 5 and more.embed_video(video).shape == (1, 16)
 
 
-def test_loading_an_official_file(tmp_path: Path, monkeypatch) -> None:
+def test_loading_an_official_file(tmp_path: Path) -> None:
     network = small_model()
-    monkeypatch.setattr(checkpoint, "recognise", lambda state, file=None: network.config)
     torch.save({"state_dict": checkpoint.to_official(network)}, tmp_path / "official.pth")
-    loaded = vlp.load(tmp_path / "official.pth", device="cpu")
+    loaded = vlp.load(tmp_path / "official.pth", device="cpu", like=network.config)
+    assert replace(loaded.model.config, text_dropout=0.0) == network.config
     with pytest.raises(EgolibError, match="no vocabulary"):
         loaded.embed_text(TEXTS)
     for name, value in network.state_dict().items():
@@ -110,7 +105,9 @@ def test_another_vocabulary_is_refused(tmp_path: Path) -> None:
     save_small(tmp_path, tokenizer_hash="another")
     with pytest.raises(EgolibError, match="another vocabulary"):
         vlp.load(tmp_path)
+    words = {token: i for i, token in enumerate(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])}
     save_small(tmp_path, tokenizer_hash=None)
+    (tmp_path / "vocabulary.json").write_text(json.dumps(words))
     with pytest.raises(EgolibError, match="whole words"):
         vlp.load(tmp_path)
     with pytest.raises(EgolibError, match="vocabulary of 13"):
@@ -120,10 +117,39 @@ def test_another_vocabulary_is_refused(tmp_path: Path) -> None:
 def test_names_that_lead_nowhere(tmp_path: Path) -> None:
     with pytest.raises(EgolibError):
         vlp.load(tmp_path / "none.safetensors")
-    with pytest.raises(EgolibError, match="0 weight files"):
+    with pytest.raises(EgolibError, match="no file of weights"):
         vlp.load(tmp_path)
 
 
 def test_no_text_no_similarity(model: VideoLanguage, video: Path) -> None:
     with pytest.raises(EgolibError, match="no text"):
         model.similarity(video, [])
+    with pytest.raises(EgolibError, match="no scores 'duel'"):
+        model.similarity(video, TEXTS, scores="duel")  # type: ignore[arg-type]
+    with pytest.raises(EgolibError, match="windows of 0 s"):
+        model.similarity(video, TEXTS, window_sec=0)
+
+
+def test_a_string_is_one_text(model: VideoLanguage, video: Path) -> None:
+    found = model.similarity(video, "#C C takes the mug")
+    assert found.texts == ("#C C takes the mug",) and found.scores.shape == (1,)
+    assert model.embed_text("the mug").shape == (1, 16)
+
+
+def test_unknown_words_are_told(model: VideoLanguage, caplog: pytest.LogCaptureFixture) -> None:
+    model.embed_text(["#C C takes the mug", "#C C juggles the mug"])
+    assert "juggles" in caplog.text and "takes" not in caplog.text
+
+
+def test_a_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    save_small(tmp_path)
+    with pytest.raises(EgolibError, match="0 GPUs"):
+        vlp.load(tmp_path, device="cuda")
+
+
+def test_saving_and_loading(tmp_path: Path, model: VideoLanguage) -> None:
+    loaded = vlp.load(save(model.model, tmp_path / "x"), device="cpu")
+    assert loaded.model.config == model.model.config
+    state = model.model.state_dict()
+    assert all(torch.equal(v, state[k]) for k, v in loaded.model.state_dict().items())

@@ -37,7 +37,7 @@ def root(tmp_path: Path) -> Path:
 
 def test_the_page_is_a_valid_data_set(root: Path) -> None:
     report = verify_chunks(root / "videos", root / CHUNKS, ["a", "b"])
-    assert len(report.readable) == 2 and not report.trouble
+    assert len(report.readable) == 2 and not report.read_errors
     clips = read_egoclip(data_file(root, TABLE))
     assert len(clips) == 6 and clips.lost_lines == 0
     data = PretrainingData(

@@ -15,25 +15,10 @@ from egolib.vlp.evaluation import (
     evaluate_egomcq,
     evaluate_epic,
     evaluate_files,
-    read_scores,
-    write_scores,
 )
+from egolib.vlp.formats.submission import write
 from tests.vlp.data.test_egoclip import question
 from tests.vlp.data.test_epic import write_clips
-
-
-def test_scores_go_through_a_file(tmp_path: Path) -> None:
-    path = write_scores(tmp_path / "scores.npz", {"dual": np.eye(2), "fusion": None})
-    found = read_scores(path)
-    assert list(found) == ["dual"]
-    np.testing.assert_array_equal(found["dual"], np.eye(2))
-
-
-def test_unreadable_scores(tmp_path: Path) -> None:
-    (tmp_path / "x.npz").write_bytes(b"nothing")
-    for path in (tmp_path / "x.npz", tmp_path / "none.npz"):
-        with pytest.raises(EgolibError, match="score file"):
-            read_scores(path)
 
 
 def test_perfect_scores_are_perfect_everywhere(tmp_path: Path) -> None:
@@ -63,15 +48,35 @@ def test_scores_that_do_not_fit(arrays: dict, message: str) -> None:
 
 def test_files_of_each_benchmark(tmp_path: Path) -> None:
     (tmp_path / "egomcq.json").write_text(json.dumps({"0": question()}))
-    scores = write_scores(tmp_path / "mcq.npz", {"dual": np.array([[0.0, 1.0]])})
+    scores = write(tmp_path / "mcq.npz", {"dual": np.array([[0.0, 1.0]])})
     assert evaluate_files(tmp_path / "egomcq.json", scores) == {"dual": {"Inter-video": 100.0}}
     named = evaluate_files(tmp_path / "egomcq.json", scores, names="by_value")
     assert named == {"dual": {"Intra-video": 100.0}}
     truth = write_clips(tmp_path)
-    scores = write_scores(tmp_path / "epic.npz", {"similarity": np.random.rand(5, 4)})
+    scores = write(tmp_path / "epic.npz", {"similarity": np.random.rand(5, 4)})
     found = evaluate_files(truth, scores)
     assert found["relevancy"]["shape"] == [5, 4] and found["relevancy"]["source"] == "computed"
     with pytest.raises(EgolibError, match="cannot be told"):
         evaluate_files(tmp_path / "other.csv", scores)
     with pytest.raises(EgolibError, match="no benchmark"):
         evaluate_files(truth, scores, benchmark="epics")
+
+
+def test_the_truth_that_is_named_is_read(tmp_path: Path) -> None:
+    """Not the official table of the same split beside it, nor one below ``EK100``."""
+    truth = write_clips(tmp_path)
+    fewer = tmp_path / "EPIC_100_retrieval_mine.csv"
+    lines = truth.read_text().splitlines()
+    fewer.write_text("\n".join(lines[:4]) + "\n")
+    official = tmp_path / "EK100/epic-kitchens-100-annotations/retrieval_annotations"
+    official.mkdir(parents=True)
+    (official / fewer.name).write_text(truth.read_text())
+    scores = write(tmp_path / "epic.npz", {"similarity": np.random.rand(3, 2)})
+    assert evaluate_files(fewer, scores, empty_queries="skip")["relevancy"]["shape"] == [3, 2]
+
+
+def test_scores_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "egomcq.json").write_text(json.dumps({"0": question()}))
+    scores = write(tmp_path / "mcq.npz", {"dual": np.full((1, 2), np.nan)})
+    with pytest.raises(EgolibError, match="is nan"):
+        evaluate_files(tmp_path / "egomcq.json", scores)

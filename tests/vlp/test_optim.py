@@ -91,7 +91,7 @@ def test_groups_go_by_published_names(name: str, group: int) -> None:
 
 def test_all_parameters_are_in_one_group_each() -> None:
     model = small_model()
-    config = OptimConfig(learning_rate=1e-3, head_factor=2, cross_factor=3, weight_decay=0.1)
+    config = OptimConfig(learning_rate=1e-3, head_lr_factor=2, cross_lr_factor=3, weight_decay=0.1)
     groups = parameter_groups(model, config)
     assert [g["lr"] for g in groups] == pytest.approx([1e-3, 1e-3, 2e-3, 2e-3, 3e-3, 3e-3])
     assert [g["weight_decay"] for g in groups] == [0.1, 0] * 3
@@ -100,14 +100,43 @@ def test_all_parameters_are_in_one_group_each() -> None:
     assert {g["name"] for g in optimizer.param_groups} >= {"base", "head_no_decay", "cross"}
 
 
-@pytest.mark.parametrize("warmup, total, expected", [(0.1, 25, 2), (0.0, 25, 0), (4, 25, 4)])
-def test_warmup_is_a_share_or_a_number(warmup: float, total: int, expected: int) -> None:
-    assert warmup_updates(OptimConfig(warmup=warmup), total) == expected
+@pytest.mark.parametrize(
+    "fraction, updates, expected", [(0.1, 0, 2), (0.0, 0, 0), (0.1, 4, 4), (0.0, 4, 4)]
+)
+def test_warmup_is_a_fraction_or_a_number(fraction: float, updates: int, expected: int) -> None:
+    config = OptimConfig(warmup_fraction=fraction, warmup_updates=updates)
+    assert warmup_updates(config, 25) == expected
+
+
+def test_warmup_may_start_above_zero() -> None:
+    factor = schedule(OptimConfig(warmup_updates=4, warmup_start_factor=0.5), 100)
+    assert [factor(0), factor(2), factor(4)] == pytest.approx([0.5, 0.75, 1.0])
+
+
+def test_the_other_schedules() -> None:
+    plain = OptimConfig(schedule="constant", warmup_fraction=0)
+    assert {schedule(plain, 100)(t) for t in (0, 50, 99)} == {1.0}
+    steps = replace(plain, schedule="multistep", milestones=(2, 5), gamma=0.5)
+    assert [schedule(steps, 100)(t) for t in (1, 2, 5)] == [1.0, 0.5, 0.25]
+    epochs = schedule(replace(steps, milestone_unit="epochs"), 100, per_epoch=10)
+    assert [epochs(t) for t in (19, 20, 50)] == [1.0, 0.5, 0.25]
+
+
+def test_the_other_optimisers() -> None:
+    model = small_model()
+    kinds = {
+        "adamw": (torch.optim.AdamW, OptimConfig(adamw="torch")),
+        "sgd": (torch.optim.SGD, OptimConfig(optimizer="sgd", momentum=0.5)),
+    }
+    for kind, config in kinds.values():
+        optimizer = make_optimizer(model, config)
+        assert type(optimizer) is kind and len(optimizer.param_groups) == 6
+    assert optimizer.param_groups[0]["momentum"] == 0.5
 
 
 def test_cosine_ends_at_zero_and_linear_at_its_end_rate() -> None:
     cosine = schedule(OptimConfig(), 100)
-    linear = schedule(OptimConfig(decay="polynomial"), 100)
+    linear = schedule(OptimConfig(schedule="polynomial"), 100)
     assert [cosine(0), cosine(10), cosine(55)] == pytest.approx([0, 1, 0.5])
     assert cosine(100) == pytest.approx(0)
     assert linear(55) == pytest.approx((1 + 1e-7 / 3e-5) / 2)
@@ -117,7 +146,7 @@ def test_cosine_ends_at_zero_and_linear_at_its_end_rate() -> None:
 def test_the_official_rate_of_each_epochs_first_update() -> None:
     _, _, optim = charades_finetune()
     official = schedule(optim, total=1000, per_epoch=10)
-    plain = schedule(replace(optim, epoch_rate="none"), total=1000)
+    plain = schedule(replace(optim, epoch_learning_rate="none"), total=1000)
     raised = [t for t in range(1000) if official(t) != plain(t)]
     assert raised == list(range(10, 1000, 10))
     assert official(10) == pytest.approx(2e-4 / 1.5e-5)  # 13 times the intended rate
@@ -127,7 +156,7 @@ def test_the_official_rate_of_each_epochs_first_update() -> None:
 
 def test_one_rate_for_all_needs_one_base_rate() -> None:
     _, _, optim = epic_finetune()
-    with pytest.raises(EgolibError, match="head_factor"):
-        schedule(replace(optim, head_factor=4.0), 100, 10)
-    with pytest.raises(ValueError):
+    with pytest.raises(EgolibError, match="head_lr_factor"):
+        replace(optim, head_lr_factor=4.0)
+    with pytest.raises(EgolibError, match="one epoch"):
         schedule(optim, 100)

@@ -27,10 +27,10 @@ def test_the_published_pre_training() -> None:
     config = resolved("egoclip_pretrain", "paper")
     fit = config.fit
     assert fit.batch_size == 256 and fit.epochs == 20
-    assert (config.optim.learning_rate, config.optim.head_factor) == (3e-5, 4.0)
+    assert (config.optim.learning_rate, config.optim.head_lr_factor) == (3e-5, 4.0)
     assert config.loss.objectives == ("egonce", "mlm", "itm")
     assert (config.model.frames, config.model.projection_width) == (4, 4096)
-    assert config.data.frame_jitter == config.model.time_init == "official"
+    assert config.data.frame_jitter == config.initial.time_init == "official"
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_the_published_fine_tunings(
     assert config.loss.objectives == (objective,)
     assert (config.model.frames, config.model.projection) == (frames, "small")
     assert (config.optim.learning_rate, config.fit.epochs) == (rate, epochs)
-    assert config.optim.epoch_rate == "official"
+    assert config.optim.epoch_learning_rate == "official"
 
 
 def test_comparisons_differ_in_where_weights_start_alone() -> None:

@@ -131,7 +131,7 @@ def test_causal_detection_reads_no_later_frame(name: str, video: Path, monkeypat
 def test_a_video_gives_the_same_detections_again(name: str, video: Path):
     made = detector(name)
     first, second = list(made.detect(video)), list(made.detect(video))
-    for one, two in zip(first, second):
+    for one, two in zip(first, second, strict=False):
         np.testing.assert_array_equal(one.boxes_xyxy, two.boxes_xyxy)
 
 
@@ -172,7 +172,7 @@ def test_save_and_load(tmp_path: Path, video: Path):
     loaded = vod.load(path, device="cpu")
     assert loaded.class_names == made.class_names and loaded.config == made.config
     assert loaded.settings == replace(made.settings, device="cpu")
-    for one, two in zip(made.detect(video), loaded.detect(video)):
+    for one, two in zip(made.detect(video), loaded.detect(video), strict=False):
         np.testing.assert_array_equal(one.boxes_xyxy, two.boxes_xyxy)
     folder = vod.load(tmp_path)
     assert folder.config == made.config

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from egolib.vq2d.steps import data, evaluate, figures, infer, train
+from egolib.vq2d.steps import data, figures, infer, train
 from tests.vq2d.project import make_world, step
 
 
@@ -20,13 +20,15 @@ def runs(root: Path) -> Path:
     """A run up to the trained networks."""
     folder = root.parent / "runs"
     own = step("1_data", root, folder)
-    data.cut(own, data.read_splits(own))
+    data.check(own, data.prepare(own))
     training = step("2_train", root, folder)
     results = train.train(training)
     assert set(results) == {"detector", "tracker"}
-    found = train.summary(results)
+    train.check(results)
+    found = train.metrics(results)
     assert found["detector"]["updates"] == found["tracker"]["updates"] == 2
-    assert len(figures.losses(results["detector"].records).axes) == 2
+    schedule = train.make_schedule(training.config, 1)
+    assert len(figures.training(results["detector"].records, schedule).axes) == 3
     return folder
 
 
@@ -34,12 +36,11 @@ def runs(root: Path) -> Path:
 def answered(root: Path, runs: Path) -> Path:
     """The same after ``3_infer``."""
     own = step("3_infer", root, runs)
-    folder, skipped = infer.detect(own)
-    answers = infer.follow(own, folder)
-    assert not skipped.reasons
-    splits = infer.splits_to_answer(own)
-    for split, found in answers.items():
-        assert len(found.found) == len(splits[split].queries)
-    counts = evaluate.summary(answers)
-    assert counts["val"]["answered"] == len(splits["val"].queries)
+    predictions = infer.predict(own)
+    infer.check(own, predictions)
+    assert not predictions.undetected.reasons
+    for split, found in predictions.answers.items():
+        assert len(found.found) == len(predictions.queries[split].queries)
+    counts = infer.metrics(predictions)
+    assert counts["val"]["answered"] == len(predictions.queries["val"].queries)
     return runs

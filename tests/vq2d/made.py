@@ -9,7 +9,13 @@ import numpy as np
 
 from egolib.nn.config import AnchorConfig, ProposalConfig, PyramidConfig, ResNetConfig
 from egolib.video.encode import write_video
-from egolib.vq2d.config import DetectorConfig, HeadConfig, KysConfig, small
+from egolib.vq2d.config import (
+    DetectConfig,
+    DetectorConfig,
+    HeadConfig,
+    KysConfig,
+    ProposalNetworkConfig,
+)
 
 SIZE = (64, 48)
 """Width and height of invented frames."""
@@ -123,29 +129,27 @@ class Clip:
 
 def tiny_detector(**head: Any) -> DetectorConfig:
     """A detector of the published kind, small enough for a test."""
-    start = small()
     return DetectorConfig(
         backbone=ResNetConfig(
             blocks=(1, 1, 1, 1), stem_channels=8, width=8, norm="group", freeze="none"
         ),
         pyramid=PyramidConfig(channels=8),
-        rpn=type(start.rpn)(
-            anchors=AnchorConfig((4, 8, 16, 32, 64), ((8.0,), (12.0,), (16.0,), (24.0,), (32.0,))),
-            boxes=start.rpn.boxes,
-            train=ProposalConfig(50, 20, 0.7, "logit"),
-            test=ProposalConfig(50, 15, 0.7, "logit"),
-            assign=start.rpn.assign,
-            border=-1.0,
-            normalise="asked",
-            beta=0.0,
+        rpn=ProposalNetworkConfig(
+            AnchorConfig((4, 8, 16, 32, 64), ((8.0,), (12.0,), (16.0,), (24.0,), (32.0,)))
         ),
         region_cells=4,
         head=HeadConfig(**({"residual_layers": 1, "hidden": 16} | head)),
-        shortest_side=48,
-        longest_side=96,
-        intermediate_height=0,
         reference_side=32,
     )
+
+
+TRAINING_PROPOSALS = ProposalConfig(50, 20, 0.7, "logit")
+
+
+def tiny_detect(**changes: Any) -> DetectConfig:
+    """Settings of step 1 for ``tiny_detector``."""
+    own = {"short_side": 48, "long_side": 96, "intermediate_height": 0}
+    return DetectConfig(**own, proposals=ProposalConfig(50, 15, 0.7, "logit"), **changes)
 
 
 def tiny_kys(norm: str = "batch") -> KysConfig:

@@ -12,9 +12,12 @@ from egolib.vq2d.config import Config
 
 SECTIONS = {
     "1_data": ("data",),
-    "2_train": ("seed", "data", "model", "train", "fit", "tracker", "tracker_train"),
-    "3_infer": ("data", "tracker_train", "detect", "localize", "sweep"),
-    "4_evaluate": ("data", "localize", "sweep", "evaluate"),
+    "2_train": (
+        *("seed", "data", "model", "loss", "optim", "initial", "fit"),
+        *("tracker", "tracker_optim"),
+    ),
+    "3_infer": ("data", "model", "tracker", "infer", "detect", "localize", "sweep"),
+    "4_evaluate": ("data", "tracker", "localize", "sweep", "evaluate"),
 }
 INPUTS = {
     "1_data": {},
@@ -24,7 +27,7 @@ INPUTS = {
 }
 SMALL: dict[str, Any] = {
     "fit": {"max_updates": 2, "evaluate_every_updates": None},
-    "tracker_train": {"updates": 2},
+    "tracker_optim": {"updates": 2},
     "localize": {"kys": {"lost_threshold": 0.9}},
     "sweep": {"thresholds": [0.0, 0.9], "widths": [], "compare": ["reflect", "checked"]},
 }

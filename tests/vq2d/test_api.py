@@ -13,9 +13,10 @@ import yaml
 
 from egolib import vq2d
 from egolib.errors import EgolibError
-from egolib.vq2d.api import Locator, Thinned, read_detector, read_kys, save
+from egolib.vq2d.api import Locator, SubsampledVideo, save
 from egolib.vq2d.config import LocalizeConfig, ParticleConfig, PeakConfig, siam_rcnn
-from egolib.vq2d.formats import checkpoint
+from egolib.vq2d.formats import key_tables
+from egolib.vq2d.formats.checkpoint import read_detector, read_kys
 from egolib.vq2d.models.model import SiameseRcnn
 from egolib.vq2d.tracking.kys.network import KysNetwork
 from tests.vq2d import made
@@ -25,10 +26,10 @@ CFG = LocalizeConfig(peaks=PeakConfig(distance=2, width=1, prominence=0.0, thres
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder of ours with both networks, and a clip."""
+    """A model folder with both networks, and a clip."""
     torch.manual_seed(0)
     place = tmp_path_factory.mktemp("model")
-    save(place / "model.safetensors", SiameseRcnn(made.tiny_detector()), step=3)
+    save(place / "model.safetensors", SiameseRcnn(made.tiny_detector()), made.tiny_detect(), step=3)
     save(place / "kys.safetensors", KysNetwork(made.tiny_kys()))
     made.write_clip(place, "clip", count=14)
     return place
@@ -40,8 +41,8 @@ def crop() -> np.ndarray:
 
 def test_locate_with_each_tracker(folder: Path) -> None:
     for tracker in (None, "kys", "particle", "none", folder / "kys.safetensors"):
-        cfg = replace(CFG, particle=ParticleConfig(particles=10, similarity="pixel"))
-        locator = vq2d.load(folder, tracker=tracker, cfg=cfg)
+        config = replace(CFG, particle=ParticleConfig(particles=10, similarity="pixel"))
+        locator = vq2d.load(folder, tracker=tracker, localize=config)
         found = locator.locate(folder / "clip.mp4", crop(), until=12)
         assert found.curve_frames.tolist() == list(range(12)) and len(found.curve) == 12
         assert len(found.frames) == len(found.boxes_xyxy) >= 1
@@ -55,10 +56,10 @@ def test_load_takes_the_file_too(folder: Path) -> None:
 
 def test_frames_of_faster_videos_are_thinned() -> None:
     clip = made.Clip(made.moving_square(10), fps=30.0)
-    assert Thinned(clip, 10, None).numbers.tolist() == [0, 3, 6, 9]
-    assert Thinned(clip, 10, 7).numbers.tolist() == [0, 3, 6]
-    assert len(Thinned(clip, None, None)) == 10
-    assert len(Thinned(clip, 5, 0)) == 0
+    assert SubsampledVideo(clip, 10, None).numbers.tolist() == [0, 3, 6, 9]
+    assert SubsampledVideo(clip, 10, 7).numbers.tolist() == [0, 3, 6]
+    assert len(SubsampledVideo(clip, None, None)) == 10
+    assert len(SubsampledVideo(clip, 5, 0)) == 0
 
 
 def test_bad_inputs(folder: Path) -> None:
@@ -72,7 +73,7 @@ def test_bad_inputs(folder: Path) -> None:
 
 
 def test_wrong_files(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(EgolibError, match="no model.pth"):
+    with pytest.raises(EgolibError, match="no file of weights"):
         vq2d.load(tmp_path)
     with pytest.raises(EgolibError, match="a checkpoint of 'vq2d/kys'"):
         vq2d.load(folder / "kys.safetensors", tracker="none")
@@ -87,17 +88,21 @@ def test_wrong_files(folder: Path, tmp_path: Path) -> None:
 def test_an_official_folder(tmp_path: Path) -> None:
     """``model.pth`` with detectron2's names and ``config.yaml``; unknown fields are noted."""
     model = SiameseRcnn(siam_rcnn())
-    state = checkpoint.siamese_table(siam_rcnn()).to_official(model.state_dict())
+    state = key_tables.siamese_table(siam_rcnn()).to_official(model.state_dict())
     torch.save({"model": state, "iteration": 7}, tmp_path / "model.pth")
     config = {"MODEL": {"RESNETS": {"DEPTH": 50}, "RPN": {"SURPRISE": 1}}}
+    config["TEST"] = {"DETECTIONS_PER_IMAGE": 7}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    found, notes = read_detector(tmp_path)
-    assert notes == ["config.yaml: MODEL.RPN.SURPRISE was not understood"]
+    found = read_detector(tmp_path / "model.pth")
+    assert found.notes == ("config.yaml: MODEL.RPN.SURPRISE was not understood",)
+    assert found.detect.limit == 7
     expected = model.state_dict()
-    assert all(torch.equal(value, expected[name]) for name, value in found.state_dict().items())
+    same = (torch.equal(v, expected[name]) for name, v in found.model.state_dict().items())
+    assert all(same)
+    (tmp_path / "kys.pth").write_bytes(b"another network lies beside the model")
     (tmp_path / "config.yaml").unlink()
-    again, notes = read_detector(tmp_path)
-    assert again.cfg == siam_rcnn() and "no config.yaml" in notes[0]
+    again = vq2d.load(tmp_path, tracker="none")
+    assert again.detector.model.config == siam_rcnn() and "no config.yaml" in again.notes[0]
 
 
 class Constructor:
@@ -109,11 +114,11 @@ class Constructor:
 
 @pytest.mark.slow
 def test_the_official_tracker_file_runs_nothing(tmp_path: Path) -> None:
-    state = checkpoint.KYS.to_official(KysNetwork(vq2d_kys()).state_dict())
+    state = key_tables.KYS.to_official(KysNetwork(vq2d_kys()).state_dict())
     assert len(state) == 450
     torch.save({"net": state, "constructor": Constructor()}, tmp_path / "kys.pth")
     network = read_kys(tmp_path / "kys.pth")
-    back = checkpoint.KYS.to_official(network.state_dict())
+    back = key_tables.KYS.to_official(network.state_dict())
     assert all(torch.equal(back[name], value) for name, value in state.items())
 
 

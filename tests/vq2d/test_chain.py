@@ -12,19 +12,21 @@ import pytest
 import torch
 
 from egolib import vq2d, world
+from egolib.runs.result_cache import ResultCache
 from egolib.video import VideoReader
 from egolib.video.extract import extract as cut
-from egolib.vq2d.api import read_detector, read_kys, save
+from egolib.vq2d.api import save
 from egolib.vq2d.config import (
     AugmentConfig,
     DataConfig,
-    DetectConfig,
-    KysTrainConfig,
     LocalizeConfig,
+    LossConfig,
+    OptimConfig,
     ParticleConfig,
     PeakConfig,
-    TrainConfig,
+    TrackerOptimConfig,
     small,
+    small_frames,
     small_kys,
 )
 from egolib.vq2d.data.annotations import find_annotations, processed, read_annotations
@@ -32,12 +34,15 @@ from egolib.vq2d.data.dataset import TrainingSet, stored_sizes
 from egolib.vq2d.data.prepare import check_clips, find_videos, plans
 from egolib.vq2d.data.samples import VARIANTS, build_samples
 from egolib.vq2d.evaluation import evaluate_files
-from egolib.vq2d.formats.submission import write_submission
+from egolib.vq2d.formats.checkpoint import read_detector, read_kys
+from egolib.vq2d.formats.submission import write
 from egolib.vq2d.localization import answers as answer
 from egolib.vq2d.localization.detect import Detector, extract
 from egolib.vq2d.localization.tracks import Track
+from egolib.vq2d.localization.validation import validation_ap
+from egolib.vq2d.losses.training import TrainingLoss
 from egolib.vq2d.models.model import SiameseRcnn
-from egolib.vq2d.optim import TrainingLoss, make_optimizer, validation_ap
+from egolib.vq2d.optim import make_optimizer
 from egolib.vq2d.tracking.kys.train import SequenceData, find_runs, from_detector, sequence_losses
 from egolib.vq2d.tracking.trackers import make_tracker
 
@@ -48,6 +53,7 @@ CFG = LocalizeConfig(
     particle=ParticleConfig(particles=20, similarity="pixel"),
     confidence="height",
 )
+DETECT = replace(small_frames(), short_side=72)
 DATA = DataConfig(image_annotations="all", negative_frames=True)
 
 
@@ -75,12 +81,12 @@ def models(root: Path) -> Path:
     items = processed(read_annotations(find_annotations(root / "world", "train")))
     size = stored_sizes(root / "images")
     samples = build_samples(items, VARIANTS["visual_query_clean_aug_neg"], size, seed=0)
-    augment = AugmentConfig(shortest_sides=(72, 84), longest_side=160, rotation=(-30, 30))
+    augment = AugmentConfig(short_sides=(72, 84), long_side=160, rotation=(-30, 30))
     data = TrainingSet(samples, root / "images", augment)
     assert any(sample.frame.box_xyxy is None for sample in samples)
-    model = SiameseRcnn(replace(small(), shortest_side=72))
-    cfg = TrainConfig(trunk="trained", regions=32)
-    loss, optimizer = TrainingLoss(cfg), make_optimizer(model, cfg)
+    model = SiameseRcnn(small())
+    loss = TrainingLoss(LossConfig(regions=32, proposals=DETECT.proposals), "trained")
+    optimizer = make_optimizer(model, OptimConfig(trunk="trained"))
     for update in range(3):
         rng = np.random.default_rng(update)
         batch = data.collate([data.sample(i, rng) for i in rng.integers(0, len(data), 2)])
@@ -90,9 +96,9 @@ def models(root: Path) -> Path:
         optimizer.step()
         assert torch.isfinite(value)
     plain = TrainingSet(samples, root / "images", None, test_sides=(72, 160))
-    assert set(validation_ap(model, plain, limit=4)) == {"AP", "AP50"}
-    save(root / "model" / "model.safetensors", model)
-    recipe = KysTrainConfig(sequence=3, boxes=4)
+    assert set(validation_ap(model, plain, DETECT, limit=4)) == {"AP", "AP50"}
+    save(root / "model" / "model.safetensors", model, DETECT)
+    recipe = TrackerOptimConfig(sequence=3, boxes=4)
     sequences = SequenceData(find_runs(items, size, 3), root / "images", small_kys(), recipe)
     tracker = from_detector(model.backbone, small_kys())
     batch = sequences.collate([sequences.sample(0, np.random.default_rng(0))])
@@ -101,35 +107,34 @@ def models(root: Path) -> Path:
     return root / "model"
 
 
-def tracker_source(folder: Path, cfg: LocalizeConfig, device: str):
-    return make_tracker(cfg, kys=read_kys(folder / "kys.safetensors"))
+def tracker_source(folder: Path, config: LocalizeConfig, device: str):
+    return make_tracker(config, kys=read_kys(folder / "kys.safetensors"))
 
 
 @pytest.mark.parametrize("tracker", ["kys", "particle", "none"])
 def test_detections_to_numbers(root: Path, models: Path, tracker: str) -> None:
     annotations = read_annotations(find_annotations(root / "world", "val"))
-    model, _ = read_detector(models)
+    found = read_detector(models / "model.safetensors")
+    cache = ResultCache(root / "cache", {})
     skipped = extract(
         annotations.by_clip(),
         lambda uid: VideoReader(root / "clips" / f"{uid}.mp4"),
-        Detector(model),
-        root / "cache",
-        DetectConfig(),
-        {"model_hash": "tiny"},
+        Detector(found.model, found.detect),
+        cache,
     )
     assert not skipped.reasons
-    cfg = replace(CFG, tracker=tracker)
+    config = replace(CFG, tracker=tracker)
     answers = answer.answer_all(
-        answer.jobs(annotations.by_clip(), root / "clips"),
-        answer.Work(cfg, root / "cache", root / "tracks", tracker),
-        partial(tracker_source, models, cfg),
+        answer.query_jobs(annotations.by_clip(), root / "clips"),
+        answer.Work(config, cache.folder, ResultCache(root / "tracks", {"tracker": tracker})),
+        partial(tracker_source, models, config),
     )
     assert not answers.skipped.reasons
     assert len(answers.found) == len(annotations.queries)
-    path = write_submission(root / f"{tracker}.json", annotations, answers.tracks)
-    found = evaluate_files(find_annotations(root / "world", "val"), path, ap_ties="file")
-    assert found["counts"]["queries"] == len(annotations.queries)
-    assert all(np.isfinite(value) for value in found["metrics"].values())
+    path = write(root / f"{tracker}.json", annotations, answers.tracks)
+    scored = evaluate_files(find_annotations(root / "world", "val"), path, ap_ties="file")
+    assert scored["counts"]["queries"] == len(annotations.queries)
+    assert all(np.isfinite(value) for value in scored["metrics"].values())
 
 
 def test_the_oracle_through_the_official_files(root: Path) -> None:
@@ -139,7 +144,7 @@ def test_the_oracle_through_the_official_files(root: Path) -> None:
         query.key: Track.from_rows([[box.frame, *box.xyxy] for box in query.track])
         for query in annotations.queries
     }
-    metrics = evaluate_files(truth, write_submission(root / "oracle.json", annotations, tracks))
+    metrics = evaluate_files(truth, write(root / "oracle.json", annotations, tracks))
     for name in ("tAP", "stAP"):
         assert metrics["metrics"][name] == pytest.approx(1, abs=1e-6)
     for name in ("recovery%", "success%"):
@@ -148,7 +153,7 @@ def test_the_oracle_through_the_official_files(root: Path) -> None:
 
 def test_the_test_split_gets_a_valid_submission(root: Path) -> None:
     annotations = read_annotations(find_annotations(root / "world", "test"))
-    path = write_submission(root / "test.json", annotations, {})
+    path = write(root / "test.json", annotations, {})
     assert json.loads(path.read_text())["version"] == annotations.version
 
 
@@ -158,7 +163,7 @@ def test_locate(root: Path, models: Path) -> None:
     clip = root / "clips" / f"{query.clip_uid}.mp4"
     x1, y1, x2, y2 = (round(value) for value in query.crop.xyxy)
     crop = VideoReader(clip)[query.crop.frame][y1:y2, x1:x2]
-    found = vq2d.load(models, cfg=CFG).locate(clip, crop, until=query.query_frame)
+    found = vq2d.load(models, localize=CFG).locate(clip, crop, until=query.query_frame)
     assert len(found.curve) == query.query_frame and len(found.frames) >= 1
 
 
@@ -168,7 +173,7 @@ def test_locate_on_a_real_video(real_dir: Path, models: Path) -> None:
     if not video.is_file():
         pytest.skip(f"no {video.name}")
     crop = VideoReader(video)[60][60:140, 100:200]
-    found = vq2d.load(models, tracker="kys", cfg=CFG).locate(video, crop, until=60)
+    found = vq2d.load(models, tracker="kys", localize=CFG).locate(video, crop, until=60)
     assert found.curve_frames.max() < 60
     width, height = VideoReader(video).size
     assert len(found.boxes_xyxy) and np.abs(found.boxes_xyxy).max() < 3 * max(width, height)

@@ -34,8 +34,8 @@ def test_every_variant_resolves(name: str, preset: str) -> None:
 )
 def test_published_thresholds(name: str, peak: float, lost: float) -> None:
     """The published command, and the thresholds behind the published table."""
-    cfg = configs.build(Config, configs.resolve(Config, "vq2d", name, "paper"))
-    assert (cfg.localize.peaks.threshold, cfg.localize.kys.lost_threshold) == (peak, lost)
+    config = configs.build(Config, configs.resolve(Config, "vq2d", name, "paper"))
+    assert (config.localize.peaks.threshold, config.localize.kys.lost_threshold) == (peak, lost)
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,9 @@ def test_every_field_is_documented() -> None:
     for name in settings.__all__:
         item = getattr(settings, name)
         if is_dataclass(item):
+            text = "".join(base.__doc__ or "" for base in item.__mro__[:-1])
             for field in fields(item):
-                assert field.name in (item.__doc__ or ""), f"{name}.{field.name}"
+                assert field.name in text, f"{name}.{field.name}"
 
 
 def test_the_chain_names_variants() -> None:

@@ -19,8 +19,8 @@ from egolib.vq2d.data.dataset import stored_sizes
 from egolib.vq2d.data.prepare import check_clips, find_videos, plans
 from egolib.vq2d.data.samples import VARIANTS, build_samples
 from egolib.vq2d.evaluation import evaluate_files
-from egolib.vq2d.formats.submission import write_submission
-from egolib.vq2d.localization.answers import Work, answer_all, jobs
+from egolib.vq2d.formats.submission import write
+from egolib.vq2d.localization.answers import Work, answer_all, query_jobs
 from egolib.vq2d.tracking.trackers import make_tracker
 from tests.vq2d import made
 
@@ -71,16 +71,16 @@ def test_scores_by_hand_are_answered_and_evaluated(root: Path):
     ]
     (root / "scores").mkdir()
     (root / "scores" / f"{query.key}.json").write_text(json.dumps({"frames": frames}))
-    todo = jobs(annotations.by_clip(), root / "clips")
+    todo = query_jobs(annotations.by_clip(), root / "clips")
     answers = answer_all(todo, Work(CFG, root / "scores", None), partial(_tracker, CFG))
     assert not answers.skipped.reasons
-    path = write_submission(root / "val.json", annotations, answers.tracks)
+    path = write(root / "val.json", annotations, answers.tracks)
     found = evaluate_files(root / "vq_val.json", path)["metrics"]
     assert found["success%"] == 100 and found["tAP@0.25"] == found["stAP@0.25"] == 1
 
 
-def _tracker(cfg: LocalizeConfig, device: str):
-    return make_tracker(cfg)
+def _tracker(config: LocalizeConfig, device: str):
+    return make_tracker(config)
 
 
 def test_faster_videos_are_refused_or_rounded_as_the_page_says(root: Path):
@@ -94,5 +94,7 @@ def test_faster_videos_are_refused_or_rounded_as_the_page_says(root: Path):
 
 def test_options_exist():
     config = Config()
-    for section, option in re.findall(r"\b(data|train|detect)\.([a-z]\w+)(?==|`| )", PAGE):
+    for section, option in re.findall(
+        r"\b(data|initial|localize|detect)\.([a-z]\w+)(?==|`| )", PAGE
+    ):
         assert hasattr(getattr(config, section), option), (section, option)

@@ -10,7 +10,7 @@ import pytest
 from tests.helpers.killing import result_without_times, start_and_kill
 from tests.helpers.tiny import copy_project, egolib
 
-LENGTH = ("-p", "fit.max_updates=10", "-p", "tracker_train.updates=8", "-p", "snapshot_updates=3")
+LENGTH = ("-p", "fit.max_updates=10", "-p", "tracker_optim.updates=8", "-p", "snapshot_updates=3")
 MOMENTS = (("detector", 4), ("tracker", 2))  # training and update after which it is killed
 
 

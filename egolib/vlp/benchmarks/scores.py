@@ -2,7 +2,7 @@
 
 Legend: Q questions, K choices, C clips, S sentences, N videos, B batch.
 
-Only scores are made here; ``egolib.metrics`` judges them. What does not depend on the
+Only scores are made here; ``egolib.metrics`` evaluates them. What does not depend on the
 other side (embeddings, unfused prefixes) is computed once for each clip and text.
 """
 
@@ -68,8 +68,11 @@ def egomcq_scores(
     fit into the cache.
 
     Args:
+        model: the network with its vocabulary.
+        questions: Q.
+        videos: their clips' frames.
         fusion: ask the matching head too; without it the second array is None.
-        skipped: gets the clips that cannot be read; they are black, as officially.
+        skipped: gets the clips that cannot be read; they are black, matching the official code.
         workers: processes that read ahead.
         cache_bytes: memory for encoded clips.
     """
@@ -81,10 +84,10 @@ def egomcq_scores(
     views = stream_views(reads, names, model.view, skipped=skipped, workers=workers)
     cache: dict[ClipKey, EncodedClip] = {}
     dual, match = [], []
-    steps = list(zip(questions, choices, plan))
+    steps = list(zip(questions, choices, plan, strict=True))
     for question, wanted, step in track(steps, "EgoMCQ", unit="question"):
         fresh = encode_clips(model, list(islice(views, len(step.load))), fusion)
-        cache |= dict(zip(step.load, fresh))
+        cache |= dict(zip(step.load, fresh, strict=True))
         text = encode_text(model, question.text)
         clips = [cache[key] for key in wanted]
         embeddings = torch.cat([clip.embedding for clip in clips])
@@ -147,6 +150,11 @@ def match_probabilities(
     """(pairs,) probabilities that text i and clip i belong together.
 
     Pairs are computed in batches of equally long texts, so that nothing is padded.
+
+    Args:
+        model: the network.
+        texts: encoded, one a pair.
+        clips: encoded with their prefixes, one a pair.
     """
     result = np.zeros(len(texts), np.float32)
     by_length: dict[int, list[int]] = {}
@@ -154,8 +162,8 @@ def match_probabilities(
         by_length.setdefault(text.mask.shape[1], []).append(i)
     network = model.model
     for rows in by_length.values():
-        for start in range(0, len(rows), model.batch):
-            part = rows[start : start + model.batch]
+        for start in range(0, len(rows), model.batch_size):
+            part = rows[start : start + model.batch_size]
             video = torch.cat([clips[i].prefix for i in part])  # type: ignore[misc]
             prefix = torch.cat([texts[i].prefix for i in part])
             mask = torch.cat([texts[i].mask for i in part])
@@ -165,7 +173,13 @@ def match_probabilities(
 
 
 def encode_clips(model: VideoLanguage, views: Sequence[Tensor], fusion: bool) -> list[EncodedClip]:
-    """Embeddings of views (F, 3, S, S), and prefixes where they will be fused."""
+    """Embeddings of views (F, 3, S, S), and prefixes where they will be fused.
+
+    Args:
+        model: the network.
+        views: of clips.
+        fusion: whether they will be fused.
+    """
     found = []
     for video in model.batches(iter(views)):
         embeddings = model.model.encode_video(video).float()
@@ -188,7 +202,15 @@ def epic_similarity(
     skipped: Skipped | None = None,
     workers: int = 0,
 ) -> np.ndarray:
-    """(C, S) float32 similarities between 0 and 1 of clips and sentences: (cosine + 1) / 2."""
+    """(C, S) float32 similarities between 0 and 1 of clips and sentences: (cosine + 1) / 2.
+
+    Args:
+        model: the network with its vocabulary.
+        split: C clips and S sentences.
+        videos: the clips' frames.
+        skipped: gets the clips that cannot be read; they are black.
+        workers: processes that read ahead.
+    """
     views = epic_clips(split.clips, videos, model.view, skipped=skipped, workers=workers)
     clips = _embed_views(model, views, len(split.clips))
     return (_against(model, clips, split.sentences.narrations) + 1) / 2
@@ -204,7 +226,16 @@ def charades_scores(
     skipped: Skipped | None = None,
     workers: int = 0,
 ) -> np.ndarray:
-    """(N, classes) float32 cosines of whole videos and class texts; there is no template."""
+    """(N, classes) float32 cosines of whole videos and class texts; there is no template.
+
+    Args:
+        model: the network with its vocabulary.
+        names: of N videos.
+        classes: texts.
+        videos: their frames.
+        skipped: gets the videos that cannot be read; they are black.
+        workers: processes that read ahead.
+    """
     views = charades_clips(names, videos, model.view, skipped=skipped, workers=workers)
     return _against(model, _embed_views(model, views, len(names)), classes)
 
@@ -233,16 +264,18 @@ def rerank(
     texts: Sequence[str],
     top: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Similarities (C, S) of both directions with the best candidates judged by the matching head.
+    """Similarities (C, S) of both directions, the best candidates scored by the matching head.
 
     Each clip's ``top`` sentences, and each sentence's ``top`` clips, get their
     similarity plus the probability of a match, and stay in front of all others. One
     pass over the clips serves both directions.
 
     Args:
+        model: the network with its vocabulary.
         similarity: (C, S), between 0 and 1.
         views: the clips' input, in order.
         texts: S sentences.
+        top: candidates of each clip and each sentence.
 
     Returns:
         The matrix for ranking sentences by clip, and the one for ranking clips by sentence.

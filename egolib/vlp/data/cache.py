@@ -1,9 +1,9 @@
 """Small decoded frames of many videos on disk, so that training does not wait for decoders.
 
 A cache is a folder with one uint8 array (frames, height, width, 3) per different file
-and ``index.json``: path below the data root -> array, frames, rate. Files that are the
-same on disk (hard links) share an array. Arrays are memory-mapped, so that only the
-frames that are looked at are read.
+and ``index.json``: path below the data root -> array, rate, and times where the rate
+varies. Files that are the same on disk (hard links) share an array. Arrays are
+memory-mapped, so that only the frames that are looked at are read.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from egolib.errors import EgolibError
 from egolib.io.records import Skipped, atomic_path, read_json, write_json
 from egolib.progress import track
 from egolib.video import VideoReader
+from egolib.video.timing import TOLERANCE_SEC
 
 INDEX = "index.json"
+VARIES = 0.1  # frames that a constant rate may be wrong by
 FRAMES = "frames"  #: the cache's folder in that of ``1_data``
 
 
@@ -29,14 +31,27 @@ class CachedVideo:
     Args:
         path: the array.
         fps: frames per second of the video.
+        times_sec: when each frame is shown, where the rate varies.
     """
 
-    def __init__(self, path: Path, fps: float):
+    def __init__(self, path: Path, fps: float, times_sec: Sequence[float] | None = None):
         self.fps = fps
         self._images = np.load(path, mmap_mode="r")
+        times = np.arange(len(self._images)) / fps if times_sec is None else times_sec
+        self._times_sec = np.asarray(times, np.float64)
 
     def __len__(self) -> int:
         return len(self._images)
+
+    @property
+    def duration_sec(self) -> float:
+        """Length; the last frame is taken to be shown as long as the mean of all."""
+        return float(self._times_sec[-1] + 1 / self.fps) if len(self) else 0.0
+
+    def frame_at(self, sec: float) -> int:
+        """The frame on screen so many seconds after the first one; the ends outside."""
+        before = np.searchsorted(self._times_sec, sec + float(TOLERANCE_SEC), side="right")
+        return max(int(before) - 1, 0)
 
     def batch(self, frames: Sequence[int]) -> np.ndarray:
         """Pictures (n, H, W, 3) uint8.
@@ -47,7 +62,7 @@ class CachedVideo:
         numbers = np.asarray(frames, np.int64)
         if len(numbers) and not -len(self) <= numbers.min() <= numbers.max() < len(self):
             raise IndexError(f"frames {numbers.tolist()} of a video of {len(self)} frames")
-        return self._images[numbers]
+        return np.asarray(self._images[numbers])
 
 
 class FrameCache:
@@ -73,7 +88,8 @@ class FrameCache:
             if name not in self.index:
                 raise EgolibError("the frame cache has no such video", file=path)
             about = self.index[name]
-            self._open[name] = CachedVideo(self.folder / about["array"], about["fps"])
+            array, times = self.folder / about["array"], about.get("times_sec")
+            self._open[name] = CachedVideo(array, about["fps"], times)
         return self._open[name]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -130,6 +146,9 @@ def _decode(path: Path, target: Path, height: int) -> dict[str, Any]:
         size = (round(video.size[0] * height / video.size[1]), height)
         images = [cv2.resize(i, size, interpolation=cv2.INTER_AREA) for i in video]
         about["fps"] = video.fps
+        times = np.array([video.timestamp(i) - video.start_sec for i in range(len(video))])
+        if np.abs(times * video.fps - np.arange(len(times))).max(initial=0) > VARIES:
+            about["times_sec"] = times.round(6).tolist()
     with atomic_path(target) as temporary, temporary.open("wb") as stream:
         np.save(stream, np.stack(images))
     write_json(note, about)

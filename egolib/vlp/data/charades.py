@@ -67,7 +67,7 @@ def read_actions(path: str | Path) -> list[tuple[str, list[tuple[int, float, flo
     table = read_table(path, ("id", "actions"), dtype=str, keep_default_na=False)
     return [
         (name, [_action(path, name, text) for text in actions.split(";") if text])
-        for name, actions in zip(table["id"], table["actions"])
+        for name, actions in zip(table["id"], table["actions"], strict=True)
     ]
 
 

@@ -47,6 +47,7 @@ def resize_plans(
     Args:
         videos: source file to target file.
         height: in pixels; the width is proportional, rounded down to an even number.
+        side: that gets it, ``height`` or ``short``.
     """
     resize = Resize(height, width="down", side=side, interpolation="bicubic")
     return [
@@ -105,8 +106,11 @@ def chunk_plan(
     further, empty chunk, which is a broken file. Here it does not.
 
     Args:
-        length: frames of the video.
+        uid: of the video.
+        length: its frames.
         fps: its rate.
+        out: folder of all chunks.
+        chunk_sec: length of a chunk.
     """
     folder = Path(out) / uid
     if length / fps <= chunk_sec:
@@ -126,8 +130,12 @@ def chunk_videos(
     """Cuts the videos of a folder into ``<out>/<uid>/{0,1,2,...}.mp4``.
 
     Args:
+        source: folder of the videos.
+        out: folder of the chunks.
         uids: videos by name without suffix; None for all. Those without a file are
-            passed over, as officially.
+            skipped, matching the official code.
+        chunk_sec: length of a chunk.
+        workers: processes.
     """
     files = {file.stem: file for file in sorted(Path(source).glob("*.mp4"))}
     wanted = [u for u in (files if uids is None else uids) if u in files]
@@ -152,7 +160,7 @@ def chunk_videos(
 def read_manifest(path: str | Path) -> list[str]:
     """The uids of a manifest: its first column, whatever that is called."""
     table = read_table(path, dtype=str)
-    return table.iloc[:, 0].tolist()
+    return [str(uid) for uid in table.iloc[:, 0]]
 
 
 def _copy(source: Path, target: Path, outcome: Extraction) -> None:
@@ -174,17 +182,17 @@ class ChunkReport:
     Args:
         expected: chunk to its number of frames.
         readable: chunk to the number of frames that it has, all of which decode.
-        trouble: chunks that are missing, damaged or of another length, with reasons.
+        read_errors: chunks that are missing, damaged or of another length, with reasons.
     """
 
     expected: dict[Path, int] = field(default_factory=dict)
     readable: dict[Path, int] = field(default_factory=dict)
-    trouble: Skipped = field(default_factory=Skipped)
+    read_errors: Skipped = field(default_factory=Skipped)
 
     def summary(self) -> str:
         """Counts, then what is wrong."""
         counts = f"{len(self.readable)} of {len(self.expected)} chunks are readable"
-        return f"{counts}; {self.trouble.summary() if len(self.trouble) else 'all as expected'}"
+        return f"{counts}; {self.read_errors.summary() if self.read_errors else 'all as expected'}"
 
 
 def verify_chunks(
@@ -196,7 +204,7 @@ def verify_chunks(
         try:
             video = VideoReader(Path(source) / f"{uid}.mp4")
         except EgolibError as error:
-            report.trouble.add(uid, error.what)
+            report.read_errors.add(uid, error.what)
             continue
         for part in chunk_plan(uid, len(video), float(video.rate), out, chunk_sec):
             _verify(part, report)
@@ -209,8 +217,8 @@ def _verify(part: ChunkPlan, report: ChunkReport) -> None:
     try:
         found = check_frames(part.path)
     except EgolibError as error:
-        report.trouble.add(part.path, error.what)
+        report.read_errors.add(part.path, error.what)
         return
     report.readable[part.path] = found
     if found != len(part.frames):
-        report.trouble.add(part.path, f"{found} frames, {len(part.frames)} expected")
+        report.read_errors.add(part.path, f"{found} frames, {len(part.frames)} expected")

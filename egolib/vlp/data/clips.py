@@ -36,7 +36,7 @@ class View:
         frames: F.
         side: S.
         kind: the evaluation view, see ``transforms.test_view``.
-        scale: share of the picture that random crops keep.
+        scale: fraction of the picture that random crops keep.
         flip: probability of mirroring in training.
     """
 
@@ -64,7 +64,7 @@ class Clip:
     """A view of a clip, and why it is black, if it is."""
 
     video: Tensor
-    trouble: str | None = None
+    read_error: str | None = None
 
 
 def load_clip(
@@ -78,28 +78,30 @@ def load_clip(
     """A clip's view (F, 3, S, S); frames that are missing are zeros.
 
     Official behaviour: a clip that cannot be read becomes one black picture, which
-    goes through the transform, and zeros. ``trouble`` says why.
+    goes through the transform, and zeros. ``read_error`` says why.
 
     Args:
         read: gives up to F pictures (n, H, W, 3) uint8.
+        view: how pictures become input.
         rng: crops at random; None takes the evaluation view.
+        unreadable: what a clip that cannot be read becomes.
         record: what the clip is called in errors.
 
     Raises:
         UnreadableClip: the clip cannot be read, unless ``unreadable`` is ``official``.
     """
-    trouble = None
+    read_error = None
     try:
         images = read()
     except (EgolibError, IndexError) as error:
-        trouble = str(error).split("\n")[0]
+        read_error = str(error).split("\n")[0]
         if unreadable != "official":
-            raise UnreadableClip(trouble, record=record) from error
+            raise UnreadableClip(read_error, record=record) from error
         images = np.zeros((1, view.side, view.side, 3), np.uint8)
     seen = view.train(images, rng) if rng is not None else view.test(images)
     video = torch.zeros(view.frames, 3, view.side, view.side)
     video[: len(seen)] = seen[: view.frames]
-    return Clip(video, trouble)
+    return Clip(video, read_error)
 
 
 def stream_views(
@@ -112,17 +114,19 @@ def stream_views(
 ) -> Iterator[Tensor]:
     """Evaluation views (F, 3, S, S) of clips, in order.
 
-    Clips that cannot be read are black, as officially, and listed.
+    Clips that cannot be read are black, matching the official code, and listed.
 
     Args:
         reads: one a clip; with workers they must be picklable.
         records: what the clips are called.
+        view: how pictures become input.
+        skipped: gets those that cannot be read.
         workers: processes that read ahead; 0 reads in this one.
     """
     loader = DataLoader(_Views(reads, view), batch_size=None, num_workers=workers)
-    for record, clip in zip(records, loader):
-        if clip.trouble is not None and skipped is not None:
-            skipped.add(record, clip.trouble)
+    for record, clip in zip(records, loader, strict=True):
+        if clip.read_error is not None and skipped is not None:
+            skipped.add(record, clip.read_error)
         yield clip.video
 
 

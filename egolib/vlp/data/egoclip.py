@@ -114,10 +114,14 @@ class EgoClip:
     Args:
         video_uids: (M,) codes into ``videos``.
         videos: uids.
-        narration_time, start_sec, end_sec: (M,) float.
-        texts, verb_tags, noun_tags: (M,) texts; tags are list literals.
+        narration_time: (M,) float, seconds.
+        start_sec: (M,) float.
+        end_sec: (M,) float.
+        texts: (M,) texts.
+        verb_tags: (M,) list literals.
+        noun_tags: (M,) list literals.
         file: where they are from, for error messages.
-        lost_lines: lines of the file that gave no clip (malformed ones are left out).
+        lost_lines: lines of the file that gave no clip (malformed ones are skipped).
     """
 
     video_uids: np.ndarray
@@ -136,7 +140,7 @@ class EgoClip:
 
     def video(self, row: int) -> str:
         """The uid of a clip's video."""
-        return self.videos[self.video_uids[row]]
+        return str(self.videos[self.video_uids[row]])
 
     def verbs(self, row: int) -> np.ndarray:
         """Multi-hot verb classes (118,) float32."""
@@ -154,7 +158,8 @@ class EgoClip:
 
 
 def read_egoclip(path: str | Path) -> EgoClip:
-    """The clips of an ``egoclip.csv``; malformed lines are left out, as officially.
+    """The clips of an ``egoclip.csv``; malformed lines are skipped, matching the
+    official code.
 
     Raises:
         EgolibError: the file or a column is missing.

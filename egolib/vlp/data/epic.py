@@ -44,9 +44,14 @@ class EpicClips:
     """The clips of one split, in the order of their file.
 
     Args:
-        narration_ids, video_ids, participant_ids, narrations: C texts each.
-        start_sec, stop_sec: (C,) float.
-        verbs, nouns: (C,) int, verb class and first noun class.
+        narration_ids: C texts.
+        video_ids: C texts.
+        participant_ids: C texts.
+        narrations: C texts.
+        start_sec: (C,) float.
+        stop_sec: (C,) float.
+        verbs: (C,) int, verb classes.
+        nouns: (C,) int, first noun classes.
         noun_sets: C sorted tuples of all noun classes.
     """
 
@@ -161,7 +166,7 @@ def make_sentences(clips: EpicClips) -> Sentences:
     for row, text in enumerate(clips.narrations):
         first.setdefault(text, row)
     rows = list(first.values())
-    actions = list(zip(clips.verbs.tolist(), clips.nouns.tolist()))
+    actions = list(zip(clips.verbs.tolist(), clips.nouns.tolist(), strict=True))
     covered = {actions[row] for row in rows}
     for row, action in enumerate(actions):
         if action not in covered:
@@ -196,13 +201,14 @@ def relevancy_matrix(clips: EpicClips, sentences: Sentences) -> np.ndarray:
 
     Clips of equal classes have equal rows, which are computed once.
     """
-    rows, row_of = _different(list(zip(clips.verbs.tolist(), clips.noun_sets)))
+    rows, row_of = _different(list(zip(clips.verbs.tolist(), clips.noun_sets, strict=True)))
     said = [clips.noun_sets[row] for row in sentences.clip_rows]
     matrix = noun_iou([nouns for _, nouns in rows], said)
     verbs = np.array([verb for verb, _ in rows])
     matrix += verbs[:, None] == clips.verbs[sentences.clip_rows]
     matrix /= 2
-    return matrix[row_of]
+    relevancy: np.ndarray = matrix[row_of]
+    return relevancy
 
 
 def noun_iou(left: list[tuple[int, ...]], right: list[tuple[int, ...]]) -> np.ndarray:
@@ -276,19 +282,28 @@ class EpicSplit:
 def read_epic_split(data_root: str | Path, split: str) -> EpicSplit:
     """One split below a data root (or its ``retrieval_annotations`` folder itself).
 
-    A shipped sentence file and a shipped relevancy pickle are preferred; what is
-    absent is computed.
-
     Raises:
         EgolibError: no clips, or a pickle of another shape.
     """
     folder = Path(data_root) / ANNOTATIONS
     folder = folder if folder.is_dir() else Path(data_root)
-    stem = f"EPIC_100_retrieval_{split}"
-    clips = read_epic_clips(folder / f"{stem}.csv")
-    shipped = folder / f"{stem}_sentence.csv"
+    return read_epic_table(folder / f"EPIC_100_retrieval_{split}.csv")
+
+
+def read_epic_table(path: str | Path) -> EpicSplit:
+    """The split of one table of clips, and of what is shipped beside it.
+
+    ``<stem>_sentence.csv`` and ``relevancy/caption_relevancy_<stem>.pkl`` in the table's
+    folder are preferred; what is absent is computed.
+
+    Raises:
+        EgolibError: no clips, or a pickle of another shape.
+    """
+    path = Path(path)
+    clips = read_epic_clips(path)
+    shipped = path.with_name(f"{path.stem}_sentence.csv")
     sentences = read_sentences(shipped, clips) if shipped.is_file() else make_sentences(clips)
-    pickled = folder / "relevancy" / f"caption_relevancy_{stem}.pkl"
+    pickled = path.parent / "relevancy" / f"caption_relevancy_{path.stem}.pkl"
     if not pickled.is_file():
         return EpicSplit(clips, sentences, relevancy_matrix(clips, sentences), "computed")
     matrix = read_relevancy(pickled)

@@ -20,7 +20,8 @@ class MomentClip:
     Args:
         clip_uid: name of the stretch, and of its features.
         video_uid: the video.
-        start_sec, end_sec: in the video.
+        start_sec: in the video.
+        end_sec: in the video.
     """
 
     clip_uid: str

@@ -38,7 +38,7 @@ class Pair:
     labels: np.ndarray
     nouns: np.ndarray
     verbs: np.ndarray
-    trouble: str | None
+    read_error: str | None
     backwards: bool = False
 
 
@@ -49,7 +49,9 @@ class PretrainingData:
         clips: the table.
         videos: the clips' frames.
         tokenizer: texts to ids; it must have a mask token.
-        model, data, loss: sizes, sampling, and the share of masked tokens.
+        model: sizes.
+        data: sampling.
+        loss: the fraction of masked tokens.
         rows: the clips that are used; all if None.
 
     Attributes:
@@ -96,12 +98,12 @@ class PretrainingData:
 
     def collate(self, items: list[list[Pair]]) -> PretrainingBatch:
         """All clips, then all further clips."""
-        pairs = [pair for column in zip(*items) for pair in column]
+        pairs = [pair for column in zip(*items, strict=True) for pair in column]
         arrays = ("ids", "mask", "corrupted", "labels", "nouns", "verbs")
         stacked = {
             name: torch.from_numpy(np.stack([getattr(p, name) for p in pairs])) for name in arrays
         }
-        black = torch.tensor([pair.trouble is not None for pair in pairs])
+        black = torch.tensor([pair.read_error is not None for pair in pairs])
         turned = [[row % len(items), row] for row, pair in enumerate(pairs) if pair.backwards]
         return PretrainingBatch(
             video=torch.stack([p.video for p in pairs]),
@@ -145,7 +147,7 @@ class PretrainingData:
             video=clip.video,
             nouns=clips.nouns(row),
             verbs=clips.verbs(row),
-            trouble=clip.trouble,
+            read_error=clip.read_error,
             **self._words(str(clips.texts[row]), rng),
         )
 

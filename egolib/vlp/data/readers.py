@@ -9,7 +9,8 @@ gives is computed, and read exactly.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -18,6 +19,7 @@ import numpy as np
 from egolib.errors import EgolibError
 from egolib.video import VideoReader
 from egolib.vlp.data.sampling import (
+    WINDOWS_PER_SEC,
     Draw,
     Jitter,
     epic_intervals,
@@ -29,6 +31,8 @@ from egolib.vlp.data.sampling import (
 )
 
 Seek = Literal["official", "exact"]
+Times = Literal["official", "index"]
+_TIMES = 1 << 20  # different times of a part that are drawn from
 
 
 class Video(Protocol):
@@ -39,6 +43,11 @@ class Video(Protocol):
     @property
     def fps(self) -> float: ...
 
+    @property
+    def duration_sec(self) -> float: ...
+
+    def frame_at(self, sec: float) -> int: ...
+
     def batch(self, frames: Sequence[int]) -> np.ndarray: ...
 
 
@@ -48,23 +57,74 @@ def shown_frame(asked: int, length: int, seek: Seek = "official") -> int:
     Official behaviour: OpenCV is sent to the frame before the one asked for, and that
     one is read: frame n - 1, at least 0. ``exact`` gives frame n. Both stay inside
     the video.
+
+    Args:
+        asked: frame number.
+        length: frames of the video.
+        seek: ``official`` or ``exact``.
     """
     frame = asked - 1 if seek == "official" else asked
     return min(max(frame, 0), length - 1)
+
+
+def frames_on_screen(
+    video: Video, start_sec: float, end_sec: float, frames: int, draw: Draw | None = None
+) -> list[int]:
+    """The frames on screen at times of a stretch, by the file's frame index.
+
+    Args:
+        video: the file; its rate may vary.
+        start_sec: of the stretch.
+        end_sec: of the stretch.
+        frames: F, equal parts that the stretch is cut into.
+        draw: draws a random time of each part, in training; None takes its middle.
+    """
+    length = (end_sec - start_sec) / frames
+    parts = [draw(0, _TIMES) / _TIMES if draw else 0.5 for _ in range(frames)]
+    return [video.frame_at(start_sec + (i + part) * length) for i, part in enumerate(parts)]
+
+
+def moment_frames_on_screen(
+    video: Video, start_sec: float, end_sec: float, frames: int
+) -> list[int]:
+    """As ``sampling.moment_frames``, by the file's frame index instead of an assumed rate.
+
+    Args:
+        video: the file; its rate may vary.
+        start_sec: of the stretch.
+        end_sec: of the stretch.
+        frames: in a window.
+    """
+    end_sec = min(end_sec, video.duration_sec)
+    count = int(max(0.0, end_sec - start_sec) * WINDOWS_PER_SEC * frames + 1)
+    return frames_on_screen(video, start_sec, end_sec, count)
 
 
 # --------------------------------------------------------------------------- EgoClip
 
 
 def chunk_numbers(start_sec: float, end_sec: float, chunk_sec: int = 600) -> tuple[int, int]:
-    """Numbers of the files that hold a clip's start and end."""
+    """Numbers of the files that hold a clip's start and end.
+
+    Args:
+        start_sec: of the clip, in the whole video.
+        end_sec: of the clip.
+        chunk_sec: length of the files.
+    """
     return int(max(start_sec, 0) // chunk_sec), int(max(end_sec, 0) // chunk_sec)
 
 
 def egoclip_intervals(
     start_sec: float, end_sec: float, frames: int, assumed_fps: float = 30.0
 ) -> list[tuple[int, int]]:
-    """Intervals of an EgoClip clip in frames of the whole video, at the assumed rate."""
+    """Intervals of an EgoClip clip in frames of the whole video, at the assumed rate.
+
+    Args:
+        start_sec: of the clip.
+        end_sec: of the clip.
+        frames: intervals that are wanted.
+        assumed_fps: frames a second, whatever the file says.
+    """
     return span(frames, *seconds_to_span(start_sec, end_sec, assumed_fps))
 
 
@@ -86,6 +146,8 @@ def place_in_chunks(
         frames: frame numbers of the whole video at the assumed rate.
         lengths: frames that the first and the second file have.
         first_chunk: number of the first file.
+        chunk_sec: nominal length of the files.
+        assumed_fps: frames a second, whatever the files say.
         seek: see ``shown_frame``; ``exact`` mends the boundary too.
     """
     per_chunk = int(chunk_sec * assumed_fps)
@@ -114,9 +176,14 @@ def egoclip_images(
 
     Args:
         chunks: the files that hold its start and its end (may be the same).
-        start_sec, end_sec: of the whole video; negative times count as 0.
+        start_sec: in the whole video; negative times count as 0.
+        end_sec: in the whole video.
         frames: n.
         draw: draws random frames in training; None takes middle ones.
+        jitter: see ``sampling.random_frames``.
+        seek: see ``shown_frame``.
+        chunk_sec: nominal length of the files.
+        assumed_fps: frames a second, whatever the files say.
 
     Raises:
         EgolibError: the clip is too short for the official draw, or has no frame.
@@ -133,6 +200,34 @@ def egoclip_images(
         raise EgolibError("the clip has no frame")
     images = _read_places(chunks, places)
     return np.concatenate([images, np.repeat(images[-1:], frames - len(images), 0)])
+
+
+def egoclip_images_by_index(
+    chunk: Callable[[int], Video],
+    stretch_sec: tuple[float, float],
+    frames: int,
+    draw: Draw | None = None,
+    *,
+    chunk_sec: int = 600,
+) -> np.ndarray:
+    """Pictures of a clip of EgoClip or EgoMCQ, found by the frame index of its files.
+
+    Args:
+        chunk: gives the file of a number.
+        stretch_sec: start and end in the whole video; negative times count as 0.
+        frames: n.
+        draw: draws random times in training; None takes the middles of equal parts.
+        chunk_sec: nominal length of the files.
+    """
+    start, end = (max(0.0, t) for t in stretch_sec)
+    length = (end - start) / frames
+    parts = [draw(0, _TIMES) / _TIMES if draw else 0.5 for _ in range(frames)]
+    times = [start + (i + part) * length for i, part in enumerate(parts)]
+    images = []
+    for number, group in groupby(times, lambda t: int(t // chunk_sec)):
+        video = chunk(number)
+        images.append(video.batch([video.frame_at(t - number * chunk_sec) for t in group]))
+    return np.concatenate(images)
 
 
 def _read_places(chunks: tuple[Video, Video], places: list[tuple[int, int]]) -> np.ndarray:
@@ -165,6 +260,16 @@ def charades_frames(
     Official behaviour: a start and end that are both 0 mean the whole video. There
     may be fewer than ``frames``.
 
+    Args:
+        length: frames of the video.
+        fps: its average rate.
+        frames: n.
+        start_sec: of the stretch.
+        end_sec: of the stretch.
+        draw: draws random frames in training; None takes middle ones.
+        jitter: see ``sampling.random_frames``.
+        seek: see ``shown_frame``.
+
     Raises:
         EgolibError: the stretch is too short for the official draw, or empty.
     """
@@ -185,7 +290,15 @@ def charades_frames(
 def epic_frames(
     start_sec: float, stop_sec: float, fps: float, frames: int, draw: Draw | None = None
 ) -> list[int]:
-    """The frames of an EPIC-KITCHENS clip: middles of intervals, or random ones in training."""
+    """The frames of an EPIC-KITCHENS clip: middles of intervals, or random ones in training.
+
+    Args:
+        start_sec: of the clip.
+        stop_sec: of the clip.
+        fps: average rate of the video file.
+        frames: n.
+        draw: draws random frames; None takes middle ones.
+    """
     parts = epic_intervals(start_sec, stop_sec, fps, frames)
     if draw is None:
         return middle_frames(parts)

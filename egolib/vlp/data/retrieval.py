@@ -39,7 +39,7 @@ class Captioned:
     weight: float = 1.0
     clip_row: int = -1
     caption_column: int = -1
-    trouble: str | None = None
+    read_error: str | None = None
 
 
 class CaptionedData:
@@ -85,7 +85,7 @@ class CaptionedData:
             weight=torch.tensor([i.weight for i in items]),
             clip_row=torch.tensor([i.clip_row for i in items]),
             caption_column=torch.tensor([i.caption_column for i in items]),
-            black=torch.tensor([i.trouble is not None for i in items]),
+            black=torch.tensor([i.read_error is not None for i in items]),
         )
 
     def _tokens(self, text: str) -> tuple[np.ndarray, np.ndarray]:
@@ -130,7 +130,7 @@ class EpicTraining(CaptionedData):
             unreadable=self.data.unreadable,
             record=self.split.clips.narration_ids[row],
         )
-        return Captioned(clip.video, *self._tokens(text), weight, row, column, clip.trouble)
+        return Captioned(clip.video, *self._tokens(text), weight, row, column, clip.read_error)
 
     def caption(self, row: int, rng: np.random.Generator) -> tuple[str, float, int]:
         """A random sentence above the relevancy threshold, its relevancy and column.
@@ -181,7 +181,7 @@ class CharadesTraining(CaptionedData):
             unreadable=self.data.unreadable,
             record=f"{action.video}, {action.start_sec} s",
         )
-        return Captioned(clip.video, *self._tokens(action.text), trouble=clip.trouble)
+        return Captioned(clip.video, *self._tokens(action.text), read_error=clip.read_error)
 
 
 # ------------------------------------------------------------------------ evaluation

@@ -92,7 +92,10 @@ def epic_intervals(start_sec: float, stop_sec: float, fps: float, frames: int) -
     """Intervals of an EPIC-KITCHENS clip; neighbours share their ends.
 
     Args:
+        start_sec: of the clip.
+        stop_sec: of the clip.
         fps: average rate of the video file.
+        frames: intervals.
     """
     start, end = round(fps * start_sec), math.ceil(fps * stop_sec)
     length = (end - start - 1) / frames
@@ -115,7 +118,8 @@ def moment_frames(
     1 / 1.87 s; every one gives its middle frame.
 
     Args:
-        start_sec, end_sec: the stretch in its video.
+        start_sec: of the stretch, in its video.
+        end_sec: of the stretch.
         length: frames of the video.
         frames: frames in a window.
         fps: rate that is assumed; official is 30, whatever the file says.

@@ -84,7 +84,9 @@ def test_view(video: Tensor, side: int = 224, kind: Test = "ego4d") -> Tensor:
     """The evaluation view, normalised: (F, 3, S, S) of pictures between 0 and 1.
 
     Args:
+        video: (F, 3, H, W).
         side: S; ``ego4d`` goes through a square of 8 / 7 of it (256 for 224).
+        kind: ``ego4d`` or ``epic``.
     """
     if kind == "epic":
         return normalise(centre_crop(resize_short_side(video, side), side).clone())
@@ -105,6 +107,10 @@ def random_crop(
     After ten draws that do not fit, the largest central part of an allowed shape.
 
     Args:
+        height: of the picture.
+        width: of the picture.
+        rng: draws.
+        scale: fraction of the area at least, at most.
         flip: probability of mirroring; 0 for EPIC-KITCHENS.
     """
     low, high = math.log(3 / 4), math.log(4 / 3)

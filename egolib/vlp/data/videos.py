@@ -17,7 +17,9 @@ from egolib.vlp.data.readers import (
     charades_frames,
     chunk_numbers,
     egoclip_images,
+    egoclip_images_by_index,
     epic_frames,
+    frames_on_screen,
 )
 from egolib.vlp.data.sampling import Draw
 
@@ -45,12 +47,27 @@ class EgoClipVideos:
     def images(
         self, uid: str, start_sec: float, end_sec: float, frames: int, draw: Draw | None = None
     ) -> np.ndarray:
-        """Pictures (frames, H, W, 3) uint8 of a stretch; ``draw`` takes random ones.
+        """Pictures (frames, H, W, 3) uint8 of a stretch.
+
+        Args:
+            uid: of the video.
+            start_sec: of the stretch, in the whole video.
+            end_sec: of the stretch, in the whole video.
+            frames: n.
+            draw: takes random frames; None middle ones.
 
         Raises:
             EgolibError: a chunk is missing or damaged, or the stretch is too short.
         """
         config = self.config
+        if config.frame_times == "index":
+            return egoclip_images_by_index(
+                lambda n: self.videos.get(self.folder / uid / f"{n}.mp4"),
+                (start_sec, end_sec),
+                frames,
+                draw,
+                chunk_sec=config.chunk_sec,
+            )
         numbers = chunk_numbers(start_sec, end_sec, config.chunk_sec)
         first, second = (self.videos.get(self.folder / uid / f"{n}.mp4") for n in numbers)
         return egoclip_images(
@@ -71,25 +88,39 @@ class EpicVideos:
 
     Args:
         data_root: folder with ``EK100/video_ht256px``, or the participants' folders.
+        config: how frames are found; the published way if None.
         source: where decoded frames come from; the files themselves if None.
     """
 
-    def __init__(self, data_root: str | Path, source: Source | None = None):
+    def __init__(
+        self,
+        data_root: str | Path,
+        config: DataConfig | None = None,
+        source: Source | None = None,
+    ):
         folder = Path(data_root) / epic.VIDEOS
         self.folder = folder if folder.is_dir() else Path(data_root)
-        self.videos = source or OpenVideos()
+        self.config, self.videos = config or DataConfig(), source or OpenVideos()
 
     def images(
         self, clips: EpicClips, row: int, frames: int, draw: Draw | None = None
     ) -> np.ndarray:
-        """Pictures (frames, H, W, 3) uint8 of a clip; ``draw`` takes random ones.
+        """Pictures (frames, H, W, 3) uint8 of a clip.
+
+        Args:
+            clips: of a split.
+            row: which of them.
+            frames: n.
+            draw: takes random frames; None middle ones.
 
         Raises:
             EgolibError: the video is missing or damaged.
-            IndexError: the clip ends after its video (as officially).
+            IndexError: the clip ends after its video, matching the official code.
         """
         video = self.videos.get(self.folder / clips.video(row))
         start, stop = float(clips.start_sec[row]), float(clips.stop_sec[row])
+        if self.config.frame_times == "index":
+            return video.batch(frames_on_screen(video, start, stop, frames, draw))
         return video.batch(epic_frames(start, stop, video.fps, frames, draw))
 
 
@@ -114,8 +145,19 @@ class CharadesVideos:
         end_sec: float | None = None,
         draw: Draw | None = None,
     ) -> np.ndarray:
-        """Up to ``frames`` pictures (n, H, W, 3) uint8 of a video or a stretch of it."""
+        """Up to ``frames`` pictures (n, H, W, 3) uint8 of a video or a stretch of it.
+
+        Args:
+            name: of the video.
+            frames: n.
+            start_sec: of the stretch; with ``end_sec`` None or 0 for the whole video.
+            end_sec: of the stretch.
+            draw: takes random frames; None middle ones.
+        """
         video = self.videos.get(self.folder / f"{name}.mp4")
+        if self.config.frame_times == "index":
+            end_sec = end_sec or video.duration_sec
+            return video.batch(frames_on_screen(video, start_sec or 0.0, end_sec, frames, draw))
         wanted = charades_frames(
             len(video),
             video.fps,

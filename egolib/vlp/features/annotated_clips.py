@@ -6,14 +6,18 @@ Legend: W rows of a clip, P embedding width.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from egolib.errors import EgolibError
 from egolib.io.features import FeatureStore, FeatureWriter, Provenance
-from egolib.io.records import Skipped
+from egolib.io.records import Skipped, read_json, write_json
 from egolib.progress import track
+from egolib.report.results import plain
+from egolib.runs.result_cache import cache_key
 from egolib.runs.step import Step
 from egolib.vlp.api import Stretch, VideoLanguage
 from egolib.vlp.config import Config
@@ -23,7 +27,8 @@ from egolib.vlp.data.training import frame_source
 from egolib.vlp.data.videos import Source
 from egolib.vlp.features.videos import ASSUMED_FPS, extract_moments, provenance
 
-#: Annotation files whose clips nlq reads features of; those that are absent are left out.
+KEY = "key.json"  #: beside features: what they rest on
+#: Annotation files whose clips nlq reads features of; those that are absent are passed over.
 CLIP_FILES = tuple(
     f"{kind}_{split}.json"
     for kind in ("nlq", "vq")
@@ -37,19 +42,25 @@ def moment_store(
     """EgoMQ features of the clips of the moments annotations, in the step's folder.
 
     Args:
-        name, model_hash: of the weights, for a store's provenance.
+        step: its configuration.
+        model: the network.
+        name: of the weights, for a store's provenance.
+        model_hash: SHA-256 of their file.
     """
     config, folder = step.config, step.out / "moments"
     clips = read_moment_clips(_present(step.data_root / ANNOTATIONS, FILES))
     fps = config.data.assumed_fps
     about = provenance(model, name, model_hash, fps)
+    store = config.infer.feature_layout == "store"
+    key = feature_key(step, model, model_hash, fps=fps, store=store)
+    forget_others(folder, key)
     skipped = extract_moments(
         model,
         clips,
         step.data_root / VIDEOS,
         folder,
-        about=about if config.infer.feature_layout == "store" else None,
-        fps=fps,
+        about=about if store else None,
+        fps=None if config.data.frame_times == "index" else fps,
     )
     return folder, skipped
 
@@ -57,7 +68,14 @@ def moment_store(
 def clip_store(
     step: Step[Config], model: VideoLanguage, name: str, model_hash: str
 ) -> tuple[Path, Skipped]:
-    """The feature store of the NLQ clips, below the data root, where nlq reads it."""
+    """The feature store of the NLQ clips, below the data root, where nlq reads it.
+
+    Args:
+        step: its configuration.
+        model: the network.
+        name: of the weights, for the store's provenance.
+        model_hash: SHA-256 of their file.
+    """
     infer, folder = step.config.infer, step.data_root / step.config.infer.clip_store
     clips = read_moment_clips(_present(step.data_root / ANNOTATIONS, CLIP_FILES))
     about = Provenance(
@@ -69,9 +87,44 @@ def clip_store(
         model=name,
         model_hash=model_hash,
     )
-    _forget_other_weights(folder, about)
+    if _is_ours(folder):
+        forget_others(folder, feature_key(step, model, model_hash, about=asdict(about)))
     source = frame_source(step) or OpenVideos()
     return folder, write_clips(model, clips, step.data_root / VIDEOS, folder, about, source)
+
+
+def feature_key(
+    step: Step[Config], model: VideoLanguage, model_hash: str, **settings: Any
+) -> dict[str, Any]:
+    """What features rest on.
+
+    Args:
+        step: its configuration.
+        model: the network.
+        model_hash: SHA-256 of its file.
+        settings: further ones.
+    """
+    data = step.config.data
+    shown = {"frames": model.view.frames, "frame_times": data.frame_times}
+    shown |= {"cache_height": data.cache_height}
+    return cache_key(step.task, weights=[model_hash], **shown, **settings)
+
+
+def forget_others(folder: Path, key: dict[str, Any]) -> None:
+    """Removes features that rest on something else; notes what the next ones rest on."""
+    note = folder / KEY
+    if note.is_file() and read_json(note, dict) == plain(key):
+        return
+    for pattern in ("*.pt", "*.safetensors", "store.json"):
+        for path in folder.glob(pattern):
+            path.unlink()
+    write_json(note, plain(key), indent=1)
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a store is not there yet, or was written by a vlp run; others stay."""
+    file = folder / "store.json"
+    return not file.is_file() or FeatureStore(folder).provenance.model.startswith("vlp/")
 
 
 def write_clips(
@@ -85,7 +138,10 @@ def write_clips(
     """A store with one array (W, P) a clip; finished ones are kept, unreadable ones listed.
 
     Args:
+        model: the network.
+        clips: stretches of videos.
         videos: folder with ``<video_uid>.mp4``.
+        folder: where the store lies.
         about: stride and window of the rows, in frames at its rate.
         source: where decoded frames come from.
     """
@@ -99,18 +155,6 @@ def write_clips(
         except EgolibError as error:
             skipped.add(clip.clip_uid, error)
     return skipped
-
-
-def _forget_other_weights(folder: Path, about: Provenance) -> None:
-    """Removes a store of ours that other weights wrote; stores of other origin stay."""
-    file = folder / "store.json"
-    if not file.is_file():
-        return
-    old = FeatureStore(folder).provenance
-    if old != about and old.model.startswith("vlp/"):
-        for name in ("*.safetensors", "store.json"):
-            for path in folder.glob(name):
-                path.unlink()
 
 
 def rows_of(clip: MomentClip, about: Provenance) -> list[Stretch]:

@@ -20,6 +20,7 @@ from egolib.progress import track
 from egolib.video import VideoReader
 from egolib.vlp.api import VideoLanguage, window_frames
 from egolib.vlp.data.moments import MomentClip
+from egolib.vlp.data.readers import moment_frames_on_screen
 from egolib.vlp.data.sampling import WINDOWS_PER_SEC, moment_frames
 
 #: Rate that the official extraction assumes, whatever the files say.
@@ -27,11 +28,24 @@ ASSUMED_FPS = 30.0
 
 
 def moment_features(
-    model: VideoLanguage, video: VideoReader, clip: MomentClip, fps: float = ASSUMED_FPS
+    model: VideoLanguage,
+    video: VideoReader,
+    clip: MomentClip,
+    fps: float | None = ASSUMED_FPS,
 ) -> np.ndarray:
-    """Features (W, P) float32 of a stretch of a video, as EgoMQ's are made."""
+    """Features (W, P) float32 of a stretch of a video, as EgoMQ's are made.
+
+    Args:
+        model: the network.
+        video: opened.
+        clip: the stretch.
+        fps: rate that is assumed, whatever the file says; None goes by its frame index.
+    """
     width = model.view.frames
-    frames = moment_frames(clip.start_sec, clip.end_sec, len(video), width, fps)
+    if fps is None:
+        frames = moment_frames_on_screen(video, clip.start_sec, clip.end_sec, width)
+    else:
+        frames = moment_frames(clip.start_sec, clip.end_sec, len(video), width, fps)
     last = len(video) - 1
     frames = [min(max(frame, 0), last) for frame in frames]
     return model.embed_windows(video, window_frames(frames, width))
@@ -41,6 +55,7 @@ def provenance(model: VideoLanguage, name: str, model_hash: str, fps: float) -> 
     """What features of this model are.
 
     Args:
+        model: the network.
         name: of the weights.
         model_hash: SHA-256 of their file.
         fps: rate that was assumed.
@@ -63,15 +78,18 @@ def extract_moments(
     out: str | Path,
     *,
     about: Provenance | None = None,
-    fps: float = ASSUMED_FPS,
+    fps: float | None = ASSUMED_FPS,
 ) -> Skipped:
     """One array a clip; finished ones are kept, unreadable ones listed.
 
     Args:
+        model: the network.
+        clips: stretches of videos.
         videos: folder with ``<video_uid>.mp4``.
         out: folder; ``<clip_uid>.pt`` tensors (W, P) float32 there are the official
             layout, which the published heads read.
         about: write a feature store with this provenance instead.
+        fps: rate that is assumed, whatever the files say; None goes by their frame index.
     """
     writer = FeatureWriter(out, about) if about is not None else _OfficialWriter(out)
     skipped = Skipped()
@@ -98,6 +116,9 @@ def extract_videos(
     """A feature store of whole videos, by uid; finished ones are kept.
 
     Args:
+        model: the network.
+        videos: files by uid.
+        out: folder of the store.
         about: its ``fps`` is assumed for all videos (see ``provenance``).
     """
     writer, skipped = FeatureWriter(out, about), Skipped()
@@ -143,7 +164,7 @@ def _extract(
     video: VideoReader,
     clip: MomentClip,
     writer: FeatureWriter | _OfficialWriter,
-    fps: float,
+    fps: float | None,
     skipped: Skipped,
 ) -> None:
     try:

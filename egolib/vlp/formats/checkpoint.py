@@ -8,7 +8,6 @@ names; the constant ``position_ids`` alone may be absent.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
@@ -16,23 +15,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from egolib.config import build
 from egolib.errors import EgolibError
+from egolib.io import checkpoint
 from egolib.io.checkpoint import (
     KeyTable,
     LoadReport,
     OfficialModel,
     Rule,
     State,
-    compare,
-    find_state,
-    load_partial,
+    find_weights,
     read_foreign,
 )
-from egolib.nn.text_encoder import TextEncoder
+from egolib.io.records import file_sha256, read_json
 from egolib.vlp.config import ModelConfig, egovlpv2, egovlpv2_small_projection
 from egolib.vlp.models.model import VideoLanguageModel
 
@@ -41,6 +39,8 @@ TimeResize = Literal["bilinear", "zeros"]
 POSITION_IDS = "text_model.embeddings.position_ids"
 TIMES = "video_model.temporal_embed"
 LANGUAGE_HEAD = "mlm_score.decoder.weight"
+ANSWER_HEAD = "projector_1.weight"  #: of EgoTaskQA's files alone
+HEAD_WIDTH = 64  #: channels of a head in all published networks
 
 
 def _under(ours: str, official: str, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -141,16 +141,27 @@ VIT_KEYS = _table(_VIDEO)
 
 
 def read_official(path: str | Path) -> State:
-    """The state dict of an official file, ``module.`` removed, under official names.
+    """The state dict of an official file, ``module.`` removed, under official names, float32.
 
     Raises:
-        EgolibError: no such file, damaged, or it holds no tensors.
+        EgolibError: no such file, damaged, no tensors, or weights that are not finite.
     """
-    return find_state(read_foreign(path))
+    return find_weights(read_foreign(path), file=path).state
 
 
-def recognise(state: Mapping[str, Tensor], *, file: str | Path | None = None) -> ModelConfig:
-    """The published network that an official state dict belongs to.
+def recognise(
+    state: Mapping[str, Tensor],
+    *,
+    like: ModelConfig | None = None,
+    file: str | Path | None = None,
+) -> ModelConfig:
+    """The network that an official state dict belongs to: the published ones, or other sizes.
+
+    Args:
+        state: under official names.
+        like: a configuration that knows what shapes do not tell (numbers of heads) of
+            networks that are not the published ones; by default heads are 64 wide.
+        file: for errors.
 
     Raises:
         EgolibError: the entries are not those of EgoVLPv2.
@@ -162,9 +173,47 @@ def recognise(state: Mapping[str, Tensor], *, file: str | Path | None = None) ->
             file=file,
             remedy=f"{TIMES} and {LANGUAGE_HEAD} were expected; was the right file downloaded?",
         )
-    large = "vid_proj.4.weight" in state
-    config = egovlpv2() if large else egovlpv2_small_projection()
-    return replace(config, frames=times.shape[1])
+    published = egovlpv2() if "vid_proj.4.weight" in state else egovlpv2_small_projection()
+    try:
+        sizes = _sizes(state)
+    except (KeyError, IndexError, ZeroDivisionError) as error:
+        raise EgolibError(
+            f"an EgoVLPv2 checkpoint without {error}", file=file, remedy="download it again"
+        ) from error
+    return replace(published, **(sizes | _heads(sizes, like or published)))
+
+
+def _sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """What the shapes of an official state dict tell of a network."""
+    patch, width = state["video_model.patch_embed.proj.weight"], state[TIMES].shape[2]
+    projector = "vid_proj.4.weight" if "vid_proj.4.weight" in state else "vid_proj.0.weight"
+    words = state["text_model.embeddings.word_embeddings.weight"]
+    text_hidden = state["text_model.encoder.layer.0.intermediate.dense.weight"]
+    blocks = {k.split(".")[2] for k in state if k.startswith("video_model.blocks.")}
+    patches = state["video_model.pos_embed"].shape[1] - 1
+    return {
+        "frames": state[TIMES].shape[1],
+        "image_size": round(patches**0.5) * patch.shape[-1],
+        "patch_size": patch.shape[-1],
+        "width": width,
+        "mlp_ratio": len(state["video_model.blocks.0.mlp.fc1.weight"]) / width,
+        "text_width": words.shape[1],
+        "text_mlp_width": len(text_hidden),
+        "depth": len(blocks),
+        "fusion_depth": sum(k.endswith(".attn.alpha_i2t") for k in state),
+        "vocabulary_size": len(words),
+        "text_positions": len(state["text_model.embeddings.position_embeddings.weight"]),
+        "projection_width": len(state[projector]),
+    }
+
+
+def _heads(sizes: Mapping[str, Any], like: ModelConfig) -> dict[str, int]:
+    """Numbers of heads: those of ``like`` where the widths agree, else heads of 64."""
+    found = {}
+    for heads, width in (("heads", "width"), ("text_heads", "text_width")):
+        same = getattr(like, width) == sizes[width]
+        found[heads] = getattr(like, heads) if same else max(1, sizes[width] // HEAD_WIDTH)
+    return found
 
 
 def load_official(
@@ -176,11 +225,17 @@ def load_official(
 ) -> LoadReport:
     """Loads an official state dict strictly; the time embedding is resized where needed.
 
+    Args:
+        model: the network that is loaded into.
+        state: under official names.
+        time_resize: ``bilinear`` or ``zeros``, see ``resize_times``.
+        file: for errors.
+
     Raises:
         EgolibError: an entry is missing, left over or of another shape (an official
             large-projector file does not fit a small-projector model).
     """
-    _check_position_ids(state, file)
+    check_positions(state, file)
     state = dict(state)
     times = state.get(TIMES)
     if times is not None and times.ndim == 3:
@@ -205,6 +260,11 @@ def resize_times(times: Tensor, frames: int, mode: str = "bilinear") -> Tensor:
     More frames than wanted: the first ones are kept. Fewer: ``bilinear`` interpolates
     linearly with both ends kept, ``zeros`` appends zeros (Bain et al., arXiv 2104.00650).
 
+    Args:
+        times: (1, L, D).
+        frames: F.
+        mode: ``bilinear`` or ``zeros``.
+
     Raises:
         EgolibError: another mode, where one is needed.
     """
@@ -218,75 +278,108 @@ def resize_times(times: Tensor, frames: int, mode: str = "bilinear") -> Tensor:
     return F.interpolate(times.mT, size=frames, mode="linear", align_corners=True).mT
 
 
-def _check_position_ids(state: Mapping[str, Tensor], file: str | Path | None) -> None:
+def check_positions(state: Mapping[str, Tensor], file: str | Path | None) -> None:
     """The positions of this network are counted; a file with others is another network."""
     ids = state.get(POSITION_IDS)
     if ids is not None and not torch.equal(ids.flatten(), torch.arange(ids.numel())):
         raise EgolibError("position_ids do not count from 0", file=file, record=POSITION_IDS)
 
 
-# ---------------------------------------------------------------- initial weights
+# ------------------------------------------------------------------- any file of weights
 
 
-def load_vit(video: nn.Module, path: str | Path) -> LoadReport:
-    """Loads what a vision transformer's file (``jx_vit_base_p16_224``) offers to the encoder.
+def read_any(path: Path, like: ModelConfig | None = None) -> tuple[State, dict[str, Any]]:
+    """Weights by our names, in float32, and what is known of them (at least ``config``).
 
-    Time attention, its norms, the time embedding and the cross-attention start
-    fresh; the report's ``missing`` lists them. The classifier is passed over.
+    Args:
+        path: an egolib checkpoint, or an official file.
+        like: what an official file of another size does not tell, see ``recognise``.
+
+    Raises:
+        EgolibError: no such file, or it is not of this network.
     """
-    return _load_fitting(video, VIT_KEYS.to_ours(find_state(read_foreign(path))), path)
+    if path.suffix == ".safetensors" and path.with_suffix(".json").is_file():
+        state, about = checkpoint.load(path)
+        if not str(about.get("model")).startswith("vlp"):
+            raise EgolibError(f"a checkpoint of {about.get('model')}, not of vlp", file=path)
+        return state, about
+    return from_official(read_official(path), path, like)
 
 
-def load_roberta(text: TextEncoder, path: str | Path) -> LoadReport:
-    """Loads what a RoBERTa file offers to the encoder; cross-attention starts fresh."""
-    state = find_state(read_foreign(path))
-    state = {re.sub("^roberta\\.", "", key): value for key, value in state.items()}
-    return _load_fitting(text, ROBERTA_KEYS.to_ours(state), path)
+def from_official(
+    state: State, path: Path, like: ModelConfig | None = None
+) -> tuple[State, dict[str, Any]]:
+    """Official weights by our names, and what is known of them.
+
+    Args:
+        state: of an official file.
+        path: the file.
+        like: what it does not tell, see ``recognise``.
+
+    Raises:
+        EgolibError: it is not of this network.
+    """
+    check_positions(state, path)
+    about = _exported(path) or {"config": asdict(recognise(state, like=like, file=path))}
+    return KEYS.to_ours(state), about
 
 
-def _load_fitting(module: nn.Module, state: State, file: str | Path) -> LoadReport:
-    report = load_partial(module, state)
-    if report.reshaped or not report.loaded:
-        raise EgolibError(f"these initial weights are of another network: {report}", file=file)
-    return report
+def _exported(path: Path) -> dict[str, Any]:
+    """What ``egolib convert`` wrote beside an exported file; empty for any other file."""
+    file = path.with_suffix(".json")
+    content = read_json(file) if file.is_file() else {}
+    known = isinstance(content, dict) and content.keys() >= {"model", "config", "sha256"}
+    return content if known and content["sha256"] == file_sha256(path) else {}
+
+
+def network_config(config: Mapping[str, Any]) -> ModelConfig:
+    """The network's configuration in what lies beside weights.
+
+    Checkpoints of earlier versions hold how weights started, too, which is passed over.
+    """
+    old = ("time_init", "initial_std", "position_std")
+    return build(ModelConfig, {k: v for k, v in config.items() if k not in old})
 
 
 # ---------------------------------------------------------------- egolib convert
 
+#: Names of the two published architectures, by projector.
+NAMES = {"large": "vlp/egovlpv2", "small": "vlp/egovlpv2_smallproj"}
+
+
+def model_name(config: ModelConfig) -> str:
+    """What ``egolib convert`` calls a network, whatever its size."""
+    return NAMES[config.projection]
+
 
 def _converted(state: Mapping[str, Tensor]) -> tuple[State, dict[str, Any]]:
-    """An official state dict as ours, complete, with its configuration."""
-    from egolib.vlp.models.build import build_empty
-
+    """An official state dict as ours, with its configuration."""
     config = recognise(state)
-    _check_position_ids(state, None)
-    ours = KEYS.to_ours(state)
-    compare(ours, build_empty(config).state_dict()).require_complete()
-    return ours, asdict(config)
+    check_positions(state, None)
+    return KEYS.to_ours(state), asdict(config)
 
 
 def _matches(state: Mapping[str, Tensor], projection: str) -> bool:
     marker = {"large": "txt_proj.4.weight", "small": "txt_proj.1.weight"}[projection]
-    return all(key in state for key in (TIMES, LANGUAGE_HEAD, marker))
+    return ANSWER_HEAD not in state and all(key in state for key in (TIMES, LANGUAGE_HEAD, marker))
 
 
 def _back(state: Mapping[str, Tensor], config: dict[str, Any]) -> State:
     return _official_state(state)
 
 
+def _read(state: Mapping[str, Tensor], config: dict[str, Any]) -> State:
+    check_positions(state, None)
+    return KEYS.to_ours(state)
+
+
 def _empty(config: dict[str, Any]) -> Mapping[str, Tensor]:
-    from egolib.vlp.models.build import build_empty
-
-    return build_empty(network_config(config)).state_dict()
-
-
-def _accepts(config: dict[str, Any], *, projection: str) -> bool:
-    return network_config(config).projection == projection
+    with torch.device("meta"):
+        return VideoLanguageModel(network_config(config)).state_dict()
 
 
-def network_config(config: Mapping[str, Any]) -> ModelConfig:
-    """The network's configuration in what lies beside weights."""
-    return build(ModelConfig, dict(config))
+def _accepts(config: dict[str, Any], projection: str) -> bool:
+    return "projection" in config and network_config(config).projection == projection
 
 
 MODELS = [
@@ -295,9 +388,9 @@ MODELS = [
         partial(_matches, projection=projection),
         _converted,
         _back,
-        read=lambda official, _: KEYS.to_ours(official),
+        read=_read,
         empty=_empty,
         accepts=partial(_accepts, projection=projection),
     )
-    for name, projection in (("vlp/egovlpv2", "large"), ("vlp/egovlpv2_smallproj", "small"))
+    for projection, name in NAMES.items()
 ]

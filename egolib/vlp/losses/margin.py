@@ -26,6 +26,7 @@ def max_margin(
 
     Args:
         similarity: (N, N) float.
+        margin: that pairs should keep to others.
         weights: (N,) relevancy of each pair's caption; None for 1.
         include_diagonal: count the pairs themselves too, with their constant margin.
     """
@@ -51,6 +52,8 @@ def sms(
         relevancy: (N, N) float, of the clip of pair i for the caption of pair j; rounded
             down to 8 bits here, as the authors store it.
         weights: (N,) relevancy of each pair's own caption.
+        margin: per difference of 1 in relevancy.
+        slack: that equally relevant items may differ by.
     """
     stored = quantised(relevancy).to(similarity.dtype)
     pair = similarity.diagonal()[:, None]

@@ -34,6 +34,7 @@ def corrupt(
 
     Args:
         ids: int64, any shape.
+        rng: draws.
         special_ids: ids that are never chosen (start, end, padding).
         mask_id: the id of the mask.
         vocabulary_size: V.
@@ -59,6 +60,7 @@ def masked_language(
     the same loss as over all gathered logits. Without any such token it is 0.
 
     Args:
+        model: its head decodes words.
         text: (B, L, D) fused text states.
         labels: (B, L) word ids, ``IGNORED`` where nothing is to be predicted.
         backward: see ``egolib.engine.distributed.gather_rows``.

@@ -24,7 +24,8 @@ class MatchingPlan:
 
     Args:
         labels: (b,) int64, 1 where they belong together.
-        video_source, text_source: (b,) int64 rows of the batch of all processes.
+        video_source: (b,) int64 rows of the batch of all processes.
+        text_source: (b,) int64 rows of the same.
     """
 
     labels: Tensor
@@ -44,9 +45,10 @@ def negative_weights(similarity: Tensor, positives: Tensor, temperature: float =
     Args:
         similarity: (b, N).
         positives: (b, N) bool, columns that are drawn only where there is no other.
+        temperature: divides similarities.
     """
-    share = F.softmax(similarity / temperature, dim=1)
-    return share.masked_fill(positives, 0) + 1e-9
+    probability = F.softmax(similarity / temperature, dim=1)
+    return probability.masked_fill(positives, 0) + 1e-9
 
 
 def plan_matching(
@@ -68,7 +70,10 @@ def plan_matching(
     Args:
         similarity: (N, N) float.
         positives: (N, N) bool.
-        first, count: the rows of this process; all by default.
+        temperature: divides similarities.
+        negatives: ``official`` or ``straight``.
+        first: row of this process's first pair.
+        count: its pairs; all that follow by default.
         generator: on the CPU; the default one if None.
     """
     count = len(similarity) - first if count is None else count
@@ -99,7 +104,9 @@ def make_plan(
         labels: (b,) 1 keeps the pair.
         own_rows: (b,) rows of the pairs in the batch of all processes.
         replace_video: (b,) bool, whether a pair that is not kept loses its video.
-        videos, texts: (b,) the replacements.
+        videos: (b,) the replacements.
+        texts: (b,) the replacements.
+        device: of the plan.
     """
     lost = labels == 0
     return MatchingPlan(

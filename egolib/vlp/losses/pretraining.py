@@ -26,9 +26,12 @@ class PretrainingBatch:
 
     Args:
         video: (B, F, 3, height, width) float, normalised.
-        ids, mask: (B, L) int64.
-        corrupted, labels: (B, L) int64, see ``losses.masked_language.corrupt``.
-        nouns, verbs: (B, classes) float, multi-hot.
+        ids: (B, L) int64.
+        mask: (B, L) int64, 1 for tokens.
+        corrupted: (B, L) int64, see ``losses.masked_language.corrupt``.
+        labels: (B, L) int64, of the same.
+        nouns: (B, classes) float, multi-hot.
+        verbs: (B, classes) float, multi-hot.
         black: (B,) bool, clips that could not be read.
         opposites: (R, 2) int64, rows of a clip and of the same clip backwards with the
             opposite text.
@@ -62,7 +65,7 @@ class PretrainingLoss:
     """EgoNCE + MLM + 2 ITM (arXiv 2307.05463, section 3.3).
 
     Called with the model and a batch, it gives the total under ``loss``, each objective
-    under its name, and the share of clips that could not be read under ``black``.
+    under its name, and the fraction of clips that could not be read under ``black``.
 
     Args:
         config: objectives and their settings.
@@ -127,7 +130,7 @@ class PretrainingLoss:
         """The matching pairs of this process.
 
         ``official`` draws for each process alone; ``exact`` draws for the whole batch
-        and takes this process's share.
+        and takes this process's part.
         """
         first = rank() * own if is_parallel() else 0
         exact = self.config.distributed == "exact"
@@ -146,8 +149,8 @@ class PretrainingLoss:
 class _FusedPasses:
     """The fused passes of one batch, on one run of the unfused part where that is asked for."""
 
-    def __init__(self, model: VideoLanguageModel, batch: PretrainingBatch, share: bool):
-        self.model, self.batch, self.share = model, batch, share
+    def __init__(self, model: VideoLanguageModel, batch: PretrainingBatch, one_prefix: bool):
+        self.model, self.batch, self.one_prefix = model, batch, one_prefix
         self._video: Tensor | None = None
 
     def masked_language(self) -> Tensor:
@@ -165,7 +168,7 @@ class _FusedPasses:
         """
         model, batch = self.model, self.batch
         mask = gather_rows(batch.mask)[plan.text_source]
-        if self.share:
+        if self.one_prefix:
             video = gather_rows(self._video_prefix())[plan.video_source]
             text = gather_rows(model.text_prefix(batch.ids, batch.mask))[plan.text_source]
         else:
@@ -174,6 +177,6 @@ class _FusedPasses:
         return model.itm_logits(model.fuse(video, text, mask))
 
     def _video_prefix(self) -> Tensor:
-        if self._video is None or not self.share:
+        if self._video is None or not self.one_prefix:
             self._video = self.model.video_prefix(self.batch.video)
         return self._video

@@ -26,7 +26,8 @@ class RetrievalBatch:
 
     Args:
         video: (B, F, 3, height, width) float, normalised.
-        ids, mask: (B, L) int64.
+        ids: (B, L) int64.
+        mask: (B, L) int64, 1 for tokens.
         weight: (B,) float, relevancy of the caption for the clip; 1 for its own.
         clip_row: (B,) int64, the clip's row in the relevancy matrix.
         caption_column: (B,) int64, the caption's column in it; -1 for a caption
@@ -68,7 +69,7 @@ class RetrievalLoss:
         self.backward: Backward = "exact" if config.distributed == "exact" else "local"
 
     def __call__(self, model: nn.Module, batch: RetrievalBatch) -> dict[str, Tensor]:
-        """The objective under ``loss``, the share of unreadable clips under ``black``."""
+        """The objective under ``loss``, the fraction of unreadable clips under ``black``."""
         assert isinstance(model, VideoLanguageModel)
         return {"loss": self._loss(model, batch), "black": batch.black.float().mean()}
 

@@ -21,4 +21,4 @@ def cosine_similarity(a: Tensor, b: Tensor, epsilon: float = 1e-8) -> Tensor:
 
 def _unit(x: Tensor, epsilon: float) -> Tensor:
     x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-    return x / x.norm(dim=-1, keepdim=True).clamp_min(epsilon)
+    return x / x.norm(dim=-1, keepdim=True).clamp_min(epsilon)  # type: ignore[no-any-return]

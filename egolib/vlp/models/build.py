@@ -16,8 +16,8 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from egolib.io.checkpoint import LoadReport
-from egolib.vlp.config import ModelConfig
-from egolib.vlp.formats import checkpoint
+from egolib.vlp.config import InitialConfig, ModelConfig
+from egolib.vlp.formats import encoders
 from egolib.vlp.models.model import VideoLanguageModel
 from egolib.vlp.models.video import VideoBlock, VideoEncoder
 
@@ -60,6 +60,7 @@ def build_empty(config: ModelConfig) -> VideoLanguageModel:
 
 def build(
     config: ModelConfig,
+    initial: InitialConfig | None = None,
     *,
     vit: str | Path | None = None,
     roberta: str | Path | None = None,
@@ -68,31 +69,46 @@ def build(
     """A model with initial weights, and a report of where they are from.
 
     Args:
+        config: sizes.
+        initial: how random weights are drawn; the published way if None.
         vit: a vision transformer's file (``jx_vit_base_p16_224-80ecf9dd.pth``).
         roberta: a RoBERTa-base file.
         generator: for random weights; the default one if None.
+
+    Raises:
+        EgolibError: a file holds little of what the encoder wants.
     """
     model = build_empty(config)
-    initialise(model, generator)
+    initialise(model, initial, generator)
     return model, InitialWeights(
-        checkpoint.load_vit(model.video, vit) if vit else None,
-        checkpoint.load_roberta(model.text, roberta) if roberta else None,
+        encoders.load_vit(model.video, vit) if vit else None,
+        encoders.load_roberta(model.text, roberta) if roberta else None,
     )
 
 
 @torch.no_grad()
-def initialise(model: VideoLanguageModel, generator: torch.Generator | None = None) -> None:
+def initialise(
+    model: VideoLanguageModel,
+    initial: InitialConfig | None = None,
+    generator: torch.Generator | None = None,
+) -> None:
     """Draws all weights as the official code does before it reads any file.
 
     Projectors, patches and the video side's cross-attention keep PyTorch's uniform
     start; everything else is Gaussian with zero biases; gates, the fusion class token
     and the time embedding are zero.
+
+    Args:
+        model: the network.
+        initial: spreads, and how time attention starts; the published ones if None.
+        generator: the default one if None.
     """
+    initial = initial or InitialConfig()
     for module in model.modules():
         if isinstance(module, nn.LayerNorm):
             module.reset_parameters()
-    std = model.config.initial_std
-    _initialise_video(model.video, generator)
+    std = initial.weight_std
+    _initialise_video(model.video, initial, generator)
     _normal(model.text, std, generator)
     for layer in (*model.video.blocks, *model.text.layers):
         if layer.cross is not None:
@@ -106,12 +122,14 @@ def initialise(model: VideoLanguageModel, generator: torch.Generator | None = No
     _normal(model.masked_language, std, generator)
 
 
-def _initialise_video(video: VideoEncoder, generator: torch.Generator | None) -> None:
-    std, time_init = video.config.initial_std, video.config.time_init
+def _initialise_video(
+    video: VideoEncoder, initial: InitialConfig, generator: torch.Generator | None
+) -> None:
+    std, time_init = initial.weight_std, initial.time_init
     nn.init.trunc_normal_(video.class_token, std=std, generator=generator)
     nn.init.trunc_normal_(video.positions, std=std, generator=generator)
     nn.init.zeros_(video.times)
-    wide = video.config.position_std
+    wide = initial.position_std
     if time_init == "random":
         nn.init.normal_(video.times, std=wide or std, generator=generator)
     if wide:

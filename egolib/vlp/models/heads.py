@@ -19,6 +19,8 @@ def projector(side: str, kind: str, width: int, out: int) -> nn.Sequential:
     Args:
         side: ``video`` or ``text``.
         kind: ``large`` (three layers) or ``small`` (one).
+        width: of the class token.
+        out: P.
     """
     if kind == "large":
         return nn.Sequential(
@@ -36,7 +38,8 @@ class MatchingHead(nn.Module):
     """Whether a text and a video belong together, from both fused class tokens.
 
     Args:
-        text_width, video_width: widths of the transformed class tokens.
+        text_width: of the transformed text class token.
+        video_width: of the transformed video class token.
     """
 
     def __init__(self, text_width: int, video_width: int):
@@ -48,7 +51,8 @@ class MatchingHead(nn.Module):
     def forward(self, text: Tensor, video: Tensor) -> Tensor:
         """(B, 2) logits, 1 is a match, from text (B, D) and video (B, D) class tokens."""
         pooled = [torch.tanh(self.text_pooler(text)), torch.tanh(self.video_pooler(video))]
-        return self.classify(torch.cat(pooled, -1))
+        logits: Tensor = self.classify(torch.cat(pooled, -1))
+        return logits
 
 
 class MaskedLanguageHead(nn.Module):
@@ -67,4 +71,5 @@ class MaskedLanguageHead(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(..., V) logits from tokens (..., D)."""
-        return self.decode(self.norm(F.gelu(self.dense(tokens))))
+        logits: Tensor = self.decode(self.norm(F.gelu(self.dense(tokens))))
+        return logits

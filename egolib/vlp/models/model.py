@@ -80,7 +80,7 @@ class VideoLanguageModel(nn.Module):
     def video_class(self, video: Tensor) -> Tensor:
         """Class tokens (B, D) of the dual path after the encoder's final norm."""
         tokens = self.video.run(self.video.embed(video, self.video.class_token))
-        return self.video.norm(tokens[:, 0])
+        return self.video.norm(tokens[:, 0])  # type: ignore[no-any-return]
 
     def encode_text(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Embeddings (B, P) of token ids (B, L) with a mask (B, L), 1 for tokens."""
@@ -95,7 +95,7 @@ class VideoLanguageModel(nn.Module):
 
     def text_prefix(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Text states (B, L, D) where the fusion starts."""
-        return self.text(ids, mask, 0, self._unfused)
+        return self.text(ids, mask, 0, self._unfused)  # type: ignore[no-any-return]
 
     def fuse(self, video: Tensor, text: Tensor, mask: Tensor) -> Fused:
         """The last blocks and layers, each reading the other side's state before it.
@@ -121,11 +121,11 @@ class VideoLanguageModel(nn.Module):
     def itm_logits(self, fused: Fused) -> Tensor:
         """(B, 2) whether video and text match; class 1 is a match."""
         text = self.text_transform(fused.text[:, 0])
-        return self.matching(text, self.video_transform(fused.video_class))
+        return self.matching(text, self.video_transform(fused.video_class))  # type: ignore[no-any-return]
 
     def mlm_logits(self, text: Tensor) -> Tensor:
         """(..., V) words at fused text states (..., D)."""
-        return self.masked_language(self.text_transform(text))
+        return self.masked_language(self.text_transform(text))  # type: ignore[no-any-return]
 
     # --------------------------------------------------------------------- details
 

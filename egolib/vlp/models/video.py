@@ -50,23 +50,24 @@ class DividedAttention(nn.Module):
             self._group(q), self._group(k, with_class=True), self._group(v, with_class=True)
         )
         joined = torch.cat([class_token, self._ungroup(patches, batch)], 2)  # B H N E
-        return self.out(joined.transpose(1, 2).flatten(2))
+        return self.out(joined.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
     def _group(self, x_BHNE: Tensor, with_class: bool = False) -> Tensor:
         """(B G, H, M, E): G groups of M patches, the class token in front if asked for."""
-        grid = x_BHNE[:, :, 1:].unflatten(2, (-1, self.patches))  # B H F P E
+        rows = x_BHNE[:, :, 1:]
+        grid = rows.unflatten(2, (-1, self.patches))  # type: ignore[no-untyped-call]  # B H F P E
         order = (0, 3, 1, 2, 4) if self.axis == "time" else (0, 2, 1, 3, 4)
         groups = grid.permute(order)  # B G H M E
         if with_class:
             first = x_BHNE[:, None, :, :1].expand(-1, groups.shape[1], -1, -1, -1)  # B G H 1 E
             groups = torch.cat([first, groups], 3)
-        return groups.flatten(0, 1)
+        return groups.flatten(0, 1)  # type: ignore[no-any-return]
 
     def _ungroup(self, x: Tensor, batch: int) -> Tensor:
         """(B, H, F P, E): the inverse of ``_group`` without class token."""
-        groups = x.unflatten(0, (batch, -1))  # B G H M E
+        groups = x.unflatten(0, (batch, -1))  # type: ignore[no-untyped-call]  # B G H M E
         order = (0, 2, 3, 1, 4) if self.axis == "time" else (0, 2, 1, 3, 4)
-        return groups.permute(order).flatten(2, 3)
+        return groups.permute(order).flatten(2, 3)  # type: ignore[no-any-return]
 
 
 class TextCrossAttention(nn.Module):
@@ -93,7 +94,7 @@ class TextCrossAttention(nn.Module):
             self.key_value(text).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
         )  # B H L E each
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=fitting(bias, query))
-        return self.out(attended.transpose(1, 2).flatten(2))
+        return self.out(attended.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 
 class MLP(nn.Module):
@@ -106,7 +107,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., D) from (..., D)."""
-        return self.contract(F.gelu(self.expand(x)))
+        return self.contract(F.gelu(self.expand(x)))  # type: ignore[no-any-return]
 
 
 class DropPath(nn.Module):
@@ -169,6 +170,7 @@ class VideoBlock(nn.Module):
 
         Args:
             x: (B, N, D).
+            text: (B, L, C).
             text_bias: (B, 1, 1, L) added to the scores over text tokens.
         """
         time = x + self.time_attention(self.time_norm(x))
@@ -177,7 +179,7 @@ class VideoBlock(nn.Module):
             assert self.cross is not None, "this block has no cross-attention"
             space = space + self.cross_gate * self.cross(space, text, text_bias)
         x = x + self.drop_path(space)
-        return x + self.drop_path(self.mlp(self.mlp_norm(x)))
+        return x + self.drop_path(self.mlp(self.mlp_norm(x)))  # type: ignore[no-any-return]
 
 
 class VideoEncoder(nn.Module):
@@ -209,6 +211,7 @@ class VideoEncoder(nn.Module):
         """Tokens (B, N, D) of a video (B, F, 3, height, width), class token first.
 
         Args:
+            video: normalised pictures.
             class_token: (1, 1, D).
         """
         batch, frames = video.shape[:2]

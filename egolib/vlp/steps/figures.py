@@ -24,7 +24,9 @@ CHANCE = {"egomcq": 20.0, "reversal": 50.0}
 def narrations(clips: EgoClip, most: int = 14) -> Drawing:
     """Lengths of the clips, narrations a minute, and the commonest first words."""
     words = Counter(" ".join(str(t).split()[2:3]) for t in clips.texts).most_common(most)
-    minutes = Counter(zip(clips.video_uids.tolist(), (clips.narration_time // 60).tolist()))
+    minutes = Counter(
+        zip(clips.video_uids.tolist(), (clips.narration_time // 60).tolist(), strict=True)
+    )
     with look():
         figure = Drawing(2.4)
         lengths, often, said = figure.subplots(1, 3)
@@ -32,7 +34,7 @@ def narrations(clips: EgoClip, most: int = 14) -> Drawing:
         lengths.set(xlabel="length of a clip, s", ylabel="clips")
         often.hist(list(minutes.values()), 12, color=PALETTE[1])
         often.set(xlabel="clips of one minute", ylabel="minutes")
-        names, values = zip(*reversed(words))
+        names, values = zip(*reversed(words), strict=True)
         said.barh(range(len(names)), values, color=PALETTE[2])
         said.set_yticks(range(len(names)), names, fontsize=7)
         said.set_xlabel("narrations that begin so")
@@ -40,7 +42,13 @@ def narrations(clips: EgoClip, most: int = 14) -> Drawing:
 
 
 def question(videos: EgoClipVideos, asked: Question, frames: int = 4) -> Drawing:
-    """A question's five clips, a row of frames each; the right one is marked."""
+    """A question's five clips, a row of frames each; the right one is marked.
+
+    Args:
+        videos: the clips' frames.
+        asked: the question.
+        frames: of each clip.
+    """
     images, titles = [], []
     for number, choice in enumerate(asked.choices):
         shown = videos.images(choice.video_uid, choice.start_sec, choice.end_sec, frames)
@@ -51,7 +59,13 @@ def question(videos: EgoClipVideos, asked: Question, frames: int = 4) -> Drawing
 
 
 def opposite(videos: EgoClipVideos, clips: Sequence[OppositeClip], frames: int = 6) -> Drawing:
-    """An action and its opposite in frames: the first pair of verbs that both occur."""
+    """An action and its opposite in frames: the first pair of verbs that both occur.
+
+    Args:
+        videos: the clips' frames.
+        clips: of opposite actions.
+        frames: of each clip.
+    """
     first = clips[0]
     other = next((c for c in clips if c.verb in first.opposite.split(" the ")[0]), first)
     images, titles = [], []
@@ -87,14 +101,14 @@ def training(records: Sequence[Mapping[str, Any]], schedule: Callable[[int], flo
     with look():
         figure = Drawing(2.5)
         losses, rate = figure.subplots(1, 2, width_ratios=(3, 1))
-        for name, tint in zip(names, PALETTE):
+        for name, tint in zip(names, PALETTE, strict=False):
             losses.plot([r["update"] for r in own], [r[name] for r in own], color=tint, label=name)
         losses.set(xlabel="updates", ylabel="loss", ylim=(0, None))
         losses.legend(fontsize=7)
         last = max((r["update"] for r in own), default=1)
         updates = np.unique(np.linspace(0, last - 1, 200).astype(int))
         rate.plot(updates, [schedule(int(u)) for u in updates], color=PALETTE[2])
-        rate.set(xlabel="updates", ylabel="rate, share of its base", ylim=(0, None))
+        rate.set(xlabel="updates", ylabel="rate, fraction of its base", ylim=(0, None))
     return figure
 
 
@@ -135,8 +149,11 @@ def retrieved(
     """The clips that fit some sentences best, by their middle frame; relevant ones are marked.
 
     Args:
+        step: its data root.
+        split: clips, sentences and relevancy.
         similarity: (clips, sentences).
         sentences: columns.
+        best: clips that are shown for each.
     """
     videos = EpicVideos(step.data_root)
     images, scores, right = [], [], []

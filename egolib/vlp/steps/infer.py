@@ -5,43 +5,50 @@ Legend: Q questions, N clips, F frames.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from egolib.config import tree_hash
+from egolib.config import to_tree
 from egolib.errors import EgolibError
-from egolib.io.records import Skipped, file_sha256, read_json, write_json
-from egolib.report.results import Similarity
-from egolib.runs.stamps import code_hash
+from egolib.io.records import Skipped, file_sha256
+from egolib.report.results import Similarity, identity
+from egolib.report.source import show as show
+from egolib.runs import inputs
+from egolib.runs.result_cache import ResultCache, cache_key
 from egolib.runs.step import Step
 from egolib.vlp.api import VideoLanguage, load
+from egolib.vlp.benchmarks import egotaskqa, qfvs
 from egolib.vlp.benchmarks.scores import charades_scores, egomcq_scores, epic_similarity, rerank
 from egolib.vlp.config import Benchmark, Config
 from egolib.vlp.data.clips import stream_views
+from egolib.vlp.data.egotaskqa import VIDEOS, video_file
 from egolib.vlp.data.retrieval import epic_clips
-from egolib.vlp.data.reversal import OppositeClip, opposite_clips
+from egolib.vlp.data.reversal import OppositeClip
 from egolib.vlp.data.training import frame_source
 from egolib.vlp.data.videos import CharadesVideos, EgoClipVideos, EpicVideos
-from egolib.vlp.evaluation import read_scores, write_scores
+from egolib.vlp.data.vocabulary import FILES as VOCABULARIES
+from egolib.vlp.data.vocabulary import fitting, read_vocabulary
 from egolib.vlp.features.annotated_clips import clip_store, moment_store
-from egolib.vlp.steps.evaluate import (
-    VIEWS,
-    charades_classes,
-    charades_videos,
-    epic_split,
-    questions,
-)
+from egolib.vlp.formats import submission
+from egolib.vlp.losses.similarity import cosine_similarity as cosine_similarity
+from egolib.vlp.models.question_answering import QuestionAnsweringModel
+from egolib.vlp.steps.evaluate import VIEWS, Truth, read_truth
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ONE_FRAME = "one_frame"
+CACHE = "result_cache"  #: the folder of finished scores in that of ``3_infer``
+FEATURES = ("moments", "clips")
+RERANKED = "epic_reranked"
+LOGITS = ("egotaskqa", "qfvs")  # scores without a bound
+HIGHEST = 4.0  # a similarity, the probability of a match and what puts candidates in front
 
 
 @dataclass
@@ -49,40 +56,39 @@ class Predictions:
     """What a step wrote.
 
     Args:
+        model: the network that computed it.
         files: by benchmark: a score file, or a folder of features.
         skipped: clips and videos that could not be read.
     """
 
+    model: VideoLanguage
     files: dict[str, Path] = field(default_factory=dict)
     skipped: Skipped = field(default_factory=Skipped)
 
-    def score_files(self) -> list[Path]:
-        """The score files among them, re-ranked ones included."""
-        files = [file for file in self.files.values() if file.suffix == ".npz"]
-        again = [file.with_name(f"{file.stem}_reranked.npz") for file in files]
-        return [*files, *(file for file in again if file.is_file())]
+    def score_files(self) -> dict[str, Path]:
+        """The score files among them, by benchmark."""
+        return {name: file for name, file in self.files.items() if name not in FEATURES}
 
 
-def predict(step: Step[Config], model: VideoLanguage) -> Predictions:
+def predict(step: Step[Config]) -> Predictions:
     """Scores and features of every benchmark of the configuration.
 
-    Score files of an earlier run stay where weights, configuration and code are the
-    same; features are kept clip by clip.
+    Scores are kept in the result cache, by benchmark: what they rest on decides whether they
+    are computed again. Features are kept clip by clip.
     """
-    found, key = Predictions(), _key(step)
+    found, truth = Predictions(load_model(step)), read_truth(step)
     for name in step.config.infer.benchmarks:
-        if name in ("moments", "clips"):
-            found.files[name] = write_features(step, model, name, found.skipped)
+        if name in FEATURES:
+            found.files[name] = write_features(step, found.model, name, found.skipped)
             continue
-        file, note = step.out / f"{name}.npz", step.out / f"{name}.key.json"
-        if not (file.is_file() and note.is_file() and read_json(note) == key):
-            arrays = scores_of(step, model, name, found.skipped)
-            again = {k: arrays.pop(f"reranked_{k}", None) for k in ("similarity", "by_text")}
-            write_scores(file, arrays)
-            if again["similarity"] is not None:
-                write_scores(step.out / f"{name}_reranked.npz", again)
-            write_json(note, key)
-        found.files[name] = file
+        arrays = cached_scores(step, found.model, name, truth, found.skipped)
+        again = {k: arrays.pop(f"reranked_{k}", None) for k in ("similarity", "by_text")}
+        found.files[name] = submission.write(step.out / f"{name}.npz", arrays)
+        reranked = step.out / f"{RERANKED}.npz"
+        if again["similarity"] is not None:
+            found.files[RERANKED] = submission.write(reranked, again)
+        elif name == "epic":
+            reranked.unlink(missing_ok=True)
     return found
 
 
@@ -95,56 +101,123 @@ def weights_file(step: Step[Config]) -> Path:
     Raises:
         EgolibError: the training did not write them.
     """
-    given, name = step.inputs.get("model"), step.config.infer.weights
-    if given is not None and given.is_file():
-        return given
-    file = step.input("model") / "train" / f"{name}.safetensors"
-    if not file.is_file():
-        known = sorted(f.stem for f in file.parent.glob("*.safetensors"))
-        raise EgolibError(f"no weights {name!r}", file=file, remedy=f"one of {', '.join(known)}")
-    return file
+    return inputs.weights_file(step.input("model"), step.config.infer.weights)
 
 
 def load_model(step: Step[Config]) -> VideoLanguage:
-    """The trained network of a step, with its vocabulary."""
-    infer, file = step.config.infer, weights_file(step)
-    beside = any((file.parent / n).is_file() for n in ("vocabulary.json", "vocab.json"))
+    """The trained network of a step, with its vocabulary.
+
+    Raises:
+        EgolibError: the weights, or their vocabulary, are not there or do not fit, or there is
+            no such device.
+    """
+    infer, data, file = step.config.infer, step.config.data, weights_file(step)
+    beside = any((file.parent / name).is_file() for name in VOCABULARIES)
+    like = step.config.model
+    if not beside and like.vocabulary_size == 0:
+        like = fitting(like, read_vocabulary(data, step.data_root))
     return load(
         file,
-        tokenizer=None if beside else step.data_root / step.config.data.vocabulary,
+        tokenizer=None if beside else step.data_root / data.vocabulary,
         frames=infer.frames or None,
         device=infer.device,
-        batch=infer.batch,
+        batch_size=infer.batch_size,
+        like=like,
     )
 
 
-def _key(step: Step[Config]) -> str:
-    """Identifies everything that kept scores rest on."""
-    return tree_hash([file_sha256(weights_file(step)), step.fingerprint, code_hash("vlp")])
+# ------------------------------------------------------------------------------- cache
+
+
+def cached_scores(
+    step: Step[Config], model: VideoLanguage, name: Benchmark, truth: Truth, skipped: Skipped
+) -> dict[str, np.ndarray | None]:
+    """The score arrays of one benchmark, from the result cache where they are there.
+
+    Args:
+        step: its configuration.
+        model: the network.
+        name: of the benchmark.
+        truth: annotations.
+        skipped: gets the clips that could not be read; the cache keeps them too.
+    """
+    cache = ResultCache(step.out / CACHE / name, score_key(step, name))
+    arrays, lost = cache.get(name), cache.get_json(name)
+    if arrays is None or lost is None:
+        own = Skipped()
+        computed = scores_of(step, model, name, truth, own)
+        arrays = {k: v for k, v in computed.items() if v is not None}
+        cache.put(name, **arrays)
+        lost = {str(record): str(why) for record, why in own.reasons.items()}
+        cache.put_json(name, lost)
+        cache.remove_others()
+    for record, why in lost.items():
+        skipped.add(record, why)
+    return dict(arrays)
+
+
+def score_key(step: Step[Config], name: Benchmark) -> dict[str, Any]:
+    """Everything that the scores of a benchmark rest on."""
+    infer, config = step.config.infer, step.config
+    settings: dict[str, Any] = {
+        "data": to_tree(config.data),
+        "data_root": str(step.data_root),
+        "annotations": identity(step.inputs["data"]) if "data" in step.inputs else "",
+        "frames": infer.frames,
+        "batch_size": infer.batch_size,
+        "device": infer.device,
+    }
+    own: dict[str, dict[str, Any]] = {
+        "egomcq": {"fusion": infer.fusion},
+        "epic": {"rerank": infer.rerank},
+        "charades": {"class_text": config.evaluate.class_text},
+        "egotaskqa": {"question_frames": infer.question_frames, "seed": infer.seed},
+    }
+    settings |= {"benchmark": name, **own.get(name, {})}
+    return cache_key(step.task, weights=[file_sha256(weights_file(step))], **settings)
 
 
 # ------------------------------------------------------------------------------- scores
 
 
 def scores_of(
-    step: Step[Config], model: VideoLanguage, name: Benchmark, skipped: Skipped | None = None
+    step: Step[Config],
+    model: VideoLanguage,
+    name: Benchmark,
+    truth: Truth,
+    skipped: Skipped | None = None,
 ) -> dict[str, np.ndarray | None]:
-    """The score arrays of one benchmark; see ``egolib.vlp.evaluation``."""
-    makers = {"egomcq": _egomcq, "reversal": _reversal, "epic": _epic, "charades": _charades}
+    """The score arrays of one benchmark; see ``egolib.vlp.formats.submission``.
+
+    Args:
+        step: its configuration.
+        model: the network.
+        name: of the benchmark.
+        truth: annotations.
+        skipped: gets the clips that could not be read.
+    """
+    makers = {
+        "egomcq": _egomcq,
+        "reversal": _reversal,
+        "epic": _epic,
+        "charades": _charades,
+        "egotaskqa": _egotaskqa,
+        "qfvs": _qfvs,
+    }
     if name not in makers:
         raise EgolibError(f"{name!r} is no scored benchmark")
-    model.view = replace(model.view, kind=VIEWS[name])
-    return makers[name](step, model, Skipped() if skipped is None else skipped)
+    skipped = Skipped() if skipped is None else skipped
+    return makers[name](step, model.seeing(VIEWS[name]), truth, skipped)
 
 
 Arrays = dict[str, np.ndarray | None]
 
 
-def _egomcq(step: Step[Config], model: VideoLanguage, skipped: Skipped) -> Arrays:
+def _egomcq(step: Step[Config], model: VideoLanguage, truth: Truth, skipped: Skipped) -> Arrays:
     infer, videos = step.config.infer, egoclip_videos(step)
     dual, fusion = egomcq_scores(
         model,
-        questions(step),
+        truth.questions,
         videos,
         fusion=infer.fusion,
         skipped=skipped,
@@ -153,9 +226,9 @@ def _egomcq(step: Step[Config], model: VideoLanguage, skipped: Skipped) -> Array
     return {"dual": dual, "fusion": fusion}
 
 
-def _epic(step: Step[Config], model: VideoLanguage, skipped: Skipped) -> Arrays:
-    infer, split = step.config.infer, epic_split(step)
-    videos = EpicVideos(step.data_root, frame_source(step))
+def _epic(step: Step[Config], model: VideoLanguage, truth: Truth, skipped: Skipped) -> Arrays:
+    infer, split = step.config.infer, truth.epic
+    videos = EpicVideos(step.data_root, step.config.data, frame_source(step))
     similarity = epic_similarity(model, split, videos, skipped=skipped, workers=infer.workers)
     if not infer.rerank:
         return {"similarity": similarity}
@@ -165,18 +238,32 @@ def _epic(step: Step[Config], model: VideoLanguage, skipped: Skipped) -> Arrays:
     return {"similarity": similarity, "reranked_similarity": by_clip, "reranked_by_text": by_text}
 
 
-def _charades(step: Step[Config], model: VideoLanguage, skipped: Skipped) -> Arrays:
-    names = [video.video for video in charades_videos(step)]
+def _charades(step: Step[Config], model: VideoLanguage, truth: Truth, skipped: Skipped) -> Arrays:
+    names = [video.video for video in truth.charades]
     videos = CharadesVideos(step.data_root, step.config.data)
-    classes, workers = charades_classes(step), step.config.infer.workers
-    found = charades_scores(model, names, classes, videos, skipped=skipped, workers=workers)
+    workers = step.config.infer.workers
+    found = charades_scores(model, names, truth.classes, videos, skipped=skipped, workers=workers)
     return {"scores": found}
 
 
+def _egotaskqa(step: Step[Config], model: VideoLanguage, truth: Truth, skipped: Skipped) -> Arrays:
+    network, words = model.model, model.tokenizer
+    if not isinstance(network, QuestionAnsweringModel) or words is None:
+        raise EgolibError("these weights answer no questions", remedy="train on EgoTaskQA")
+    return {"answers": egotaskqa.answer_scores(step, network, words)}
+
+
+def _qfvs(step: Step[Config], model: VideoLanguage, truth: Truth, skipped: Skipped) -> Arrays:
+    if model.summarizer is None or model.tokenizer is None:
+        raise EgolibError("these weights summarise nothing", remedy="train on QFVS")
+    file, network = weights_file(step), model.summarizer.model
+    return dict(qfvs.shot_scores(step, file, network, model.tokenizer))
+
+
 @torch.inference_mode()
-def _reversal(step: Step[Config], model: VideoLanguage, skipped: Skipped) -> Arrays:
+def _reversal(step: Step[Config], model: VideoLanguage, truth: Truth, skipped: Skipped) -> Arrays:
     """By way to show the frames, (N, 2) cosines with the right and with the opposite text."""
-    clips, videos = opposite_clips(questions(step)), egoclip_videos(step)
+    clips, videos = truth.opposites, egoclip_videos(step)
     places = [(c.clip.video_uid, c.clip.start_sec, c.clip.end_sec) for c in clips]
     reads = [partial(videos.images, *place, model.view.frames) for place in places]
     views = list(stream_views(reads, places, model.view, skipped=skipped))
@@ -192,7 +279,7 @@ def ways_to_show(views: list[Tensor]) -> dict[str, list[Tensor]]:
     middle = torch.full((frames,), frames // 2)
     return {
         "ordered": views,
-        "shuffled": [view[order] for view, order in zip(views, orders)],
+        "shuffled": [view[order] for view, order in zip(views, orders, strict=True)],
         ONE_FRAME: [view[middle] for view in views],
     }
 
@@ -224,12 +311,19 @@ def egoclip_videos(step: Step[Config]) -> EgoClipVideos:
 
 
 def write_features(step: Step[Config], model: VideoLanguage, name: str, skipped: Skipped) -> Path:
-    """EgoMQ features, or the store of the NLQ clips; returns the folder."""
+    """EgoMQ features, or the store of the NLQ clips; returns the folder.
+
+    Args:
+        step: its configuration.
+        model: the network.
+        name: ``moments`` or ``clips``.
+        skipped: gets the clips that could not be read.
+    """
     file = weights_file(step)
     ours = file.name == "model.safetensors" and file.parent.name == "train"
     label = f"vlp/{file.parents[2].name} {step.preset}" if ours else file.name
     make = moment_store if name == "moments" else clip_store
-    folder, lost = make(step, model, label, file_sha256(file))
+    folder, lost = make(step, model.seeing(VIEWS[name]), label, file_sha256(file))
     for record, why in lost.reasons.items():
         skipped.add(record, why)
     return folder
@@ -238,24 +332,94 @@ def write_features(step: Step[Config], model: VideoLanguage, name: str, skipped:
 # ------------------------------------------------------------------------------- looking
 
 
-def example(step: Step[Config], model: VideoLanguage) -> tuple[Path, Similarity]:
-    """A video of EgoMCQ and how similar the texts of four of its clips are to it over time."""
-    first = questions(step)[0].choices[0].video_uid
-    chosen = {c.text: c for q in questions(step) for c in q.choices if c.video_uid == first}
+def example(step: Step[Config], predictions: Predictions) -> tuple[Path, Similarity]:
+    """A video and how similar texts are to it over time.
+
+    With EgoMCQ a video of its first question, and the texts of four of its clips; without
+    it the first EPIC-KITCHENS or Charades-Ego video, and texts of that benchmark.
+
+    Raises:
+        EgolibError: none of the benchmarks has annotations here.
+    """
+    truth, model = read_truth(step), predictions.model.seeing("ego4d")
+    finders = (_egomcq_example, _epic_example, _charades_example, _question_example)
+    for find in finders:
+        try:
+            path, texts = find(step, truth)
+        except EgolibError:
+            continue
+        if path.is_file() and texts:
+            return path, model.similarity(path, texts)
+    raise EgolibError("no benchmark has a video here", file=step.data_root)
+
+
+def _egomcq_example(step: Step[Config], truth: Truth) -> tuple[Path, list[str]]:
+    choices = [c for q in truth.questions for c in q.choices]
+    first = choices[0].video_uid if choices else ""
+    chosen = {c.text: c for c in choices if c.video_uid == first}
     clips = sorted(chosen.values(), key=lambda c: c.start_sec)
     texts = [c.text for c in clips[:: max(1, len(clips) // 4)]][:4]
-    path = egoclip_videos(step).folder / first / "0.mp4"
-    model.view = replace(model.view, kind=VIEWS["egomcq"])
-    return path, model.similarity(path, texts)
+    return egoclip_videos(step).folder / first / "0.mp4", texts
 
 
-def score_table(made: Predictions) -> pd.DataFrame:
+def _epic_example(step: Step[Config], truth: Truth) -> tuple[Path, list[str]]:
+    clips = truth.epic.clips
+    texts = dict.fromkeys(
+        t for t, v in zip(clips.narrations, clips.video_ids, strict=True) if v == clips.video_ids[0]
+    )
+    return EpicVideos(step.data_root).folder / clips.video(0), list(texts)[:4]
+
+
+def _question_example(step: Step[Config], truth: Truth) -> tuple[Path, list[str]]:
+    asked = truth.answered.parts["test"]
+    first = asked[0].interval if asked else ""
+    texts = dict.fromkeys(question.text for question in asked if question.interval == first)
+    return video_file(step.data_root / VIDEOS, first), list(texts)[:4]
+
+
+def _charades_example(step: Step[Config], truth: Truth) -> tuple[Path, list[str]]:
+    first = next((v for v in truth.charades if v.classes), None)
+    if first is None:
+        raise EgolibError("no video has an action")
+    videos = CharadesVideos(step.data_root, step.config.data)
+    return videos.folder / f"{first.video}.mp4", [truth.classes[c] for c in first.classes][:4]
+
+
+def table(predictions: Predictions) -> pd.DataFrame:
     """Shape and spread of every array of scores."""
     import pandas as pd
 
     rows = {}
-    for file in made.score_files():
-        for name, array in read_scores(file).items():
+    for benchmark, file in predictions.score_files().items():
+        for name, array in submission.read(file).items():
             about = {"shape": str(array.shape), "mean": array.mean(), "deviation": array.std()}
-            rows[f"{file.stem}, {name}"] = about | {"lowest": array.min(), "highest": array.max()}
+            rows[f"{benchmark}, {name}"] = about | {"lowest": array.min(), "highest": array.max()}
     return pd.DataFrame(rows).T.infer_objects()
+
+
+def check(step: Step[Config], predictions: Predictions) -> None:
+    """Raises where the outcome is impossible.
+
+    Raises:
+        EgolibError: scores that are not finite or beyond what cosines and probabilities can
+            add up to, or clips of the built-in world that could not be read.
+    """
+    for benchmark, file in predictions.score_files().items():
+        arrays = submission.read(file)
+        submission.check(arrays, benchmark, file=file)
+        bounded = benchmark not in LOGITS
+        highest = HIGHEST if bounded else float("inf")
+        if not all(array.size and abs(array).max() <= highest for array in arrays.values()):
+            raise EgolibError(f"no scores, or beyond {HIGHEST}", file=file)
+    if predictions.skipped and step.preset != "paper":
+        raise EgolibError(f"clips that could not be read: {predictions.skipped.summary()}")
+
+
+def metrics(predictions: Predictions) -> dict[str, Any]:
+    """Numbers for ``result.json``."""
+    return {"benchmarks": len(predictions.files), "skipped": len(predictions.skipped)}
+
+
+def counts(predictions: Predictions) -> dict[str, str]:
+    """The names of files and folders, by benchmark, for ``result.json``."""
+    return {name: file.name for name, file in predictions.files.items()}

@@ -1,12 +1,13 @@
-"""Training EgoVLPv2 by configuration: data, where weights start, evaluation on the way.
+"""Training EgoVLPv2 by configuration: data, where weights start, evaluation between epochs.
 
 ``build_job`` puts the pieces together for ``egolib.engine``, whose loop it is.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,44 +21,76 @@ from egolib.engine.fit import FitResult
 from egolib.engine.job import Evaluate, Job
 from egolib.engine.launch import train as run_training
 from egolib.errors import EgolibError
-from egolib.io import checkpoint
-from egolib.io.checkpoint import LoadReport, State
+from egolib.report.source import Source, show
 from egolib.runs.step import Step
 from egolib.text.tokens import Tokenizer
+from egolib.video.images import read_image
 from egolib.vlp import optim
 from egolib.vlp.api import VideoLanguage
-from egolib.vlp.config import Config, LossConfig, ModelConfig
+from egolib.vlp.benchmarks import egotaskqa, qfvs
+from egolib.vlp.config import TRAINED_FOR, Config, LossConfig, ModelConfig
 from egolib.vlp.data.pretraining import PretrainingData
+from egolib.vlp.data.question_clips import QuestionTraining
 from egolib.vlp.data.retrieval import CaptionedData, EpicTraining
-from egolib.vlp.data.training import training_data
+from egolib.vlp.data.training import read_training_data
 from egolib.vlp.data.transforms import MEAN, STD
 from egolib.vlp.data.vocabulary import fitting, keep_vocabulary, read_vocabulary
-from egolib.vlp.formats import checkpoint as convert
+from egolib.vlp.formats.checkpoint import model_name
+from egolib.vlp.losses import contrastive, margin
+from egolib.vlp.losses.masked_language import masked_language
+from egolib.vlp.losses.matching import matching
 from egolib.vlp.losses.pretraining import PretrainingBatch, PretrainingLoss
+from egolib.vlp.losses.question_answering import QuestionBatch, answer_loss
 from egolib.vlp.losses.retrieval import RetrievalBatch, RetrievalLoss
-from egolib.vlp.models.build import build
 from egolib.vlp.models.model import VideoLanguageModel
-from egolib.vlp.steps.evaluate import TRAINED_FOR, VIEWS, judge
+from egolib.vlp.models.question_answering import AnsweringConfig, QuestionAnsweringModel
+from egolib.vlp.steps.evaluate import VIEWS, read_truth, score_one
 from egolib.vlp.steps.infer import scores_of
+from egolib.vlp.summarization.losses import SummaryBatch, summary_losses
+from egolib.vlp.summarization.network import Summarizer
+from egolib.vlp.summarization.optim import schedule as summary_schedule
+from egolib.vlp.summarization.training import SummaryData
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Loss = PretrainingLoss | RetrievalLoss
+Data = PretrainingData | CaptionedData | QuestionTraining | SummaryData
+Batch = PretrainingBatch | RetrievalBatch | QuestionBatch | SummaryBatch
+
+
+def training_data(step: Step[Config]) -> Data:
+    """What a step trains on, with texts as ids of its vocabulary."""
+    if step.config.data.train == "egotaskqa":
+        words = read_vocabulary(step.config.data, step.data_root)
+        return egotaskqa.training_data(step, words)
+    if step.config.data.train == "qfvs":
+        return qfvs.training_data(step)
+    return read_training_data(step, read_vocabulary(step.config.data, step.data_root))
 
 
 def train(step: Step[Config]) -> FitResult:
-    """Trains what a step is configured for, or continues it; see ``egolib.engine``."""
+    """Trains what a step is configured for, or resumes it; see ``egolib.engine``.
+
+    Raises:
+        EgolibError: no start where the configuration was published with one, and what
+            ``egolib.engine`` raises.
+    """
+    optim.initial_weights(step)  # before anything is read
     keep_vocabulary(step.config.data, step.data_root, step.out / "train")
+    if step.config.data.train == "qfvs":
+        qfvs.keep_backbone(step)  # before several processes want it
     return run_training(step, build_job)
 
 
 def build_job(step: Step[Config]) -> Job:
     """The training of a step, for the engine."""
-    config = step.config
-    tokenizer = read_vocabulary(config.data, step.data_root)
-    data = training_data(step, tokenizer)
-    model = initial_model(step, fitting(config.model, tokenizer))
+    heads = {"egotaskqa": egotaskqa.build_job, "qfvs": qfvs.build_job}
+    if step.config.data.train in heads:
+        return heads[step.config.data.train](step)
+    config, data = step.config, training_data(step)
+    assert isinstance(data, PretrainingData | CaptionedData)
+    model = optim.initial_model(step, fitting(config.model, data.tokenizer))
     loss = make_loss(config, data)
     return Job(
         model=model,
@@ -65,16 +98,22 @@ def build_job(step: Step[Config]) -> Job:
         data=data,
         optimizer=optim.make_optimizer(model, config.optim),
         schedule=make_schedule(config, len(data)),
-        evaluate=make_evaluation(step, tokenizer),
+        evaluate=make_evaluation(step, data.tokenizer),
         stateful={"loss": loss} if isinstance(loss, PretrainingLoss) else {},
-        sidecar=describe(model.config, tokenizer, config),
+        sidecar=describe(model.config, data.tokenizer, config),
     )
 
 
 def describe(model: ModelConfig, tokenizer: Tokenizer, config: Config) -> dict[str, Any]:
-    """What ``vlp.load`` has to know about weights."""
+    """What ``vlp.load`` and ``egolib convert`` have to know about weights.
+
+    Args:
+        model: the network.
+        tokenizer: its vocabulary.
+        config: of the training.
+    """
     return {
-        "model": "vlp",
+        "model": model_name(model),
         "config": to_tree(model),
         "view": VIEWS[TRAINED_FOR[config.data.train]],
         "tokenizer_hash": tokenizer.hash,
@@ -87,21 +126,11 @@ def describe(model: ModelConfig, tokenizer: Tokenizer, config: Config) -> dict[s
 def make_loss(config: Config, data: PretrainingData | CaptionedData) -> Loss:
     """The loss of a configuration.
 
-    Raises:
-        EgolibError: objectives that the data cannot serve, an order loss without reversed clips.
+    Args:
+        config: its objectives fit its data, which it checks itself.
+        data: gives the relevancies that some objectives need.
     """
-    pretraining = set(config.loss.objectives) <= {"egonce", "mlm", "itm"}
-    if pretraining != isinstance(data, PretrainingData):
-        raise EgolibError(
-            f"objectives {list(config.loss.objectives)} on the data {config.data.train!r}",
-            remedy="egoclip takes egonce, mlm, itm; epic and charades one retrieval loss",
-        )
-    if pretraining:
-        if config.loss.order_weight and config.data.scene_partner != "reversed":
-            raise EgolibError(
-                "the order loss has no pairs to learn from",
-                remedy="set data.scene_partner: reversed, or loss.order_weight: 0",
-            )
+    if config.loss.pretrains:
         return PretrainingLoss(config.loss, matching_generator(config.loss, config.seed))
     relevancy = data.split.relevancy if isinstance(data, EpicTraining) else None
     return RetrievalLoss(config.loss, relevancy)
@@ -116,97 +145,89 @@ def matching_generator(config: LossConfig, seed: int) -> torch.Generator | None:
 
 def make_schedule(config: Config, samples: int) -> Callable[[int], float]:
     """The schedule of a configuration for so many training samples, whole epochs counted."""
-    per_epoch = updates_per_epoch(samples, config.fit)
-    return optim.schedule(config.optim, config.fit.epochs * per_epoch, per_epoch)
+    if config.data.train == "qfvs":
+        per_epoch = updates_per_epoch(samples, config.fit)
+        return summary_schedule(config.optim, config.fit.epochs, per_epoch)
+    return optim.make_schedule(config.optim, config.fit, samples)
 
 
 def make_evaluation(step: Step[Config], tokenizer: Tokenizer) -> Evaluate | None:
-    """What is computed between epochs: the benchmark of the training's own data."""
-    if not (step.config.fit.evaluate_every or step.config.fit.evaluate_every_updates):
+    """What is computed between epochs: the benchmark of the training's own data.
+
+    What ``3_infer`` is asked for changes nothing here: a training has no setting of inference.
+    """
+    fit, infer = step.config.fit, replace(step.config.infer, fusion=True, rerank=0)
+    step = replace(step, config=replace(step.config, infer=infer))
+    if not (fit.evaluate_every or fit.evaluate_every_updates or fit.evaluate_first):
         return None
-    name = TRAINED_FOR[step.config.data.train]
+    name, truth = TRAINED_FOR[step.config.data.train], read_truth(step)
 
     def evaluation(model: nn.Module) -> dict[str, float]:
         assert isinstance(model, VideoLanguageModel)
         device = next(model.parameters()).device
-        wrapped = VideoLanguage(model, tokenizer, device=device, batch=step.config.infer.batch)
-        return flatten(judge(step, name, scores_of(step, wrapped, name)))
+        wrapped = VideoLanguage(
+            model, tokenizer, device=device, batch_size=step.config.infer.batch_size
+        )
+        arrays = scores_of(step, wrapped, name, truth)
+        return flatten(score_one(step, truth, name, arrays))
 
     return evaluation
-
-
-# ----------------------------------------------------------------------- initial weights
-
-
-def initial_model(step: Step[Config], config: ModelConfig) -> VideoLanguageModel:
-    """A network with its initial weights; says where they are from."""
-    initial, root = step.config.initial, step.data_root
-    vit, roberta = (root / name if name else None for name in (initial.vit, initial.roberta))
-    model, report = build(config, vit=vit, roberta=roberta)
-    start = initial_weights(step)
-    if start is None:
-        print(report)
-    else:
-        print(f"{start.name}: {load_initial(model, start)}")
-    return model
-
-
-def initial_weights(step: Step[Config]) -> Path | None:
-    """The checkpoint that a step starts from; None for a fresh start."""
-    name = step.config.initial.weights
-    if "initial" in step.inputs:
-        return step.input("initial") / "train" / f"{name or 'model'}.safetensors"
-    return step.data_root / name if name else None
-
-
-def load_initial(model: VideoLanguageModel, path: Path) -> LoadReport:
-    """Loads a checkpoint of ours or an official one; the time embedding is resized.
-
-    Raises:
-        EgolibError: it is of another network.
-    """
-    state: State
-    if path.suffix == ".safetensors" and path.with_suffix(".json").is_file():
-        state, _ = checkpoint.load(path)
-    else:
-        official = convert.read_official(path)
-        state = convert.KEYS.to_ours(official)
-    state["video.times"] = convert.resize_times(state["video.times"], model.config.frames)
-    report = checkpoint.compare(state, model.state_dict())
-    if not report.complete:
-        raise EgolibError(
-            f"these initial weights are of another network: {report}",
-            file=path,
-            remedy="large projectors: egoclip_pretrain; small ones: egoclip_pretrain_smallproj",
-        )
-    model.load_state_dict(state)
-    return report
 
 
 # ----------------------------------------------------------------------------- showing
 
 
-def parameter_table(config: ModelConfig) -> pd.DataFrame:
-    """Parameters of a network by part."""
+def parameter_table(step: Step[Config]) -> pd.DataFrame:
+    """Parameters of a step's network by part."""
     import pandas as pd
 
+    config = step.config.model
+    if config.vocabulary_size == 0:
+        config = fitting(config, read_vocabulary(step.config.data, step.data_root))
     with torch.device("meta"):
-        parts = list(VideoLanguageModel(config).named_children())
+        network = VideoLanguageModel(config) if config.summarizer is None else None
+        if step.config.data.train == "egotaskqa":
+            answers = len(egotaskqa.read_split(step).answers)
+            network = QuestionAnsweringModel(AnsweringConfig(config, answers))
+        parts = list((network or Summarizer(qfvs.network(step))).named_children())
     rows = {name: sum(p.numel() for p in part.parameters()) for name, part in parts}
     return pd.DataFrame({"parameters": {**rows, "all": sum(rows.values())}})
 
 
-def first_batch(
-    data: PretrainingData | CaptionedData, seed: int, size: int = 8
-) -> PretrainingBatch | RetrievalBatch:
-    """A batch as training would make it of the first samples."""
+def first_batch(data: Data, seed: int, size: int = 8) -> Batch:
+    """A batch as training would make it of the first samples.
+
+    Args:
+        data: what is trained on.
+        seed: of crops and frames.
+        size: samples.
+    """
     rng = np.random.default_rng(seed)
     items: list[Any] = [data.sample(index, rng) for index in range(min(size, len(data)))]
-    return data.collate(items)
+    batch: Batch = data.collate(items)
+    return batch
 
 
-def pictures(batch: PretrainingBatch | RetrievalBatch, clips: int = 4) -> list[np.ndarray]:
-    """The frames of a batch's first clips as pictures (H, W, 3) uint8."""
+def shapes(batch: Batch) -> str:
+    """What a batch holds, in words."""
+    if isinstance(batch, SummaryBatch):
+        each = [tuple(sequence.features.shape) for sequence in batch.sequences]
+        return f"{batch.queries} queries; features (segments, places, width) {each}"
+    return f"video {tuple(batch.video.shape)}, ids {tuple(batch.ids.shape)}"
+
+
+def pictures(step: Step[Config], batch: Batch, clips: int = 4) -> list[np.ndarray]:
+    """The frames of a batch's first clips as pictures (H, W, 3) uint8; of shots with QFVS.
+
+    Args:
+        step: its data root holds the shots.
+        batch: of samples.
+        clips: how many.
+    """
+    if isinstance(batch, SummaryBatch):
+        number = step.config.data.summaries.training[0]
+        shots = qfvs.queried_video(step, number, qfvs.network(step)).shots[:clips]
+        return [read_image(file) for shot in shots for file in shot]
     mean, std = (torch.tensor(v)[:, None, None] for v in (MEAN, STD))
     frames = (batch.video[:clips].flatten(0, 1) * std + mean).clamp(0, 1)
     return list((frames * 255).byte().permute(0, 2, 3, 1).numpy())
@@ -226,6 +247,49 @@ def group_table(model: VideoLanguageModel, config: Config) -> pd.DataFrame:
         for g in groups
     }
     return pd.DataFrame(rows).T
+
+
+def objective(step: Step[Config]) -> Source:
+    """The source of the step's first objective."""
+    shown: dict[str, Callable[..., Any]] = {
+        "egonce": contrastive.egonce,
+        "mlm": masked_language,
+        "itm": matching,
+        "norm_softmax": contrastive.norm_softmax,
+        "max_margin": margin.max_margin,
+        "adaptive_margin": margin.max_margin,
+        "sms": margin.sms,
+        "answers": answer_loss,
+        "summaries": summary_losses,
+    }
+    return show(shown[step.config.loss.objectives[0]])
+
+
+# ---------------------------------------------------------------------------- checking
+
+
+def check(result: FitResult) -> None:
+    """Raises where the outcome is impossible.
+
+    Raises:
+        EgolibError: no update, no weights, or a loss that is negative or not finite.
+    """
+    losses = [record["loss"] for record in result.losses()]
+    if not result.updates or not result.weights.is_file():
+        raise EgolibError(f"{result.updates} updates were made", file=result.weights)
+    if not all(value >= 0 and math.isfinite(value) for value in losses):
+        raise EgolibError(f"the losses are {losses}", file=result.weights)
+
+
+def metrics(result: FitResult) -> dict[str, Any]:
+    """The last loss, updates, clips that could not be read, and the last evaluation."""
+    records = result.losses()
+    found: dict[str, Any] = {
+        "loss": records[-1]["loss"],
+        "updates": result.updates,
+        "black": max(record.get("black", 0) for record in records),
+    }
+    return found | last_evaluation(result)
 
 
 def last_evaluation(result: FitResult) -> dict[str, Any]:

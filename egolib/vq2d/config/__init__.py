@@ -7,19 +7,21 @@ builders; reduced ones are the same builders with smaller numbers.
 
 from __future__ import annotations
 
-from egolib.vq2d.config.data import DataConfig, DetectConfig
-from egolib.vq2d.config.kys import KysConfig, KysTrainConfig, kys, small_kys
+from egolib.vq2d.config.data import AugmentConfig, DataConfig
+from egolib.vq2d.config.detect import DetectConfig, small_frames
+from egolib.vq2d.config.kys import KysConfig, TrackerOptimConfig, kys, small_kys
 from egolib.vq2d.config.localize import LocalizeConfig, ParticleConfig, PeakConfig, TrackConfig
-from egolib.vq2d.config.run import Config, EvaluateConfig, PeakChange, SweepConfig
+from egolib.vq2d.config.optim import InitialConfig, LossConfig, OptimConfig, ProposalLossConfig
+from egolib.vq2d.config.run import Config, EvaluateConfig, InferConfig, PeakChange, SweepConfig
 from egolib.vq2d.config.siamese import (
     DetectorConfig,
     HeadConfig,
+    ProposalNetworkConfig,
     cocoformer,
     improved,
     siam_rcnn,
     small,
 )
-from egolib.vq2d.config.train import AugmentConfig, TrainConfig
 
 __all__ = [
     "AugmentConfig",
@@ -29,19 +31,25 @@ __all__ = [
     "DetectorConfig",
     "EvaluateConfig",
     "HeadConfig",
+    "InferConfig",
+    "InitialConfig",
     "KysConfig",
-    "KysTrainConfig",
     "LocalizeConfig",
+    "LossConfig",
+    "OptimConfig",
     "ParticleConfig",
     "PeakChange",
     "PeakConfig",
+    "ProposalLossConfig",
+    "ProposalNetworkConfig",
     "SweepConfig",
     "TrackConfig",
-    "TrainConfig",
+    "TrackerOptimConfig",
     "cocoformer",
     "improved",
     "kys",
     "siam_rcnn",
     "small",
+    "small_frames",
     "small_kys",
 ]

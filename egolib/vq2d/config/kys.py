@@ -101,16 +101,17 @@ KysConfig.builders.update(kys=kys, small_kys=small_kys)
 
 
 @dataclass(frozen=True)
-class KysTrainConfig:
+class TrackerOptimConfig:
     """Our recipe for a KYS network whose backbone is trained already (no parity).
 
     Args:
-        weights: a trained network below the data root (the published ``kys.pth``), which is
-            taken as it is; empty to train one.
+        updates: length of the training; 0 trains none, as published systems take a finished
+            tracker (``kys.pth``).
+        batch_size: sequences an update.
         sequence: consecutive frames of a sequence; the first one shows the target.
-        updates, batch_size: length of the training, and sequences an update.
-        rate: learning rate of Adam.
-        decay_after: share of the updates after which the rate falls to a tenth.
+        learning_rate: of Adam.
+        gamma: factor on the rate towards the end of the training.
+        decay_fraction: of the updates, after which that factor applies.
         filter_iterations: of the filter optimiser in training.
         classifier_weight, iou_weight, predictor_weight: of the three losses.
         boxes: jittered boxes a frame for the IoU net.
@@ -118,12 +119,12 @@ class KysTrainConfig:
         shift, zoom: random offset (in target sizes) and scale of the crops.
     """
 
-    weights: str = ""
-    sequence: int = 5
-    updates: int = 400
+    updates: int = 0
     batch_size: int = 2
-    rate: float = 2e-3
-    decay_after: float = 0.7
+    sequence: int = 5
+    learning_rate: float = 2e-3
+    gamma: float = 0.1
+    decay_fraction: float = 0.7
     filter_iterations: int = 3
     classifier_weight: float = 10.0
     iou_weight: float = 5.0

@@ -1,9 +1,11 @@
-"""Step 2: settings of peaks, trackers and answers."""
+"""Step 2: settings of peaks, trackers and answers, given when a query is answered."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
+
+from egolib.errors import EgolibError
 
 
 @dataclass(frozen=True)
@@ -16,9 +18,9 @@ class PeakConfig:
         width: least width of a peak in frames, at half its prominence.
         prominence: least height above the valleys beside it.
         threshold: least smoothed score of the peak that is taken (the latest one).
-        threshold_kind: ``official`` (a score) or ``relative`` (a share of the highest one).
-        recency_factor: share of the frames before the query that is searched, the last ones.
-        subsampling_factor: share of those frames that is looked at, evenly.
+        threshold_kind: ``official`` (a score) or ``relative`` (a fraction of the highest one).
+        recency_factor: fraction of the frames before the query that is searched, the last ones.
+        subsampling_factor: fraction of those frames that is looked at, evenly.
         curve_ends: ``official`` assumes zeros beyond the curve and no peak at its ends;
             ``reflect`` mirrors it and lets a peak touch an end.
     """
@@ -41,12 +43,12 @@ class TrackConfig:
     Args:
         lost_threshold: fused response below which the target counts as lost.
         search_area: side of the crop, as a multiple of the target's geometric mean side.
-        dropout, dropout_copies: share of channels dropped in copies of the first sample.
+        dropout, dropout_copies: fraction of channels dropped in copies of the first sample.
         first_iterations: of the filter optimiser on the first frame.
         update_every, update_iterations: frames between later fits, and their iterations.
         memory_size: samples kept.
         learning_rate: weight of a new sample.
-        first_frame_share: least weight of the first frame's samples together.
+        first_frame_fraction: least weight of the first frame's samples together.
         jittered_boxes: random starts of the box refinement, beside the box itself.
         jitter: spread of their position and size, in units of the geometric mean side.
         ascent_steps: gradient steps on the predicted IoU.
@@ -68,7 +70,7 @@ class TrackConfig:
     update_iterations: int = 2
     memory_size: int = 50
     learning_rate: float = 0.01
-    first_frame_share: float = 0.25
+    first_frame_fraction: float = 0.25
     jittered_boxes: int = 9
     jitter: tuple[float, float] = (0.1, 0.5)
     ascent_steps: int = 5
@@ -85,18 +87,23 @@ class ParticleConfig:
 
     Args:
         particles: how many.
-        similarity: ``deep`` (cosine of pooled network features) or ``pixel``.
+        similarity: ``deep`` (cosine of pooled features of every window), ``deep_shared``
+            (the same from one map of the frame: a hundred times less work) or ``pixel``.
+        window_side: longer side of a window in the network (``deep``), in pixels.
+        frame_side: longer side of a frame in the network (``deep_shared``).
         metric_sigma: width of the pixel similarity.
-        lost_threshold: likeness below which the object counts as lost.
-        position_sd: spread of positions, as a share of the image's height and width.
+        lost_threshold: similarity below which the object counts as lost.
+        position_sd: spread of positions, as a fraction of the image's height and width.
         first_scale_sd, scale_sd: spread of scales at the start and afterwards.
-        resample_proportion: share of particles redrawn around the likeliest one.
+        resample_proportion: fraction of particles redrawn around the likeliest one.
         template_rate: how fast the template follows the object.
         resampling: ``official`` (a comb), ``systematic``, ``stratified`` or ``residual``.
     """
 
     particles: int = 150
-    similarity: Literal["deep", "pixel"] = "deep"
+    similarity: Literal["deep", "deep_shared", "pixel"] = "deep"
+    window_side: int = 256
+    frame_side: int = 1024
     metric_sigma: float = 1.0
     lost_threshold: float = 0.85
     position_sd: float = 0.07
@@ -118,7 +125,10 @@ class LocalizeConfig:
         particle: settings of the particle filter.
         confidence: ``official`` (1.0), ``height``, ``prominence``, ``margin``, ``response``,
             ``length``, ``similarity`` or ``calibrated``.
-        calibration: file of a fitted one (``4_evaluate`` writes it), for ``calibrated``.
+        calibration: file of a fitted one below the data root (``4_evaluate`` writes it), for
+            ``calibrated``.
+        tracker_weights: a KYS network below the data root; empty takes the one beside the
+            detector, else ``vq2d/kys/kys.pth`` below the data root.
         track_check: ``official`` (none) or ``similarity``: a track whose mean similarity is
             low gives way to that of the peak before it.
         least_similarity: mean detection score that a checked track needs.
@@ -127,6 +137,9 @@ class LocalizeConfig:
             its answers, ``kept`` only those that need the missing frames.
         processes_per_gpu: queries answered side by side on each GPU; on a CPU, in all.
         seed: of the tracker's random numbers, the same for every query.
+
+    Raises:
+        EgolibError: ``calibrated`` without a calibration.
     """
 
     peaks: PeakConfig = field(default_factory=PeakConfig)
@@ -144,9 +157,18 @@ class LocalizeConfig:
         "calibrated",
     ] = "official"
     calibration: str = ""
+    tracker_weights: str = ""
     track_check: Literal["official", "similarity"] = "official"
     least_similarity: float = 0.3
     peaks_tried: int = 5
     lost_queries: Literal["official", "kept"] = "official"
     processes_per_gpu: int = 8
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.confidence == "calibrated" and not self.calibration:
+            raise EgolibError(
+                "localize.confidence: calibrated needs localize.calibration",
+                remedy="name a calibration.json that 4_evaluate wrote, or rank by "
+                "localize.confidence: height",
+            )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from egolib.engine.config import FitConfig
-from egolib.vq2d.config.data import DataConfig, DetectConfig
-from egolib.vq2d.config.kys import KysConfig, KysTrainConfig
+from egolib.errors import EgolibError
+from egolib.vq2d.config.data import DataConfig
+from egolib.vq2d.config.detect import DetectConfig
+from egolib.vq2d.config.kys import KysConfig, TrackerOptimConfig
 from egolib.vq2d.config.localize import LocalizeConfig
+from egolib.vq2d.config.optim import InitialConfig, LossConfig, OptimConfig
+from egolib.vq2d.config.renamed import RENAMED
 from egolib.vq2d.config.siamese import DetectorConfig
-from egolib.vq2d.config.train import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -66,21 +70,39 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
+class InferConfig:
+    """What computes, and with which weights.
+
+    Args:
+        device: of both steps; ``auto`` takes a GPU where there is one.
+        weights: of a training: the last ones (``model``) or those with the best validation AP
+            (``best``).
+    """
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    weights: Literal["model", "best"] = "model"
+
+
+@dataclass(frozen=True)
 class Config:
     """One run.
 
     Args:
         seed: of training and tracking.
         world_seed: of the built-in world.
-        model: the detector.
-        tracker: the KYS network.
+        model: the detector's architecture.
+        tracker: the KYS network's architecture.
         data: clips, images, samples.
-        train, fit: optimisation of the detector.
-        tracker_train: our recipe for a KYS network trained from scratch.
-        detect: step 1.
+        loss, optim, initial, fit: the detector's training.
+        tracker_optim: egolib's recipe for a KYS network trained from scratch.
+        infer: device and weights of ``3_infer``.
+        detect: step 1. A training evaluates with the variant's and preset's own values.
         localize: step 2.
         sweep: settings of step 2 that are compared.
         evaluate: the metrics.
+
+    Raises:
+        EgolibError: values that cannot work together.
     """
 
     seed: int = 0
@@ -88,7 +110,9 @@ class Config:
     model: DetectorConfig = field(default_factory=DetectorConfig)
     tracker: KysConfig = field(default_factory=KysConfig)
     data: DataConfig = field(default_factory=DataConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    initial: InitialConfig = field(default_factory=InitialConfig)
     fit: FitConfig = field(
         default_factory=lambda: FitConfig(
             epochs=1_000_000,
@@ -100,8 +124,79 @@ class Config:
             monitor="AP:max",
         )
     )
-    tracker_train: KysTrainConfig = field(default_factory=KysTrainConfig)
+    tracker_optim: TrackerOptimConfig = field(default_factory=TrackerOptimConfig)
+    infer: InferConfig = field(default_factory=InferConfig)
     detect: DetectConfig = field(default_factory=DetectConfig)
     localize: LocalizeConfig = field(default_factory=LocalizeConfig)
     sweep: SweepConfig = field(default_factory=SweepConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+
+    renamed = RENAMED  # of no type: no field
+
+    def __post_init__(self) -> None:
+        for rule in RULES:
+            rule(self)
+
+
+# ------------------------------------------------------- which values go together
+
+BACKBONE_FIELDS = ("blocks", "stem_channels", "width", "strides", "dilations", "stride_in", "norm")
+
+
+def trained_trunk(config: Config) -> None:
+    """A trunk that is not trained needs weights to start from."""
+    if config.optim.trunk == "frozen" and config.initial.random:
+        raise EgolibError(
+            "optim.trunk: frozen with initial.weights: none would keep a random trunk",
+            remedy="set optim.trunk: trained, or name the published start in initial.weights",
+        )
+
+
+def fitted_comparison(config: Config) -> None:
+    """Only a shared projector with a bilinear form can start fitted."""
+    head = config.model.head
+    if config.initial.comparison == "official":
+        return
+    if (head.kind, head.compare, head.shared) != ("siamese", "bilinear", True):
+        raise EgolibError(
+            "initial.comparison: fitted needs model.head.kind: siamese, model.head.compare: "
+            "bilinear and model.head.shared: true",
+            remedy="set initial.comparison: official",
+        )
+
+
+def tracker_backbone(config: Config) -> None:
+    """A tracker that is trained here stands on the detector's backbone."""
+    ours, theirs = config.tracker.backbone, config.model.backbone
+    other = [name for name in BACKBONE_FIELDS if getattr(ours, name) != getattr(theirs, name)]
+    if config.tracker_optim.updates and other:
+        name = other[0]
+        raise EgolibError(
+            f"tracker.backbone.{name}: {getattr(ours, name)} is not model.backbone.{name}: "
+            f"{getattr(theirs, name)}, and the tracker is trained on the detector's backbone",
+            remedy="make them equal, or tracker_optim.updates: 0 and a trained tracker",
+        )
+
+
+def monitored(config: Config) -> None:
+    """The best weights are those of an evaluation."""
+    fit = config.fit
+    evaluated = bool(fit.evaluate_every or fit.evaluate_every_updates)
+    name, _, direction = fit.monitor.partition(":")
+    if name and (name not in ("AP", "AP50") or direction not in ("", "max")):
+        raise EgolibError(
+            f"fit.monitor: {fit.monitor} is not evaluated", remedy="AP:max or AP50:max"
+        )
+    if config.infer.weights == "best" and not (name and evaluated):
+        raise EgolibError(
+            "infer.weights: best needs fit.monitor and fit.evaluate_every_updates",
+            remedy="set both (fit.monitor: AP:max), or infer.weights: model",
+        )
+
+
+RULES: tuple[Callable[[Config], None], ...] = (
+    trained_trunk,
+    fitted_comparison,
+    tracker_backbone,
+    monitored,
+)

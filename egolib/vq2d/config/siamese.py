@@ -1,4 +1,4 @@
-"""The Siamese R-CNN: numbers and names."""
+"""The Siamese R-CNN's architecture: what its weights fix. Numbers and names."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
-from egolib.nn.config import (
-    AnchorConfig,
-    AssignConfig,
-    BoxConfig,
-    ProposalConfig,
-    PyramidConfig,
-    ResNetConfig,
-    RpnConfig,
-    SampleConfig,
-)
+from egolib.errors import EgolibError
+from egolib.nn.config import AnchorConfig, BoxConfig, PyramidConfig, ResNetConfig
+
+SIAMESE_COMPARISONS = ("bilinear", "dot")
+SET_COMPARISONS: dict[str, tuple[str, ...]] = {
+    "bilinear": ("mab", "mab_global", "isab"),
+    "token": ("mab",),
+    "concat": ("mab",),
+    "2head": ("mab", "mab_global"),
+    "att": ("mab", "mab_global", "isab"),
+}
+"""Comparisons of set heads, and the transformers that each goes with."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,9 @@ class HeadConfig:
         hidden: width of projected regions.
         attention_heads, dropout: of set heads.
         tokens: proposals of a frame that enter a set head; 0 takes all.
+
+    Raises:
+        EgolibError: a comparison that the kind of head does not have.
     """
 
     kind: Literal["siamese", "set"] = "siamese"
@@ -48,6 +53,48 @@ class HeadConfig:
     dropout: float = 0.0
     tokens: int = 0
 
+    def __post_init__(self) -> None:
+        if self.kind == "siamese":
+            if self.compare not in SIAMESE_COMPARISONS:
+                raise _unfit("head.compare", self.compare, "siamese", SIAMESE_COMPARISONS)
+            if self.transformer != "mab":
+                raise EgolibError(
+                    f"head.transformer: {self.transformer} needs head.kind: set",
+                    remedy="set head.kind: set, or leave head.transformer: mab",
+                )
+        elif self.compare not in SET_COMPARISONS:
+            raise _unfit("head.compare", self.compare, "set", SET_COMPARISONS)
+        elif self.transformer not in SET_COMPARISONS[self.compare]:
+            raise EgolibError(
+                f"head.compare: {self.compare} does not go with "
+                f"head.transformer: {self.transformer}",
+                remedy=f"one of {', '.join(SET_COMPARISONS[self.compare])}",
+            )
+
+
+def _unfit(field_name: str, value: str, kind: str, known: object) -> EgolibError:
+    return EgolibError(
+        f"{field_name}: {value} does not go with head.kind: {kind}",
+        remedy=f"one of {', '.join(known)}",  # type: ignore[arg-type]
+    )
+
+
+@dataclass(frozen=True)
+class ProposalNetworkConfig:
+    """The region proposal network: its anchors, and how offsets to them are coded.
+
+    Args:
+        anchors: one size a level, p2 to p6.
+        boxes: coding of offsets.
+    """
+
+    anchors: AnchorConfig = field(
+        default_factory=lambda: AnchorConfig(
+            (4, 8, 16, 32, 64), ((32.0,), (64.0,), (128.0,), (256.0,), (512.0,))
+        )
+    )
+    boxes: BoxConfig = field(default_factory=lambda: BoxConfig(clamp="above"))
+
 
 @dataclass(frozen=True)
 class DetectorConfig:
@@ -58,17 +105,11 @@ class DetectorConfig:
         level: the pyramid level that regions and references are read from (p3).
         region_cells: cells along a side of a pooled region.
         head: the comparison.
-        score_threshold: scores must be larger.
-        nms_threshold: IoU above which the lower-scored of two boxes goes.
-        detections: boxes kept per frame.
         pixel_mean, pixel_std: of BGR grey levels.
         size_divisor: frames are padded to multiples of it.
-        shortest_side, longest_side: of frames that enter the network, in pixels.
-        intermediate_height: frames are first scaled to this height (official step 1);
-            0 leaves that out.
-        reference_side, reference_margin: side of the reference crop, and pixels of the annotated
-            frame around the object in it (16 in frames a thousand pixels wide).
-        box_rounding: ``official`` truncates detected boxes to integers, ``exact`` keeps them.
+        reference_side, reference_margin: side of the reference crop that the network was
+            trained with, and pixels of the annotated frame around the object in it (16 in
+            frames a thousand pixels wide).
     """
 
     backbone: ResNetConfig = field(
@@ -77,35 +118,15 @@ class DetectorConfig:
         )
     )
     pyramid: PyramidConfig = field(default_factory=PyramidConfig)
-    rpn: RpnConfig = field(
-        default_factory=lambda: RpnConfig(
-            anchors=AnchorConfig(
-                (4, 8, 16, 32, 64), ((32.0,), (64.0,), (128.0,), (256.0,), (512.0,))
-            ),
-            boxes=BoxConfig(clamp="above"),
-            train=ProposalConfig(2000, 1000, 0.7, "logit"),
-            test=ProposalConfig(1000, 1000, 0.7, "logit"),
-            assign=AssignConfig(0.7, 0.3, low_quality="restore"),
-            border=-1.0,
-            normalise="asked",
-            beta=0.0,
-        )
-    )
+    rpn: ProposalNetworkConfig = field(default_factory=ProposalNetworkConfig)
     level: int = 1
     region_cells: int = 14
     head: HeadConfig = field(default_factory=HeadConfig)
-    score_threshold: float = 0.0
-    nms_threshold: float = 0.5
-    detections: int = 10
     pixel_mean: tuple[float, float, float] = (103.53, 116.28, 123.675)
     pixel_std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     size_divisor: int = 32
-    shortest_side: int = 800
-    longest_side: int = 1333
-    intermediate_height: int = 700
     reference_side: int = 256
     reference_margin: int = 16
-    box_rounding: Literal["official", "exact"] = "official"
 
     builders: ClassVar[dict[str, Callable[[], DetectorConfig]]] = {}
 
@@ -134,20 +155,11 @@ def small() -> DetectorConfig:
             blocks=(1, 1, 1, 1), stem_channels=32, width=32, norm="group", freeze="none"
         ),
         pyramid=PyramidConfig(channels=64),
-        rpn=replace(
-            DetectorConfig().rpn,
-            anchors=AnchorConfig(
-                (4, 8, 16, 32, 64), ((16.0,), (28.0,), (48.0,), (80.0,), (120.0,))
-            ),
-            train=ProposalConfig(300, 100, 0.7, "logit"),
-            test=ProposalConfig(300, 60, 0.7, "logit"),
-            sample=SampleConfig(64),
+        rpn=ProposalNetworkConfig(
+            AnchorConfig((4, 8, 16, 32, 64), ((16.0,), (28.0,), (48.0,), (80.0,), (120.0,)))
         ),
         region_cells=7,
         head=HeadConfig(residual_layers=2, hidden=128),
-        shortest_side=144,
-        longest_side=256,
-        intermediate_height=0,
         reference_side=64,
         reference_margin=2,
     )

@@ -86,12 +86,14 @@ class Query:
     @property
     def clip_uid(self) -> str | None:
         """Null for some clips of the official files."""
-        return self.clip["clip_uid"]
+        result: str | None = self.clip["clip_uid"]
+        return result
 
     @property
     def query_frame(self) -> int:
         """Clip frame of the question; the answer lies before it."""
-        return self.record["query_frame"]
+        result: int = self.record["query_frame"]
+        return result
 
     @cached_property
     def crop(self) -> Box:
@@ -122,12 +124,14 @@ class Annotations:
     @property
     def version(self) -> str:
         """A submission must repeat it. Numbers on 1.0 and 1.0.5 are not comparable."""
-        return self.content["version"]
+        result: str = self.content["version"]
+        return result
 
     @property
     def videos(self) -> list[Record]:
         """The records of the videos."""
-        return self.content["videos"]
+        result: list[Record] = self.content["videos"]
+        return result
 
     @cached_property
     def queries(self) -> list[Query]:
@@ -248,7 +252,13 @@ def processed(annotations: Annotations) -> list[Record]:
 
 
 def write_processed(annotations: Annotations, folder: str | Path, split: str) -> Path:
-    """Writes ``{split}_annot.json.gz`` and returns its path."""
+    """Writes ``{split}_annot.json.gz`` and returns its path.
+
+    Args:
+        annotations: of one split.
+        folder: where the list goes.
+        split: ``train`` or ``val``.
+    """
     return write_json(Path(folder) / f"{split}_annot.json.gz", processed(annotations))
 
 
@@ -285,6 +295,7 @@ def find_annotations(root: str | Path, split: str) -> Path:
     """The annotation file of a split below a data root, or directly in the folder.
 
     Args:
+        root: data root, or the folder of the files.
         split: ``train``, ``val`` or ``test``.
 
     Raises:

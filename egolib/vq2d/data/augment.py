@@ -27,28 +27,52 @@ class View:
     boxes_xyxy: np.ndarray
 
 
-def frame_view(view: View, cfg: AugmentConfig, rng: np.random.Generator) -> View:
-    """A training frame: resized, perhaps mirrored, brighter or darker."""
-    view = random_resize(view, cfg, rng)
-    view = random_flip(view, cfg, rng)
-    return clipped(random_brightness(view, cfg, rng))
+def frame_view(view: View, config: AugmentConfig, rng: np.random.Generator) -> View:
+    """A training frame: resized, perhaps mirrored, brighter or darker.
+
+    Args:
+        view: the stored image.
+        config: of the augmentation.
+        rng: every random choice comes from it.
+    """
+    view = random_resize(view, config, rng)
+    view = random_flip(view, config, rng)
+    return clipped(random_brightness(view, config, rng))
 
 
-def reference_view(view: View, cfg: AugmentConfig, rng: np.random.Generator) -> View:
-    """The frame of a reference: the same, and turned."""
-    view = random_resize(view, cfg, rng)
-    view = random_flip(view, cfg, rng)
-    view = rotated(view, rng.uniform(*cfg.rotation))
-    return clipped(random_brightness(view, cfg, rng))
+def reference_view(view: View, config: AugmentConfig, rng: np.random.Generator) -> View:
+    """The frame of a reference: the same, and turned.
+
+    Args:
+        view: the stored image.
+        config: of the augmentation.
+        rng: every random choice comes from it.
+    """
+    view = random_resize(view, config, rng)
+    view = random_flip(view, config, rng)
+    view = rotated(view, rng.uniform(*config.rotation))
+    return clipped(random_brightness(view, config, rng))
 
 
-def random_resize(view: View, cfg: AugmentConfig, rng: np.random.Generator) -> View:
-    """Shortest side drawn from a list, unless the longest gets too long."""
-    return resized(view, int(rng.choice(cfg.shortest_sides)), cfg.longest_side)
+def random_resize(view: View, config: AugmentConfig, rng: np.random.Generator) -> View:
+    """Shortest side drawn from a list, unless the longest gets too long.
+
+    Args:
+        view: the image.
+        config: of the augmentation.
+        rng: draws the side.
+    """
+    return resized(view, int(rng.choice(config.short_sides)), config.long_side)
 
 
 def resized(view: View, shortest: int, longest: int) -> View:
-    """PIL bilinear, sizes rounded half up."""
+    """PIL bilinear, sizes rounded half up.
+
+    Args:
+        view: the image.
+        shortest: wanted shortest side in pixels.
+        longest: limit of the longest side.
+    """
     height, width = view.image.shape[:2]
     scale = shortest / min(height, width)
     scale = min(scale, longest / max(height, width))
@@ -57,18 +81,30 @@ def resized(view: View, shortest: int, longest: int) -> View:
     return View(image, view.boxes_xyxy * np.tile([size[0] / width, size[1] / height], 2))
 
 
-def random_flip(view: View, cfg: AugmentConfig, rng: np.random.Generator) -> View:
-    """Mirrored left to right with a given probability."""
-    if rng.random() >= cfg.flip:
+def random_flip(view: View, config: AugmentConfig, rng: np.random.Generator) -> View:
+    """Mirrored left to right with a given probability.
+
+    Args:
+        view: the image.
+        config: of the augmentation.
+        rng: decides.
+    """
+    if rng.random() >= config.flip:
         return view
     width = view.image.shape[1]
     x1, y1, x2, y2 = view.boxes_xyxy.T
     return View(view.image[:, ::-1], np.stack([width - x2, y1, width - x1, y2], axis=1))
 
 
-def random_brightness(view: View, cfg: AugmentConfig, rng: np.random.Generator) -> View:
-    """Grey levels times a random factor, clipped, truncated."""
-    bright = view.image.astype(np.float32) * np.float32(rng.uniform(*cfg.brightness))
+def random_brightness(view: View, config: AugmentConfig, rng: np.random.Generator) -> View:
+    """Grey levels times a random factor, clipped, truncated.
+
+    Args:
+        view: the image.
+        config: of the augmentation.
+        rng: draws the factor.
+    """
+    bright = view.image.astype(np.float32) * np.float32(rng.uniform(*config.brightness))
     return View(np.clip(bright, 0, 255).astype(np.uint8), view.boxes_xyxy)
 
 
@@ -111,15 +147,20 @@ def clipped(view: View) -> View:
     return View(view.image, np.minimum(boxes, [width, height, width, height]))
 
 
-def masked(image: np.ndarray, share: float, rng: np.random.Generator, cell: int = 32) -> np.ndarray:
-    """An image with a share of its square cells filled with the mean BGR colour.
+def masked(
+    image: np.ndarray, fraction: float, rng: np.random.Generator, cell: int = 32
+) -> np.ndarray:
+    """An image with a fraction of its square cells filled with the mean BGR colour.
 
     Args:
         image: (3, H, W) BGR.
+        fraction: of the cells.
+        rng: chooses them.
+        cell: side of a cell in pixels.
     """
     rows, columns = -(-image.shape[1] // cell), -(-image.shape[2] // cell)
     hidden = np.zeros(rows * columns, bool)
-    hidden[rng.permutation(rows * columns)[: int(share * rows * columns)]] = True
+    hidden[rng.permutation(rows * columns)[: int(fraction * rows * columns)]] = True
     grid = np.kron(hidden.reshape(rows, columns), np.ones((cell, cell), bool))
     mask = grid[: image.shape[1], : image.shape[2]]
     mean = np.array([103.53, 116.28, 123.675]).reshape(3, 1)

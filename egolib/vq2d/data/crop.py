@@ -37,6 +37,9 @@ def crop_window(
     Args:
         image: (H, W, 3) uint8, of the annotated size; the channel order is kept.
         box_xyxy: corners in pixels.
+        margin: pixels around the box.
+        pad_value: grey level of the square's borders.
+        side: of the result in pixels.
     """
     height, width = image.shape[:2]
     x1, y1, x2, y2 = (int(value) for value in box_xyxy)
@@ -61,6 +64,8 @@ def reference_crop(
         frame: (H, W, 3) uint8, any size.
         box_xyxy: corners in pixels of the annotated frame.
         size: width and height of the annotated frame.
+        side: of the result in pixels.
+        margin: pixels around the box.
     """
     image = resize_to(frame, size)
     return crop_window(image, box_xyxy, margin=margin, side=side).to(torch.uint8)

@@ -5,7 +5,7 @@ Legend: B samples of a batch, n boxes of a frame.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -42,7 +42,7 @@ class Item(NamedTuple):
     seed: int
 
 
-class Batch(NamedTuple):
+class TrainingBatch(NamedTuple):
     """Several samples; frames of unequal size."""
 
     frames: list[Tensor]
@@ -58,7 +58,7 @@ class TrainingSet:
     Args:
         samples: of ``data.samples.build_samples``.
         images: the folder that their names refer to.
-        cfg: augmentation; None resizes to the test size and changes nothing else.
+        config: augmentation; None resizes to the test's size and changes nothing else.
         test_sides: shortest and longest side without augmentation.
         reference: side of the pictures of the object, and the margin around it in pixels.
     """
@@ -67,7 +67,7 @@ class TrainingSet:
         self,
         samples: Sequence[Sample],
         images: str | Path,
-        cfg: AugmentConfig | None,
+        config: AugmentConfig | None,
         test_sides: tuple[int, int] = (800, 1333),
         reference: tuple[int, int] = (256, 16),
     ):
@@ -77,7 +77,7 @@ class TrainingSet:
                 file=images,
                 remedy="store the images first (1_data), and check the suffix of their names",
             )
-        self.samples, self.images, self.cfg = list(samples), Path(images), cfg
+        self.samples, self.images, self.config = list(samples), Path(images), config
         self.test_sides, self.reference = test_sides, reference
 
     def __len__(self) -> int:
@@ -85,29 +85,33 @@ class TrainingSet:
 
     def sample(self, index: int, rng: np.random.Generator) -> Item:
         """One item; every random choice comes from ``rng``."""
-        sample, cfg = self.samples[index], self.cfg
+        sample, config = self.samples[index], self.config
         frame, reference = self._load(sample.frame), self._load(sample.reference)
-        if cfg is None:
+        if config is None:
             frame = resized(frame, *self.test_sides)
         else:
-            frame = frame_view(frame, cfg, rng)
-            reference = reference_view(reference, cfg, rng) if cfg.reference_views else reference
+            frame = frame_view(frame, config, rng)
+            reference = (
+                reference_view(reference, config, rng) if config.reference_views else reference
+            )
         side, margin = self.reference
         crop = crop_window(reference.image, reference.boxes_xyxy[0], margin=margin, side=side)
         crop = crop.to(torch.uint8)
         image = np.ascontiguousarray(frame.image.transpose(2, 0, 1))
-        if cfg is not None and cfg.masked_share > 0:
-            image = masked(image, cfg.masked_share, rng)
-            crop = torch.from_numpy(masked(crop.numpy(), cfg.masked_share, rng))
-        removed = cfg is not None and bool(rng.random() < cfg.object_removed)
+        if config is not None and config.masked_fraction > 0:
+            image = masked(image, config.masked_fraction, rng)
+            crop = torch.from_numpy(masked(crop.numpy(), config.masked_fraction, rng))
+        removed = config is not None and bool(rng.random() < config.object_removed)
         boxes = torch.from_numpy(frame.boxes_xyxy.astype(np.float32))
         seed = int(rng.integers(2**31))
         return Item(torch.from_numpy(image), boxes, crop, removed, seed)
 
-    def collate(self, items: list[Item]) -> Batch:
+    def collate(self, items: list[Item]) -> TrainingBatch:
         """A batch of items."""
-        frames, boxes, references, removed, seeds = (list(part) for part in zip(*items))
-        return Batch(frames, boxes, torch.stack(references), removed, seeds)
+        frames, boxes, references, removed, seeds = (
+            list(part) for part in zip(*items, strict=True)
+        )
+        return TrainingBatch(frames, boxes, torch.stack(references), removed, seeds)
 
     def _load(self, boxed: BoxedImage) -> View:
         """The image in BGR and annotated size, with its box if it has one."""
@@ -118,7 +122,7 @@ class TrainingSet:
         return View(np.ascontiguousarray(image), np.array(boxes, np.float64).reshape(-1, 4))
 
 
-def stored_sizes(images: str | Path):
+def stored_sizes(images: str | Path) -> Callable[[str], tuple[int, int] | None]:
     """Looks up (width, height) of stored images by name; None where there is none.
 
     For ``data.samples.build_samples``. Only file headers are read.

@@ -22,6 +22,11 @@ class StoredImage:
 def image_name(clip_uid: str | None, frame: int, suffix: str = ".jpg") -> str:
     """The file name of a clip frame; numbers in names count from 1.
 
+    Args:
+        clip_uid: of the clip.
+        frame: clip frame, from 0.
+        suffix: ``.jpg`` or ``.png``.
+
     >>> image_name("abc", 73)
     'abc/frame_0000074.jpg'
     """

@@ -48,15 +48,17 @@ def plans(
     videos: str | Path,
     clips: str | Path,
     images: str | Path | None,
-    cfg: DataConfig,
+    config: DataConfig,
     only_clips: Iterable[str] | None = None,
 ) -> tuple[list[VideoPlan], Skipped]:
     """What is to be cut out of each video.
 
     Args:
+        annotations: of one split.
         videos: folder of full videos, ``<video_uid>.mp4``.
         clips: folder for ``<clip_uid>.mp4``.
         images: folder for ``<clip_uid>/frame_<number>.jpg``; None makes no images.
+        config: clips and images.
         only_clips: clip uids to restrict to.
 
     Returns:
@@ -71,14 +73,20 @@ def plans(
         if not wanted:
             continue
         try:
-            found.append(_video_plan(source, wanted, Path(clips), images, cfg))
+            found.append(_video_plan(source, wanted, Path(clips), images, config))
         except EgolibError as error:
             skipped.add(video["video_uid"], error)
     return found, skipped
 
 
 def video_batch(video_plans: Sequence[VideoPlan], number: int, size: int = 10) -> list[VideoPlan]:
-    """The plans of one batch of videos, counted from 0, to spread the work over jobs."""
+    """The plans of one batch of videos, counted from 0, to spread the work over jobs.
+
+    Args:
+        video_plans: of all videos.
+        number: of the batch, from 0.
+        size: videos of a batch.
+    """
     return list(video_plans[number * size : (number + 1) * size])
 
 
@@ -97,35 +105,36 @@ def _video_plan(
     wanted: Sequence[Record],
     clips: Path,
     images: str | Path | None,
-    cfg: DataConfig,
+    config: DataConfig,
 ) -> VideoPlan:
     rate = VideoReader(source).rate
-    resize = Resize(cfg.height if cfg.height > 0 else None)
+    resize = Resize(config.height if config.height > 0 else None)
     clip_plans, image_plans = [], []
     for clip in wanted:
-        step = frame_step(rate, clip["clip_fps"], cfg.rate_rounding)
+        step = frame_step(rate, clip["clip_fps"], config.rate_rounding)
         frames = clip_frames(clip["video_start_frame"], clip["video_end_frame"], step)
         target = clips / f"{clip['clip_uid']}.mp4"
         fps = int(clip["clip_fps"])
-        clip_plans.append(ClipPlan(target, frames, fps, resize, Encoding(crf=cfg.crf)))
+        clip_plans.append(ClipPlan(target, frames, fps, resize, Encoding(crf=config.crf)))
         if images is not None:
-            image_plans += _image_plans(clip, step, Path(images), resize, cfg)
+            image_plans += _image_plans(clip, step, Path(images), resize, config)
     return VideoPlan(source, clip_plans, image_plans)
 
 
 def _image_plans(
-    clip: Record, step: int, folder: Path, resize: Resize, cfg: DataConfig
+    clip: Record, step: int, folder: Path, resize: Resize, config: DataConfig
 ) -> list[ImagePlan]:
     stored = images_of_clip(
         clip,
         step,
-        annotations=cfg.image_annotations,
-        negatives=cfg.negative_frames,
-        suffix=cfg.image_suffix,
+        annotations=config.image_annotations,
+        negatives=config.negative_frames,
+        suffix=config.image_suffix,
     )
     unique = {image.name: image.video_frame for image in stored}
     return [
-        ImagePlan(folder / name, frame, resize, cfg.image_quality) for name, frame in unique.items()
+        ImagePlan(folder / name, frame, resize, config.image_quality)
+        for name, frame in unique.items()
     ]
 
 

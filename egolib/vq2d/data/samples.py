@@ -126,10 +126,12 @@ def build_samples(
 
     Args:
         items: the processed list (``annotations.processed``).
+        variant: which samples.
         image_size: width and height of a stored image by name, None where it is absent;
             samples without their images are left out.
         seed: for the choice of references from tracks (Python's generator, as in the
             official code, which leaves it unseeded).
+        suffix: of image names.
     """
     rng = random.Random(seed)
     samples: list[Sample] = []

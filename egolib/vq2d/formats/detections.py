@@ -5,11 +5,9 @@ Legend: F frames, L boxes of all frames.
 A cache is a folder with one file per query, named by its key
 (``<annotation_uid>_<query_set>``). Three forms are read:
 
-``.safetensors`` (ours)
+``.npz`` (egolib's result cache, whose ``key.json`` says what the numbers rest on)
     ``counts`` (F,) int64 boxes of each frame, ``boxes_xyxy`` (L, 4) float32 in pixels of
-    the annotated frame, ``scores`` (L,) float64, descending in each frame; the header's entry
-    ``egolib`` is JSON with ``format`` (``egolib-vq2d-detections``), ``query_frame`` and free
-    provenance (``model_hash`` keeps caches of different models apart).
+    the annotated frame, ``scores`` (L,) float64, descending in each frame.
 ``.json`` (easy to write by hand or from any detector)
     ``{"frames": [{"boxes": [[x1, y1, x2, y2], ...], "scores": [...]}, ...]}``
 ``.pt`` (official)
@@ -18,25 +16,22 @@ A cache is a folder with one file per query, named by its key
 
 from __future__ import annotations
 
-import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from egolib.errors import EgolibError
 from egolib.io.pickles import RestrictedPickle
-from egolib.io.records import atomic_path, read_json, require
+from egolib.io.records import read_json, require
+from egolib.runs.result_cache import ResultCache
 
-FORMAT = "egolib-vq2d-detections"
-HEADER = "egolib"
-SUFFIXES = (".safetensors", ".pt", ".json")
+SUFFIXES = (".npz", ".pt", ".json")
+ARRAYS = ("counts", "boxes_xyxy", "scores")
 
 
 @dataclass(frozen=True)
@@ -108,42 +103,20 @@ class Detections:
 # ------------------------------------------------------------------------- writing
 
 
-def write(
-    folder: str | Path, key: str, detections: Detections, provenance: Mapping[str, Any]
-) -> Path:
-    """Writes one query in our form; returns the path.
+def put(cache: ResultCache, key: str, detections: Detections) -> Path:
+    """Keeps the detections of a query in a result cache; returns the file's path.
 
     Args:
-        provenance: what made it (model, its hash, settings); kept as text in the header.
+        cache: of the detector and its settings.
+        key: of the query.
+        detections: of the frames before it.
     """
-    path = Path(folder) / f"{key}.safetensors"
-    tensors: dict[str, np.ndarray] = {
-        "counts": detections.counts.astype(np.int64),
-        "boxes_xyxy": np.ascontiguousarray(detections.boxes_xyxy, np.float32),
-        "scores": detections.scores.astype(np.float64),
-    }
-    header = {**provenance, "format": FORMAT, "query_frame": len(detections)}
-    text = json.dumps(header, sort_keys=True, default=str)
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={HEADER: text})  # several entries have no order
-    return path
-
-
-def header_of(path: str | Path) -> dict[str, Any]:
-    """What a file of ours says about itself.
-
-    Raises:
-        EgolibError: damaged, or not of our form.
-    """
-    path = Path(path)
-    try:
-        with safe_open(path, "numpy") as stream:
-            header = json.loads((stream.metadata() or {}).get(HEADER, "{}"))
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise _damaged(path, error) from error
-    if header.get("format") != FORMAT:
-        raise EgolibError(f"not a file of the form {FORMAT}", file=path)
-    return header
+    return cache.put(
+        key,
+        counts=detections.counts.astype(np.int64),
+        boxes_xyxy=np.ascontiguousarray(detections.boxes_xyxy, np.float32),
+        scores=detections.scores.astype(np.float64),
+    )
 
 
 # ------------------------------------------------------------------------- reading
@@ -161,6 +134,11 @@ def find(folder: str | Path, key: str) -> Path | None:
 def read(folder: str | Path, key: str, query_frame: int) -> Detections:
     """The detections of a query.
 
+    Args:
+        folder: of the cache.
+        key: of the query.
+        query_frame: frames that the query asks for.
+
     Raises:
         EgolibError: absent, damaged, or of another length than the query asks for.
     """
@@ -169,29 +147,17 @@ def read(folder: str | Path, key: str, query_frame: int) -> Detections:
         raise EgolibError(
             "no detections of this query", file=folder, record=key, remedy="run step 1 for it"
         )
-    readers = {".safetensors": _read_ours, ".json": _read_json, ".pt": read_official}
+    readers = {".npz": _read_arrays, ".json": _read_json, ".pt": read_official}
     return readers[path.suffix](path).check(query_frame, path)
 
 
-def is_complete(path: Path, query_frame: int) -> bool:
-    """True for a readable file of ours (or the official form) with the right length."""
+def _read_arrays(path: Path) -> Detections:
     try:
-        if path.suffix == ".safetensors":
-            return header_of(path)["query_frame"] == query_frame
-        read(path.parent, path.stem, query_frame)
-    except EgolibError:
-        return False
-    return True
-
-
-def _read_ours(path: Path) -> Detections:
-    header_of(path)
-    try:
-        with safe_open(path, "numpy") as stream:
-            parts = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+        with np.load(path, allow_pickle=False) as file:
+            counts, boxes, scores = (file[name] for name in ARRAYS)
+    except Exception as error:  # a damaged archive can raise nearly anything
         raise _damaged(path, error) from error
-    return Detections(parts["counts"], parts["boxes_xyxy"].astype(np.float64), parts["scores"])
+    return Detections(counts, boxes.astype(np.float64), scores)
 
 
 def _read_json(path: Path) -> Detections:

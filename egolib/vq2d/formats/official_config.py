@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from egolib.config import flatten, read_yaml
+from egolib.config import build, flatten, read_yaml
 from egolib.errors import EgolibError
-from egolib.vq2d.config import DetectorConfig
+from egolib.vq2d.config import DetectConfig, DetectorConfig, LossConfig
 
 DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
@@ -35,7 +35,7 @@ OTHER_SECTIONS = (
     "MODEL.VIT",
     "MODEL.SFP",
 )
-"""Sections of detectron2 and of the official extensions that do not touch our network's test."""
+"""Sections of detectron2 and of the official extensions that do not touch the network's test."""
 
 WITHOUT_EFFECT = {
     "CUDNN_BENCHMARK",
@@ -88,7 +88,7 @@ REQUIRED = {
     "MODEL.RPN.BBOX_REG_WEIGHTS": [1.0, 1.0, 1.0, 1.0],
     "INPUT.REFERENCE_CONTEXT_PAD": 16,
 }
-"""Names that must have these values where they are given: we build nothing else."""
+"""Names that must have these values where they are given: nothing else is built."""
 
 
 @dataclass(frozen=True)
@@ -96,19 +96,23 @@ class OfficialConfig:
     """What a folder's ``config.yaml`` says.
 
     Args:
-        detector: our configuration.
+        detector: the architecture.
+        detect: settings of step 1.
+        loss: the limits of the proposal network in training; all else as published.
         unknown: names that were not understood.
     """
 
-    detector: DetectorConfig
-    unknown: tuple[str, ...]
+    detector: DetectorConfig = field(default_factory=DetectorConfig)
+    detect: DetectConfig = field(default_factory=DetectConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    unknown: tuple[str, ...] = ()
 
 
 def read_official_config(path: str | Path) -> OfficialConfig:
     """Reads ``config.yaml``; a ``_BASE_`` beside it is read first.
 
     Raises:
-        EgolibError: it describes a network that we do not build.
+        EgolibError: it describes a network that egolib does not build.
     """
     values = {name: _plain(value) for name, value in flatten(_with_base(Path(path))).items()}
     for name, wanted in REQUIRED.items():
@@ -116,13 +120,15 @@ def read_official_config(path: str | Path) -> OfficialConfig:
             raise EgolibError(
                 f"{name} is {values[name]!r}; only {wanted!r} is supported", file=path
             )
-    detector = DetectorConfig()
-    for name, apply in FIELDS.items():
-        if name in values:
-            detector = apply(detector, values[name])
+    given = {
+        place: convert(values[name]) for name, (place, convert) in FIELDS.items() if name in values
+    }
+    if given.get("detector.head.kind", "siamese") == "siamese":
+        given.pop("detector.head.transformer", None)  # the official default stands there too
+    found = build(OfficialConfig, unflatten(given))
     known = set(FIELDS) | set(REQUIRED) | WITHOUT_EFFECT
     unknown = [name for name in values if name not in known and not name.startswith(OTHER_SECTIONS)]
-    return OfficialConfig(detector, tuple(sorted(unknown)))
+    return replace(found, unknown=tuple(sorted(unknown)))
 
 
 def _with_base(path: Path) -> dict[str, Any]:
@@ -130,7 +136,11 @@ def _with_base(path: Path) -> dict[str, Any]:
     base = content.pop("_BASE_", None)
     if base is None:
         return content
-    values = flatten(_with_base(path.parent / base)) | flatten(content)
+    return unflatten(flatten(_with_base(path.parent / base)) | flatten(content))
+
+
+def unflatten(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values from dotted names: the inverse of ``egolib.config.flatten``."""
     tree: dict[str, Any] = {}
     for name, value in values.items():
         *parents, last = name.split(".")
@@ -153,43 +163,6 @@ def _plain(value: Any) -> Any:
 
 # ---------------------------------------------------------------------- the fields
 
-Apply = Callable[[DetectorConfig, Any], DetectorConfig]
-
-
-def _own(field: str, convert: Callable = lambda value: value) -> Apply:
-    return lambda cfg, value: replace(cfg, **{field: convert(value)})
-
-
-def _part(part: str, field: str, convert: Callable = lambda value: value) -> Apply:
-    def apply(cfg: DetectorConfig, value: Any) -> DetectorConfig:
-        changed = replace(getattr(cfg, part), **{field: convert(value)})
-        return replace(cfg, **{part: changed})
-
-    return apply
-
-
-def _limit(which: str, field: str) -> Apply:
-    def apply(cfg: DetectorConfig, value: Any) -> DetectorConfig:
-        limits = replace(getattr(cfg.rpn, which), **{field: value})
-        return replace(cfg, rpn=replace(cfg.rpn, **{which: limits}))
-
-    return apply
-
-
-def _both_limits(field: str) -> Apply:
-    def apply(cfg: DetectorConfig, value: Any) -> DetectorConfig:
-        return _limit("test", field)(_limit("train", field)(cfg, value), value)
-
-    return apply
-
-
-def _anchors(field: str, convert: Callable) -> Apply:
-    def apply(cfg: DetectorConfig, value: Any) -> DetectorConfig:
-        anchors = replace(cfg.rpn.anchors, **{field: convert(value)})
-        return replace(cfg, rpn=replace(cfg.rpn, anchors=anchors))
-
-    return apply
-
 
 def _depth(value: int) -> tuple[int, ...]:
     if value not in DEPTHS:
@@ -208,33 +181,39 @@ def _nested(value: Any) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(float(v) for v in level) for level in value)
 
 
-FIELDS: Mapping[str, Apply] = {
-    "MODEL.RESNETS.DEPTH": _part("backbone", "blocks", _depth),
-    "MODEL.RESNETS.STEM_OUT_CHANNELS": _part("backbone", "stem_channels"),
-    "MODEL.RESNETS.WIDTH_PER_GROUP": _part("backbone", "width"),
-    "MODEL.FPN.OUT_CHANNELS": _part("pyramid", "channels"),
-    "MODEL.ANCHOR_GENERATOR.SIZES": _anchors("sizes", _nested),
-    "MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS": _anchors("ratios", lambda v: _nested(v)[0]),
-    "MODEL.RPN.PRE_NMS_TOPK_TRAIN": _limit("train", "before"),
-    "MODEL.RPN.PRE_NMS_TOPK_TEST": _limit("test", "before"),
-    "MODEL.RPN.POST_NMS_TOPK_TRAIN": _limit("train", "after"),
-    "MODEL.RPN.POST_NMS_TOPK_TEST": _limit("test", "after"),
-    "MODEL.RPN.NMS_THRESH": _both_limits("nms_threshold"),
-    "MODEL.ROI_HEADS.NAME": _part("head", "kind", _kind),
-    "MODEL.ROI_HEADS.NMS_THRESH_TEST": _own("nms_threshold"),
-    "TEST.DETECTIONS_PER_IMAGE": _own("detections"),
-    "MODEL.ROI_SIAMESE_HEAD.POOLER_RESOLUTION": _own("region_cells"),
-    "MODEL.ROI_SIAMESE_HEAD.HIDDEN_SIZE": _part("head", "hidden"),
-    "MODEL.ROI_SIAMESE_HEAD.PROJECTOR_TYPE": _part("head", "projector"),
-    "MODEL.ROI_SIAMESE_HEAD.N_RESIDUAL_LAYERS": _part("head", "residual_layers"),
-    "MODEL.ROI_SIAMESE_HEAD.SHARE_PROJECTION": _part("head", "shared"),
-    "MODEL.ROI_SIAMESE_HEAD.COMPARE_TYPE": _part("head", "compare"),
-    "MODEL.ROI_SIAMESE_HEAD.TRANS_TYPE": _part("head", "transformer"),
-    "MODEL.ROI_SIAMESE_HEAD.TRANS_DROPOUT": _part("head", "dropout"),
-    "MODEL.ROI_SIAMESE_HEAD.TOKEN_NUMBER_PER_IMAGE": _part("head", "tokens"),
-    "MODEL.PIXEL_MEAN": _own("pixel_mean", tuple),
-    "MODEL.PIXEL_STD": _own("pixel_std", tuple),
-    "INPUT.MIN_SIZE_TEST": _own("shortest_side"),
-    "INPUT.MAX_SIZE_TEST": _own("longest_side"),
-    "INPUT.REFERENCE_SIZE": _own("reference_side"),
+def _same(value: Any) -> Any:
+    return value
+
+
+HEAD = "MODEL.ROI_SIAMESE_HEAD."
+FIELDS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    "MODEL.RESNETS.DEPTH": ("detector.backbone.blocks", _depth),
+    "MODEL.RESNETS.STEM_OUT_CHANNELS": ("detector.backbone.stem_channels", _same),
+    "MODEL.RESNETS.WIDTH_PER_GROUP": ("detector.backbone.width", _same),
+    "MODEL.FPN.OUT_CHANNELS": ("detector.pyramid.channels", _same),
+    "MODEL.ANCHOR_GENERATOR.SIZES": ("detector.rpn.anchors.sizes", _nested),
+    "MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS": ("detector.rpn.anchors.ratios", lambda v: v[0]),
+    "MODEL.RPN.PRE_NMS_TOPK_TRAIN": ("loss.proposals.before", _same),
+    "MODEL.RPN.PRE_NMS_TOPK_TEST": ("detect.proposals.before", _same),
+    "MODEL.RPN.POST_NMS_TOPK_TRAIN": ("loss.proposals.after", _same),
+    "MODEL.RPN.POST_NMS_TOPK_TEST": ("detect.proposals.after", _same),
+    "MODEL.RPN.NMS_THRESH": ("detect.proposals.nms_threshold", _same),
+    "MODEL.ROI_HEADS.NAME": ("detector.head.kind", _kind),
+    "MODEL.ROI_HEADS.NMS_THRESH_TEST": ("detect.nms_threshold", _same),
+    "TEST.DETECTIONS_PER_IMAGE": ("detect.limit", _same),
+    f"{HEAD}POOLER_RESOLUTION": ("detector.region_cells", _same),
+    f"{HEAD}HIDDEN_SIZE": ("detector.head.hidden", _same),
+    f"{HEAD}PROJECTOR_TYPE": ("detector.head.projector", _same),
+    f"{HEAD}N_RESIDUAL_LAYERS": ("detector.head.residual_layers", _same),
+    f"{HEAD}SHARE_PROJECTION": ("detector.head.shared", _same),
+    f"{HEAD}COMPARE_TYPE": ("detector.head.compare", _same),
+    f"{HEAD}TRANS_TYPE": ("detector.head.transformer", _same),
+    f"{HEAD}TRANS_DROPOUT": ("detector.head.dropout", _same),
+    f"{HEAD}TOKEN_NUMBER_PER_IMAGE": ("detector.head.tokens", _same),
+    "MODEL.PIXEL_MEAN": ("detector.pixel_mean", _same),
+    "MODEL.PIXEL_STD": ("detector.pixel_std", _same),
+    "INPUT.MIN_SIZE_TEST": ("detect.short_side", _same),
+    "INPUT.MAX_SIZE_TEST": ("detect.long_side", _same),
+    "INPUT.REFERENCE_SIZE": ("detector.reference_side", _same),
 }
+"""Name in ``config.yaml`` -> the field of ``OfficialConfig``, and how values change."""

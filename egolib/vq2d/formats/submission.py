@@ -11,7 +11,7 @@ from typing import Any
 
 from egolib.errors import EgolibError
 from egolib.io.records import read_json, write_json
-from egolib.vq2d.data.annotations import Annotations
+from egolib.vq2d.data.annotations import Annotations, read_annotations
 from egolib.vq2d.localization.tracks import Track
 
 CHALLENGE = "ego4d_vq2d_challenge"
@@ -28,6 +28,7 @@ def build_submission(annotations: Annotations, tracks: Mapping[str, Track]) -> J
     """The content of a submission: every query set of the annotation file, in its order.
 
     Args:
+        annotations: whose query sets it answers.
         tracks: query key (``<annotation_uid>_<query_set>``) -> track. Query sets without
             one, and invalid ones, get no boxes and score 0.
 
@@ -52,10 +53,14 @@ def build_submission(annotations: Annotations, tracks: Mapping[str, Track]) -> J
     return {"version": annotations.version, "challenge": CHALLENGE, "results": {"videos": videos}}
 
 
-def write_submission(
-    path: str | Path, annotations: Annotations, tracks: Mapping[str, Track]
-) -> Path:
-    """Builds, validates and writes a submission; returns its path."""
+def write(path: str | Path, annotations: Annotations, tracks: Mapping[str, Track]) -> Path:
+    """Builds, validates and writes a submission; returns its path.
+
+    Args:
+        path: of the file.
+        annotations: whose query sets it answers.
+        tracks: query key -> track, see ``build_submission``.
+    """
     submission = build_submission(annotations, tracks)
     validate(submission, annotations, file=path)
     return write_json(path, submission)
@@ -77,9 +82,51 @@ def _prediction(annotation: Json, tracks: Mapping[str, Track], unused: set[str])
 # ---------------------------------------------------------------------- validating
 
 
-def read_submission(path: str | Path) -> Json:
+def read(path: str | Path) -> Json:
     """A submission file as it is; see ``validate``."""
-    return read_json(path, dict)
+    result: Json = read_json(path, dict)
+    return result
+
+
+def validate_file(submission: str | Path, truth: str | Path | None = None) -> str:
+    """``validate`` for files; returns a sentence.
+
+    Args:
+        submission: the file.
+        truth: the split's official annotations, which may lack answers; without them only
+            the form is checked.
+
+    Raises:
+        EgolibError: the first wrong record is named.
+    """
+    content = read(submission)
+    if truth is None:
+        return f"form valid: {validate_form(content, file=submission)} query sets, no truth given"
+    annotations = read_annotations(truth)
+    validate(content, annotations, file=submission)
+    return f"valid: {len(annotations.queries)} queries, every one answered"
+
+
+def validate_form(submission: Any, *, file: str | Path = "submission") -> int:
+    """Checks all that can be checked without annotations; returns the number of query sets.
+
+    Raises:
+        EgolibError: the first wrong record is named.
+    """
+    check = _Check(file)
+    _check_top(check, submission)
+    count = 0
+    for video in submission["results"]["videos"]:
+        check.fields(video, {"video_uid": str, "clips": list}, "video")
+        for clip in video["clips"]:
+            name = f"video {video['video_uid']}"
+            check.fields(clip, {"clip_uid": (str, type(None)), "predictions": list}, name)
+            for prediction in clip["predictions"]:
+                _check_prediction(check, prediction, f"clip {clip['clip_uid']}")
+                for key, entry in prediction["query_sets"].items():
+                    _check_track(check, entry, f"{prediction['annotation_uid']}_{key}")
+                    count += 1
+    return count
 
 
 def validate(submission: Any, annotations: Annotations, *, file: str | Path = "submission") -> None:
@@ -88,14 +135,17 @@ def validate(submission: Any, annotations: Annotations, *, file: str | Path = "s
     The version must be that of the annotation file. (The official stand-alone script
     demands "1.0" and stops on an argument that it does not define.)
 
+    Args:
+        submission: the content of the file.
+        annotations: of the split.
+        file: named in errors.
+
     Raises:
         EgolibError: the first wrong record is named.
     """
     check = _Check(file)
-    check.fields(submission, {"version": str, "challenge": str, "results": dict}, "top level")
+    _check_top(check, submission)
     check.equal(submission["version"], annotations.version, "version", "top level")
-    check.equal(submission["challenge"], CHALLENGE, "challenge", "top level")
-    check.fields(submission["results"], {"videos": list}, "results")
     videos = submission["results"]["videos"]
     check.count(videos, annotations.videos, "videos", "results")
     for video, true_video in zip(videos, annotations.videos, strict=True):
@@ -107,6 +157,16 @@ def validate(submission: Any, annotations: Annotations, *, file: str | Path = "s
             _check_clip(check, clip, true_clip)
 
 
+def _check_top(check: _Check, submission: Any) -> None:
+    check.fields(submission, {"version": str, "challenge": str, "results": dict}, "top level")
+    check.equal(submission["challenge"], CHALLENGE, "challenge", "top level")
+    check.fields(submission["results"], {"videos": list}, "results")
+
+
+def _check_prediction(check: _Check, prediction: Any, name: str) -> None:
+    check.fields(prediction, {"annotation_uid": str, "query_sets": dict}, name)
+
+
 def _check_clip(check: _Check, clip: Any, truth: Json) -> None:
     name = f"clip {truth['clip_uid']}"
     check.fields(clip, {"clip_uid": (str, type(None)), "predictions": list}, name)
@@ -114,7 +174,7 @@ def _check_clip(check: _Check, clip: Any, truth: Json) -> None:
     check.count(clip["predictions"], truth["annotations"], "predictions", name)
     for prediction, annotation in zip(clip["predictions"], truth["annotations"], strict=True):
         name = f"annotation {annotation['annotation_uid']}"
-        check.fields(prediction, {"annotation_uid": str, "query_sets": dict}, name)
+        _check_prediction(check, prediction, name)
         uid = annotation["annotation_uid"]
         check.equal(prediction["annotation_uid"], uid, "annotation_uid", name)
         valid = {k for k, query in annotation["query_sets"].items() if query.get("is_valid")}
@@ -142,7 +202,7 @@ def _check_track(check: _Check, entry: Any, name: str) -> None:
         check.fail("the frames of the track are not contiguous", name)
 
 
-def _check_boxes(check: _Check, boxes: list, name: str) -> None:
+def _check_boxes(check: _Check, boxes: list[Any], name: str) -> None:
     """Names the first box that is not one."""
     for box in boxes:
         if not isinstance(box, dict) or not box.keys() >= BOX_KEYS:
@@ -162,7 +222,7 @@ class _Check:
             what,
             file=self.file,
             record=record,
-            remedy="write the file with egolib.vq2d.formats.submission.write_submission",
+            remedy="write the file with egolib.vq2d.formats.submission.write",
         )
 
     def fields(self, value: Any, wanted: Mapping[str, Any], record: str) -> None:
@@ -178,6 +238,6 @@ class _Check:
         if found != wanted:
             self.fail(f"{what}: expected {wanted!r}, found {found!r}", record)
 
-    def count(self, found: list, wanted: list, what: str, record: str) -> None:
+    def count(self, found: list[Any], wanted: list[Any], what: str, record: str) -> None:
         if len(found) != len(wanted):
             self.fail(f"{len(found)} {what}, the annotations have {len(wanted)}", record)

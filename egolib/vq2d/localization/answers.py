@@ -1,7 +1,7 @@
 """Step 2 for many queries, side by side in processes.
 
-Needs a detection cache and the clips; no detector. A failure costs its query (or, as in the
-official code, its clip), is listed with its reason, and the rest goes on.
+Needs a detection cache and the clips; no detector. A failure costs its query (or, matching the
+official code, its clip) and is listed with its reason.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from egolib import progress
-from egolib.config import to_tree, tree_hash
 from egolib.errors import EgolibError
 from egolib.io.records import Skipped
+from egolib.runs.result_cache import ResultCache
 from egolib.video import VideoReader
 from egolib.vq2d.config import LocalizeConfig
 from egolib.vq2d.data.annotations import Query
@@ -25,16 +26,28 @@ from egolib.vq2d.formats import detections as caches
 from egolib.vq2d.formats.detections import Detections
 from egolib.vq2d.localization.confidence import Calibration
 from egolib.vq2d.localization.localize import Answer, NoBox, Tracker, localize
-from egolib.vq2d.localization.track_cache import RememberedTracks
+from egolib.vq2d.localization.track_cache import CachedTracker
 from egolib.vq2d.localization.tracks import Track
+
+if TYPE_CHECKING:
+    from multiprocessing.queues import Queue
 
 TrackerSource = Callable[[str], Tracker | None]
 """Makes the tracker on a device; must be picklable (a function of a module, a partial)."""
 
 
 @dataclass(frozen=True)
-class Job:
-    """One query, as a worker needs it."""
+class QueryJob:
+    """One query, as a worker process needs it.
+
+    Args:
+        key: of the query.
+        clip: the file.
+        clip_uid: of the clip.
+        frame_size: width and height that the annotations refer to.
+        crop_frame: clip frame of the visual crop.
+        query_frame: clip frame of the question.
+    """
 
     key: str
     clip: Path
@@ -59,46 +72,37 @@ class Answers:
 
 @dataclass(frozen=True)
 class Work:
-    """What all jobs share.
+    """What all queries share.
 
     Args:
-        detections: folder of the cache.
-        tracks: folder where tracks are remembered; None forgets them.
-        tracker_name: identifies the tracker's weights for the remembered tracks.
+        config: step 2.
+        detections: folder of the detection cache.
+        tracks: where tracks are kept; None keeps none.
+        calibration: for ``confidence: calibrated``.
         also: further settings of step 2 with the same tracker: what they start is followed
-            too and remembered, for a later replay.
+            too and kept, for a later replay.
     """
 
-    cfg: LocalizeConfig
+    config: LocalizeConfig
     detections: Path
-    tracks: Path | None = None
-    tracker_name: str = ""
+    tracks: ResultCache | None = None
     calibration: Calibration | None = None
     also: tuple[LocalizeConfig, ...] = ()
-
-    def identity(self) -> str:
-        """Tracks of another identity are not used again."""
-        tree = to_tree(self.cfg)
-        return tree_hash([self.tracker_name, tree[self.cfg.tracker] if self.tracked else None])
-
-    @property
-    def tracked(self) -> bool:
-        """False where only the best box is taken."""
-        return self.cfg.tracker != "none"
 
 
 class ClipUnreadable(EgolibError):
     """The clip is missing, or too short for the visual crop."""
 
 
-def jobs(clips: Mapping[str, Sequence[Query]], folder: str | Path) -> list[Job]:
-    """One job per query (``Annotations.by_clip``), clip after clip.
+def query_jobs(clips: Mapping[str, Sequence[Query]], folder: str | Path) -> list[QueryJob]:
+    """One job per query, clip after clip.
 
     Args:
+        clips: clip uid -> its queries (``Annotations.by_clip``).
         folder: of the clips, ``<clip_uid>.mp4``.
     """
     return [
-        Job(
+        QueryJob(
             query.key,
             Path(folder) / f"{uid}.mp4",
             uid,
@@ -111,8 +115,13 @@ def jobs(clips: Mapping[str, Sequence[Query]], folder: str | Path) -> list[Job]:
     ]
 
 
-def answer_query(job: Job, work: Work, tracker: Tracker | None) -> Answer:
+def answer_query(job: QueryJob, work: Work, tracker: Tracker | None) -> Answer:
     """The answer to one query.
+
+    Args:
+        job: the query.
+        work: what all queries share.
+        tracker: None answers with one box.
 
     Raises:
         ClipUnreadable: the official code loses the whole clip then.
@@ -131,24 +140,25 @@ def answer_query(job: Job, work: Work, tracker: Tracker | None) -> Answer:
         found = caches.read(work.detections, job.key, job.query_frame)
         frames = ClipFrames(reader, job.frame_size, limit=job.query_frame)
         if tracker is not None and work.tracks is not None:
-            path = work.tracks / f"{job.key}.json"
-            tracker = RememberedTracks(tracker, path, work.identity())
+            tracker = CachedTracker(tracker, work.tracks, job.key)
         for further in work.also:
             _try(found, frames, tracker, further)
-        cfg = work.cfg
-        return localize(found, frames, tracker, cfg, seed=cfg.seed, calibration=work.calibration)
+        config = work.config
+        return localize(
+            found, frames, tracker, config, seed=config.seed, calibration=work.calibration
+        )
 
 
 def _try(
-    found: Detections, frames: ClipFrames, tracker: Tracker | None, cfg: LocalizeConfig
+    found: Detections, frames: ClipFrames, tracker: Tracker | None, config: LocalizeConfig
 ) -> None:
     """Follows what a further setting starts; that it may have no start is its own affair."""
     with suppress(NoBox):
-        localize(found, frames, tracker, replace(cfg, confidence="official"), seed=cfg.seed)
+        localize(found, frames, tracker, replace(config, confidence="official"), seed=config.seed)
 
 
 def answer_all(
-    todo: Sequence[Job],
+    todo: Sequence[QueryJob],
     work: Work,
     source: TrackerSource,
     *,
@@ -158,6 +168,8 @@ def answer_all(
     """Answers to all queries; the same for any number of processes.
 
     Args:
+        todo: the queries.
+        work: what they share.
         source: makes the tracker in each process.
         processes: on each device (official: 8 per GPU). One process in all works here.
         devices: ``cpu``, ``cuda:0``, ...
@@ -175,14 +187,14 @@ def answer_all(
             answers.skipped.add(job.key, outcome)
             if isinstance(outcome, ClipUnreadable):
                 lost_clips.add(job.clip_uid)
-    if work.cfg.lost_queries == "official":
+    if work.config.lost_queries == "official":
         _lose(answers, todo, lost_clips)
     order = {job.key: place for place, job in enumerate(todo)}
     answers.found = dict(sorted(answers.found.items(), key=lambda item: order[item[0]]))
     return answers
 
 
-def _lose(answers: Answers, todo: Sequence[Job], clips: set[str]) -> None:
+def _lose(answers: Answers, todo: Sequence[QueryJob], clips: set[str]) -> None:
     """The official loss: all answers of a clip that cannot be read to its end."""
     for job in todo:
         if job.clip_uid in clips and job.key in answers.found:
@@ -190,16 +202,18 @@ def _lose(answers: Answers, todo: Sequence[Job], clips: set[str]) -> None:
             answers.skipped.add(job.key, "another query of its clip failed (lost_queries: kept)")
 
 
-Outcome = tuple[Job, Answer | EgolibError]
+Outcome = tuple[QueryJob, Answer | EgolibError]
 
 
-def _here(todo: Sequence[Job], work: Work, source: TrackerSource, device: str) -> Iterator[Outcome]:
+def _here(
+    todo: Sequence[QueryJob], work: Work, source: TrackerSource, device: str
+) -> Iterator[Outcome]:
     tracker = source(device)
     for job in todo:
         yield job, _outcome(job, work, tracker)
 
 
-def _outcome(job: Job, work: Work, tracker: Tracker | None) -> Answer | EgolibError:
+def _outcome(job: QueryJob, work: Work, tracker: Tracker | None) -> Answer | EgolibError:
     try:
         return answer_query(job, work, tracker)
     except EgolibError as error:
@@ -212,14 +226,14 @@ _process: dict[str, Tracker | None] = {}
 
 
 def _in_processes(
-    todo: Sequence[Job],
+    todo: Sequence[QueryJob],
     work: Work,
     source: TrackerSource,
     count: int,
     devices: Sequence[str],
 ) -> Iterator[Outcome]:
     context = get_context("spawn")
-    places = context.Queue()
+    places: Queue[str] = context.Queue()
     for number in range(count):
         places.put(devices[number % len(devices)])
     with ProcessPoolExecutor(count, context, _begin, (source, places)) as pool:
@@ -228,7 +242,7 @@ def _in_processes(
             yield futures[future], future.result()
 
 
-def _begin(source: TrackerSource, places) -> None:
+def _begin(source: TrackerSource, places: Queue[str]) -> None:
     """Makes the process's tracker, one thread each."""
     import torch
 
@@ -236,5 +250,5 @@ def _begin(source: TrackerSource, places) -> None:
     _process["tracker"] = source(places.get())
 
 
-def _work(job: Job, work: Work) -> Answer | EgolibError:
+def _work(job: QueryJob, work: Work) -> Answer | EgolibError:
     return _outcome(job, work, _process["tracker"])

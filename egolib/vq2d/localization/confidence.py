@@ -47,7 +47,15 @@ class Evidence:
 def gather(
     curve: Curve, peak: Peak | None, index: int, responses: np.ndarray, similarity: float
 ) -> Evidence:
-    """Evidence of an answer that starts at a position of the curve."""
+    """Evidence of an answer that starts at a position of the curve.
+
+    Args:
+        curve: of the query.
+        peak: where the track started; None without one.
+        index: position of the start in the curve.
+        responses: (N,) of the tracker.
+        similarity: mean detection score along the track.
+    """
     if peak is None:
         peak = Peak(index, float(curve.smoothed[index]), 0.0, 0.0)
     mean = float(np.mean(responses)) if len(responses) else 0.0
@@ -132,6 +140,8 @@ def confidence(kind: str, evidence: Evidence, calibration: Calibration | None = 
 
     Args:
         kind: ``official`` (1.0), a field of ``Evidence``, or ``calibrated``.
+        evidence: of the answer.
+        calibration: for ``calibrated``.
     """
     if kind == "official":
         return 1.0

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +20,7 @@ from torch import Tensor
 from egolib import progress
 from egolib.errors import EgolibError
 from egolib.io.records import Skipped
+from egolib.runs.result_cache import ResultCache
 from egolib.vq2d.config import DetectConfig
 from egolib.vq2d.data.annotations import Query
 from egolib.vq2d.data.crop import reference_crop
@@ -64,19 +64,22 @@ class FrameRegions:
 
 
 class Detector:
-    """The Siamese R-CNN on RGB frames.
+    """A Siamese R-CNN on RGB frames, under some settings of step 1.
 
     Args:
         model: any Siamese R-CNN.
-        precision: ``float32``, ``bfloat16`` or ``float16`` (autocast).
+        settings: sizes, proposals, thresholds, precision (autocast).
     """
 
-    def __init__(self, model: SiameseRcnn, precision: str = "float32"):
-        self.model, self.cfg = model.eval(), model.cfg
+    def __init__(self, model: SiameseRcnn, settings: DetectConfig):
+        self.model, self.settings = model.eval(), settings
         self.device = model.pixel_mean.device
-        if precision not in PRECISION:
-            raise EgolibError(f"precision is one of {', '.join(PRECISION)}, not {precision!r}")
-        self._type = PRECISION[precision]
+        self._type = PRECISION[settings.precision]
+
+    @property
+    def reference(self) -> tuple[int, int]:
+        """Side and margin of reference crops, in pixels."""
+        return self.model.config.reference_side, self.model.config.reference_margin
 
     @torch.no_grad()
     def encode(self, crops: Sequence[Tensor]) -> Tensor:
@@ -88,11 +91,15 @@ class Detector:
     @torch.no_grad()
     def regions(self, frames: Sequence[np.ndarray]) -> list[FrameRegions]:
         """Proposals of RGB frames (H, W, 3) uint8 in the annotated size."""
-        small = [scaled_down(frame, self.cfg.intermediate_height) for frame in frames]
-        images = [network_image(frame, self.cfg).to(self.device) for frame, _ in small]
+        settings = self.settings
+        small = [scaled_down(frame, settings.intermediate_height) for frame in frames]
+        images = [
+            network_image(frame, settings.short_side, settings.long_side).to(self.device)
+            for frame, _ in small
+        ]
         batch = self.model.batch(images)
         with self._cast():
-            found = self.model.regions(batch)
+            found = self.model.regions(batch, settings.proposals)
         return [
             FrameRegions(
                 Regions(part.boxes.float(), part.vectors.float()), size, frame.shape[:2], scale
@@ -104,14 +111,15 @@ class Detector:
         self, frame: FrameRegions, references: Tensor
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Boxes (n, 4) in annotated pixels and scores (n,) for each reference (Q, E)."""
-        found = self.model.detect(frame.regions, references, frame.network_size, frame.size)
+        sizes = frame.network_size, frame.size
+        found = self.model.detect(frame.regions, references, *sizes, self.settings)
         return [(self._round(boxes, frame.scale), scores.cpu().numpy()) for boxes, scores in found]
 
     def _round(self, boxes: Tensor, scale: float) -> np.ndarray:
         corners = (boxes / scale).cpu().numpy()
-        return corners.astype(int) if self.cfg.box_rounding == "official" else corners
+        return corners.astype(int) if self.settings.box_rounding == "official" else corners
 
-    def _cast(self) -> AbstractContextManager:
+    def _cast(self) -> AbstractContextManager[Any]:
         if self._type is None:
             return nullcontext()
         return torch.autocast(self.device.type, self._type)
@@ -138,33 +146,32 @@ class _Collector:
 
 
 def detect_clip(
-    reader: ClipReader, queries: Sequence[Query], detector: Detector, batch_size: int = 10
+    reader: ClipReader, queries: Sequence[Query], detector: Detector
 ) -> dict[str, Detections]:
     """Detections of all queries of one clip by key; every frame is computed once.
 
-    The clip must be long enough for every query (``frames_needed``).
+    Args:
+        reader: of the clip, which must be long enough for every query (``frames_needed``).
+        queries: of the clip.
+        detector: computes the regions.
     """
     found: dict[str, Detections] = {}
     for size in dict.fromkeys(query.crop.frame_size for query in queries):
         group = [query for query in queries if query.crop.frame_size == size]
-        found |= _detect_group(reader, group, size, detector, batch_size)
+        found |= _detect_group(reader, group, size, detector)
     return found
 
 
 def _detect_group(
-    reader: ClipReader,
-    queries: list[Query],
-    size: tuple[int, int],
-    detector: Detector,
-    batch_size: int,
+    reader: ClipReader, queries: list[Query], size: tuple[int, int], detector: Detector
 ) -> dict[str, Detections]:
     """Queries whose annotations refer to one frame size."""
-    side, margin = detector.cfg.reference_side, detector.cfg.reference_margin
+    side, margin = detector.reference
     crops = [reference_crop(reader[q.crop.frame], q.crop.xyxy, size, side, margin) for q in queries]
     references = torch.cat([detector.encode([crop]) for crop in crops])
     collectors = [_Collector() for _ in queries]
     last = max(query.query_frame for query in queries)
-    for numbers in _batches(last, batch_size):
+    for numbers in _batches(last, detector.settings.batch_size):
         frames = [resize_to(frame, size) for frame in reader.batch(numbers)]
         for number, frame in zip(numbers, detector.regions(frames), strict=True):
             asking = [i for i, query in enumerate(queries) if number < query.query_frame]
@@ -187,56 +194,37 @@ def extract(
     clips: Mapping[str, Sequence[Query]],
     open_clip: OpenClip,
     detector: Detector,
-    folder: str | Path,
-    cfg: DetectConfig,
-    provenance: Mapping[str, Any],
+    cache: ResultCache,
 ) -> Skipped:
-    """Writes the detection cache of many clips; what is there already is kept.
+    """Puts the detections of many clips into a cache; what is there already is kept.
 
-    A clip that cannot be read is listed and the others go on.
+    A clip that cannot be read is listed, and the others go on.
 
     Args:
         clips: clip uid -> its queries (``Annotations.by_clip``).
         open_clip: gives the reader of a clip.
-        folder: of the cache.
-        provenance: goes into the header of each file.
+        detector: scores the frames.
+        cache: of this detector and its settings, one item a query.
 
     Returns:
-        The queries that were passed over, with reasons.
+        The queries that were skipped, with reasons.
     """
     skipped = Skipped()
-    _check_same_model(Path(folder), provenance)
     for uid, queries in progress.track(list(clips.items()), "detections", unit="clip"):
-        missing = [query for query in queries if not _done(folder, query)]
+        missing = [query for query in queries if not _done(cache, query)]
         if not missing:
             continue
         try:
             reader = open_clip(uid)
             whole = _long_enough(reader, missing, skipped)
-            found = detect_clip(reader, whole, detector, cfg.batch_size)
+            found = detect_clip(reader, whole, detector)
         except EgolibError as error:
             for query in missing:
                 skipped.add(query.key, error)
             continue
         for key, detections in found.items():
-            caches.write(folder, key, detections, provenance)
+            caches.put(cache, key, detections)
     return skipped
-
-
-def _check_same_model(folder: Path, provenance: Mapping[str, Any]) -> None:
-    """Raises EgolibError where the folder holds the cache of another model."""
-    ours = provenance.get("model_hash")
-    for path in sorted(folder.glob("*.safetensors"))[:1]:
-        try:
-            theirs = caches.header_of(path).get("model_hash")
-        except EgolibError:
-            continue  # a damaged file is made again
-        if ours and theirs and ours != theirs:
-            raise EgolibError(
-                f"this cache was made by another model ({theirs}, not {ours})",
-                file=path,
-                remedy="choose another folder for the cache of this model",
-            )
 
 
 def frames_needed(query: Query) -> int:
@@ -255,6 +243,6 @@ def _long_enough(reader: ClipReader, queries: Sequence[Query], skipped: Skipped)
     return kept
 
 
-def _done(folder: str | Path, query: Query) -> bool:
-    path = caches.find(folder, query.key)
-    return path is not None and caches.is_complete(path, query.query_frame)
+def _done(cache: ResultCache, query: Query) -> bool:
+    kept = cache.get(query.key)
+    return kept is not None and len(kept["counts"]) == query.query_frame

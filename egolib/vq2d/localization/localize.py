@@ -5,13 +5,14 @@ Legend: F frames before the query, N frames of the track.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from egolib.errors import EgolibError
+from egolib.ops import boxes_numpy as bx
 from egolib.vq2d.config import LocalizeConfig, PeakConfig
 from egolib.vq2d.formats.detections import Detections
 from egolib.vq2d.localization.confidence import Calibration, Evidence, confidence, gather
@@ -31,7 +32,9 @@ class Tracker(Protocol):
 
         Args:
             frames: gives the RGB frame (H, W, 3) uint8 of a clip frame, annotated size.
+            start_frame: where the box is known.
             end_frame: first frame after the search window.
+            box_xyxy: its corners, integers.
             seed: of the tracker's random numbers.
         """
 
@@ -76,24 +79,32 @@ class Answer:
     rejected: int = 0
 
 
-def possible_starts(detections: Detections, cfg: PeakConfig) -> list[Start]:
-    """Starts in order of preference: the latest peak first; the last frame without a peak.
+def possible_starts(detections: Detections, config: PeakConfig) -> Iterator[Start]:
+    """Starts in order of preference: the latest peak, then earlier ones that have a box.
+
+    Without a peak it is the last frame. A start is looked at when it is asked for, as the
+    official code looks at the first one only.
 
     Raises:
-        NoBox: the frame has no box (the official code stops with an IndexError).
+        NoBox: the first start's frame has no box (the official code stops with an IndexError).
     """
-    frames = search_window(len(detections), cfg)
+    frames = search_window(len(detections), config)
     if not len(frames):
         raise EgolibError("no frame comes before the query")
-    curve = find_curve(frames, detections.best[frames], cfg)
-    peaks: list[Peak | None] = list(reversed(high_peaks(curve, cfg)))
-    places = [(peak, len(frames) - 1 if peak is None else peak.index) for peak in peaks or [None]]
-    return [_start(detections, curve, peak, index) for peak, index in places]
+    curve = find_curve(frames, detections.best[frames], config)
+    peaks = high_peaks(curve, config)
+    if not peaks:
+        yield _start(detections, curve, None, len(frames) - 1)
+        return
+    yield _start(detections, curve, peaks[-1], peaks[-1].index)
+    for peak in reversed(peaks[:-1]):
+        if detections.counts[curve.frames[peak.index]]:
+            yield _start(detections, curve, peak, peak.index)
 
 
-def start_of_track(detections: Detections, cfg: PeakConfig) -> Start:
+def start_of_track(detections: Detections, config: PeakConfig) -> Start:
     """The official start: the latest peak, else the last frame."""
-    return possible_starts(detections, cfg)[0]
+    return next(possible_starts(detections, config))
 
 
 def _start(detections: Detections, curve: Curve, peak: Peak | None, index: int) -> Start:
@@ -102,7 +113,7 @@ def _start(detections: Detections, curve: Curve, peak: Peak | None, index: int) 
     if not len(boxes):
         raise NoBox(
             f"no box in frame {frame}, where the track should start",
-            remedy="lower the detector's score threshold and run step 1 again",
+            remedy="lower detect.score_threshold and run step 1 again",
         )
     return Start(frame, boxes[0], curve, index, peak)
 
@@ -111,7 +122,7 @@ def localize(
     detections: Detections,
     frames: Frames,
     tracker: Tracker | None,
-    cfg: LocalizeConfig,
+    config: LocalizeConfig,
     *,
     seed: int = 0,
     calibration: Calibration | None = None,
@@ -122,21 +133,23 @@ def localize(
         detections: of the frames before the query.
         frames: gives RGB frames of the clip in the annotated size.
         tracker: None answers with the single box of the start frame.
+        config: peaks, check and confidence.
+        seed: of the tracker's random numbers.
+        calibration: for ``confidence: calibrated``.
 
     Without a peak the answer is the best box of the last frame, and nothing is tracked.
-    ``cfg.track_check`` can pass over a peak whose track does not look like the object.
+    ``config.track_check`` can pass over a peak whose track does not look like the object.
     """
-    starts = possible_starts(detections, cfg.peaks)
     answers: list[Answer] = []
-    for rejected, start in enumerate(starts):
+    for rejected, start in enumerate(possible_starts(detections, config.peaks)):
         followed = _follow(start, len(detections), frames, tracker, seed)
         similarity = track_similarity(followed.rows, detections)
         evidence = gather(start.curve, start.peak, start.index, followed.responses, similarity)
-        score = confidence(cfg.confidence, evidence, calibration)
+        score = confidence(config.confidence, evidence, calibration)
         answers.append(Answer(Track.from_rows(followed.rows, score), start, evidence, rejected))
-        if cfg.track_check == "official" or similarity >= cfg.least_similarity:
+        if config.track_check == "official" or similarity >= config.least_similarity:
             return answers[-1]
-        if len(answers) == cfg.peaks_tried:
+        if len(answers) == config.peaks_tried:
             break
     return answers[0]
 
@@ -155,18 +168,13 @@ def track_similarity(rows: np.ndarray, detections: Detections, least_iou: float 
 
     Args:
         rows: (N, 5) (frame, x1, y1, x2, y2).
+        detections: of the frames before the query.
+        least_iou: of a detection that counts.
     """
     scores = []
     for frame, *box in rows:
         boxes, found = detections.frame(int(frame))
-        overlapping = found[_iou(np.array(box, np.float64), boxes) >= least_iou]
+        overlaps = bx.iou(np.array([box], np.float64), boxes)[0]
+        overlapping = found[overlaps >= least_iou]
         scores.append(overlapping.max(initial=0.0))
     return float(np.mean(scores)) if scores else 0.0
-
-
-def _iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """(n,) IoU of one box with boxes (n, 4)."""
-    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
-    shared = np.clip(sides, 0, None).prod(axis=1)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) + (box[2:] - box[:2]).prod()
-    return shared / np.maximum(areas - shared, 1e-9)

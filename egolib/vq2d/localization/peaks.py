@@ -48,16 +48,16 @@ class Curve:
     peaks: tuple[Peak, ...]
 
 
-def search_window(query_frame: int, cfg: PeakConfig) -> np.ndarray:
+def search_window(query_frame: int, config: PeakConfig) -> np.ndarray:
     """Clip frames that are searched, (F,): the last part before the query, thinned out.
 
-    A share that would leave nothing keeps everything.
+    A fraction that would leave nothing keeps everything.
     """
     frames = np.arange(query_frame)
-    kept = round(query_frame * cfg.recency_factor)
+    kept = round(query_frame * config.recency_factor)
     if kept:
         frames = frames[-kept:]
-    number = int(cfg.subsampling_factor * len(frames))
+    number = int(config.subsampling_factor * len(frames))
     if number:
         frames = frames[np.linspace(0, len(frames) - 1, number).astype(int)]
     return frames
@@ -71,6 +71,11 @@ def best_scores(scores: Sequence[Sequence[float]]) -> np.ndarray:
 def median_filter(values: np.ndarray, size: int, ends: str = "official") -> np.ndarray:
     """(F,) running median over ``size`` values (one more where ``size`` is even).
 
+    Args:
+        values: (F,) scores.
+        size: frames of the window.
+        ends: ``official`` or ``reflect``.
+
     Official behaviour: zeros are assumed beyond both ends, which pulls down exactly the
     most recent frames. ``reflect`` mirrors the curve at its ends instead.
     """
@@ -82,29 +87,34 @@ def median_filter(values: np.ndarray, size: int, ends: str = "official") -> np.n
     return np.sort(windows, axis=1)[:, half]
 
 
-def find_curve(frames: np.ndarray, raw: np.ndarray, cfg: PeakConfig) -> Curve:
+def find_curve(frames: np.ndarray, raw: np.ndarray, config: PeakConfig) -> Curve:
     """Smooths the curve and finds its peaks.
+
+    Args:
+        frames: (F,) clip frames.
+        raw: (F,) best score of every frame.
+        config: smoothing and peaks.
 
     Official behaviour: a peak needs lower frames on both sides, so that an object in
     view up to the query gives none, and ``wlen`` is set but never used.
     ``curve_ends: reflect`` lets a curve end at its peak.
     """
-    smoothed = median_filter(raw, cfg.smoothing_sigma, cfg.curve_ends)
-    pad = 0 if cfg.curve_ends == "official" else cfg.width + 1
+    smoothed = median_filter(raw, config.smoothing_sigma, config.curve_ends)
+    pad = 0 if config.curve_ends == "official" else config.width + 1
     floor = min(smoothed.min(initial=0.0), 0.0)
     signal = np.pad(smoothed, pad, constant_values=floor)
     places, found = find_peaks(
-        signal, distance=cfg.distance, width=cfg.width, prominence=cfg.prominence
+        signal, distance=config.distance, width=config.width, prominence=config.prominence
     )
     places = np.clip(places - pad, 0, max(len(smoothed) - 1, 0))
     heights = smoothed[places]
     return Curve(frames, raw, smoothed, _peaks(places, heights, found["prominences"]))
 
 
-def high_peaks(curve: Curve, cfg: PeakConfig) -> list[Peak]:
+def high_peaks(curve: Curve, config: PeakConfig) -> list[Peak]:
     """The peaks that are high enough, ascending in time."""
-    threshold = cfg.threshold
-    if cfg.threshold_kind == "relative":
+    threshold = config.threshold
+    if config.threshold_kind == "relative":
         threshold *= curve.smoothed.max(initial=0.0)
     return [peak for peak in curve.peaks if peak.height >= threshold]
 

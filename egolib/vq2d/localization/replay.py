@@ -1,4 +1,4 @@
-"""Step 2 once more with other settings, from detection caches and remembered tracks.
+"""Step 2 once more with other settings, from detection caches and kept tracks.
 
 No detector is loaded, and a tracker only where a setting starts a track that ``3_infer``
 did not follow. Nothing here needs torch.
@@ -6,23 +6,24 @@ did not follow. Nothing here needs torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from egolib.errors import EgolibError
 from egolib.io.records import read_json, require, write_json
+from egolib.runs.result_cache import ResultCache
 from egolib.video import VideoReader
 from egolib.vq2d.config import LocalizeConfig
 from egolib.vq2d.data.clips import ClipFrames
 from egolib.vq2d.formats import detections as caches
 from egolib.vq2d.formats.detections import Detections
-from egolib.vq2d.localization.answers import Answers, Job, Work
-from egolib.vq2d.localization.localize import Answer, localize
-from egolib.vq2d.localization.track_cache import LateTracker, RememberedTracks
+from egolib.vq2d.localization.answers import Answers, QueryJob
+from egolib.vq2d.localization.confidence import Calibration
+from egolib.vq2d.localization.localize import Answer, Tracker, localize
+from egolib.vq2d.localization.track_cache import CachedTracker, LateTracker, tracks_key
 from egolib.vq2d.localization.tracks import Track
 
 DETECTIONS, TRACKS, RECORD = "detections", "tracks", "inference.json"
@@ -33,15 +34,21 @@ class InferenceRecord:
     """What ``3_infer`` leaves for a replay.
 
     Args:
-        detections: folder of the caches.
-        tracker_name: identifies the tracker's weights.
+        detections: folder of the detection cache.
+        tracks: folder of the kept tracks.
+        weights: SHA-256 of the tracker's weights.
         tracker: their file; empty for none.
+        detector: the detector's file, where the tracker reads its features; else empty.
+        data: identifies the clips.
         skipped: queries without an answer, with reasons.
     """
 
     detections: str
-    tracker_name: str
+    tracks: str
+    weights: Sequence[str]
     tracker: str
+    detector: str
+    data: str
     skipped: Mapping[str, str]
 
     def write(self, folder: Path) -> Path:
@@ -52,9 +59,13 @@ class InferenceRecord:
     def read(cls, folder: Path) -> InferenceRecord:
         """From the step's folder."""
         content = read_json(folder / RECORD, dict)
-        names = ["detections", "tracker_name", "tracker", "skipped"]
+        names = [field.name for field in fields(cls)]
         require(content, names, file=folder / RECORD, name="record")
         return cls(**{name: content[name] for name in names})
+
+
+MakeTracker = Callable[[InferenceRecord], Tracker]
+"""Makes the tracker of a record; loads torch."""
 
 
 class Replay:
@@ -64,52 +75,58 @@ class Replay:
         jobs: the queries.
         folder: of ``3_infer``.
         out: folder for tracks that are followed now.
-        base: the settings that ``3_infer`` had, for the tracker's identity.
-        device: for a tracker that is needed after all.
+        base: the settings that ``3_infer`` had, for the tracker's key.
+        make_tracker: for starts that ``3_infer`` did not follow.
+        calibration: for ``confidence: calibrated``.
     """
 
     def __init__(
-        self, jobs: list[Job], folder: Path, out: Path, base: LocalizeConfig, device: str = "cpu"
+        self,
+        jobs: list[QueryJob],
+        folder: Path,
+        out: Path,
+        base: LocalizeConfig,
+        make_tracker: MakeTracker,
+        calibration: Calibration | None = None,
     ):
-        self.record = InferenceRecord.read(folder)
-        self.jobs = [job for job in jobs if job.key not in self.record.skipped]
-        self.base, self.device = base, device
+        self.record = record = InferenceRecord.read(folder)
+        self.jobs = [job for job in jobs if job.key not in record.skipped]
+        self.calibration = calibration
         self.detections: dict[str, Detections] = {
-            job.key: caches.read(self.record.detections, job.key, job.query_frame)
-            for job in self.jobs
+            job.key: caches.read(record.detections, job.key, job.query_frame) for job in self.jobs
         }
-        identity = Work(base, Path(), tracker_name=self.record.tracker_name).identity()
-        late = LateTracker(self._make_tracker)
+        key = tracks_key(base, weights=record.weights, data=record.data)
+        cache = ResultCache(out / TRACKS, key)
+        earlier = Path(record.tracks)
+        same = earlier.name == cache.folder.name  # the hash of the key
+        late = LateTracker(lambda: make_tracker(record))
         self.tracks = {
-            job.key: RememberedTracks(
-                late,
-                out / TRACKS / f"{job.key}.json",
-                identity,
-                folder / TRACKS / f"{job.key}.json",
-            )
+            job.key: CachedTracker(late, cache, job.key, earlier if same else None)
             for job in self.jobs
         }
 
-    def _make_tracker(self) -> Any:
-        from egolib.vq2d.predict import make_follower  # loads torch
-
-        return make_follower(self.base, self.record.tracker, None, self.device)
-
-    def answers(self, cfg: LocalizeConfig) -> Answers:
+    def answers(self, config: LocalizeConfig) -> Answers:
         """The answers of all queries under other settings of the same tracker."""
         found = Answers()
         for key, why in self.record.skipped.items():
             found.skipped.add(key, why)
         for job in self.jobs:
             try:
-                found.found[job.key] = self._answer(job, cfg)
+                found.found[job.key] = self._answer(job, config)
             except EgolibError as error:
                 found.skipped.add(job.key, error)
         return found
 
-    def _answer(self, job: Job, cfg: LocalizeConfig) -> Answer:
-        tracker = None if cfg.tracker == "none" else self.tracks[job.key]
-        return localize(self.detections[job.key], _Frames(job), tracker, cfg, seed=cfg.seed)
+    def _answer(self, job: QueryJob, config: LocalizeConfig) -> Answer:
+        tracker = None if config.tracker == "none" else self.tracks[job.key]
+        return localize(
+            self.detections[job.key],
+            _Frames(job),
+            tracker,
+            config,
+            seed=config.seed,
+            calibration=self.calibration,
+        )
 
     def single_best(self) -> dict[str, Track]:
         """The best detection of all frames before each query, as a track of one frame.
@@ -130,7 +147,7 @@ class Replay:
 class _Frames:
     """Frames of a clip whose file is opened when a tracker asks for the first one."""
 
-    def __init__(self, job: Job):
+    def __init__(self, job: QueryJob):
         self.job = job
         self._frames: ClipFrames | None = None
 

@@ -14,10 +14,10 @@ SWEPT = {
 }
 
 
-def changed_peaks(cfg: LocalizeConfig, change: PeakChange) -> LocalizeConfig:
+def changed_peaks(config: LocalizeConfig, change: PeakChange) -> LocalizeConfig:
     """Step 2 with other peaks."""
     given = {name: value for name, value in asdict(change).items() if value is not None}
-    return replace(cfg, peaks=replace(cfg.peaks, **given))
+    return replace(config, peaks=replace(config.peaks, **given))
 
 
 def configured(config: Config) -> LocalizeConfig:
@@ -25,11 +25,11 @@ def configured(config: Config) -> LocalizeConfig:
     return changed_peaks(config.localize, config.evaluate.peaks)
 
 
-def sweeps(cfg: LocalizeConfig, sweep: SweepConfig) -> dict[str, dict[float, LocalizeConfig]]:
+def sweeps(config: LocalizeConfig, sweep: SweepConfig) -> dict[str, dict[float, LocalizeConfig]]:
     """Peak setting -> value -> step 2 with that one value changed; values ascending."""
     return {
         name: {
-            value: replace(cfg, peaks=replace(cfg.peaks, **{name: value}))
+            value: replace(config, peaks=replace(config.peaks, **{name: value}))
             for value in sorted(getattr(sweep, field))
         }
         for name, field in SWEPT.items()
@@ -37,17 +37,17 @@ def sweeps(cfg: LocalizeConfig, sweep: SweepConfig) -> dict[str, dict[float, Loc
     }
 
 
-def compared(cfg: LocalizeConfig, sweep: SweepConfig) -> dict[str, LocalizeConfig]:
+def compared(config: LocalizeConfig, sweep: SweepConfig) -> dict[str, LocalizeConfig]:
     """Corrections by name."""
     known = {
-        "reflect": replace(cfg, peaks=replace(cfg.peaks, curve_ends="reflect")),
-        "checked": replace(cfg, track_check="similarity"),
+        "reflect": replace(config, peaks=replace(config.peaks, curve_ends="reflect")),
+        "checked": replace(config, track_check="similarity"),
     }
     return {name: known[name] for name in sweep.compare}
 
 
-def further(cfg: LocalizeConfig, sweep: SweepConfig) -> tuple[LocalizeConfig, ...]:
+def further(config: LocalizeConfig, sweep: SweepConfig) -> tuple[LocalizeConfig, ...]:
     """All settings beside the configured one, each once."""
-    found = [each for values in sweeps(cfg, sweep).values() for each in values.values()]
-    found += compared(cfg, sweep).values()
-    return tuple(dict.fromkeys(each for each in found if each != cfg))
+    found = [each for values in sweeps(config, sweep).values() for each in values.values()]
+    found += compared(config, sweep).values()
+    return tuple(dict.fromkeys(each for each in found if each != config))

@@ -1,40 +1,51 @@
-"""Tracks that are kept, so that a sweep over peak settings follows each start only once."""
+"""Tracks in the result cache, so that a sweep over peak settings follows each start only once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from egolib.io.records import read_json, write_json
+from egolib.config import to_tree
+from egolib.io.records import read_json
+from egolib.runs.result_cache import ResultCache, cache_key
+from egolib.vq2d.config import LocalizeConfig
 from egolib.vq2d.localization.localize import Frames, Tracker
 from egolib.vq2d.localization.tracks import Followed
 
 
-class RememberedTracks:
-    """A tracker whose tracks are kept in a file.
+def tracks_key(config: LocalizeConfig, *, weights: Iterable[str], data: str) -> dict[str, Any]:
+    """What tracks rest on.
 
     Args:
-        tracker: asked for what is not in the file.
-        path: JSON, one per query.
-        identity: names the tracker, its weights and settings; a file of another is replaced.
-        earlier: a file of the same kind that is read as well, and never written.
+        config: the tracker and its settings.
+        weights: SHA-256 of the tracker's weights.
+        data: identifies the clips.
+    """
+    settings = to_tree(config).get(config.tracker)  # `none` has no settings
+    return cache_key("vq2d", weights=weights, tracker=config.tracker, settings=settings, data=data)
+
+
+class CachedTracker:
+    """A tracker whose tracks of one query are kept.
+
+    Args:
+        tracker: asked for what is not kept.
+        cache: of this tracker's tracks, one item a query.
+        item: the query's key.
+        earlier: the cache folder of an earlier step, which is read as well and never written.
     """
 
     def __init__(
-        self, tracker: Tracker, path: str | Path, identity: str, earlier: str | Path | None = None
+        self, tracker: Tracker, cache: ResultCache, item: str, earlier: Path | None = None
     ):
-        self.tracker, self.path, self.identity = tracker, Path(path), identity
-        self._tracks: dict[str, Any] = {} if earlier is None else self._read(Path(earlier))
-        self._tracks |= self._read(self.path)
-
-    def _read(self, path: Path) -> dict[str, Any]:
-        if not path.is_file():
-            return {}
-        content = read_json(path, dict)
-        return content["tracks"] if content.get("identity") == self.identity else {}
+        self.tracker, self.cache, self.item = tracker, cache, item
+        self._tracks: dict[str, Any] = {}
+        if earlier is not None and (file := earlier / cache.path(item, ".json").name).is_file():
+            self._tracks |= read_json(file, dict)["result"]
+        self._tracks |= cache.get_json(item) or {}
 
     def follow(
         self, frames: Frames, start_frame: int, end_frame: int, box_xyxy: Sequence[int], seed: int
@@ -47,7 +58,7 @@ class RememberedTracks:
                 "rows": found.rows.tolist(),
                 "responses": found.responses.tolist(),
             }
-            write_json(self.path, {"identity": self.identity, "tracks": self._tracks})
+            self.cache.put_json(self.item, self._tracks)
         kept = self._tracks[name]
         rows = np.array(kept["rows"], np.int64).reshape(-1, 5)
         return Followed(rows, np.array(kept["responses"]))

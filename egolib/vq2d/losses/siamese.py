@@ -31,7 +31,7 @@ def comparison_loss(
         logits: (N,) for each reference.
         classes: (N,) int64.
         kind: ``bce``: mean over all regions of all references; ``kl_div`` and ``metric``
-            are summed over references; ``joint`` is ours (``joint_loss``) and mines the
+            are summed over references; ``joint`` is egolib's (``joint_loss``) and mines the
             negatives of its first part only.
         hard_negatives: where a reference has more negatives, only so many are kept; 0 is off.
         choice: see ``mine``.
@@ -43,14 +43,21 @@ def comparison_loss(
     if kind in ("bce", "joint"):
         binary = binary_loss(torch.cat([x for x, _ in pairs]), torch.cat([y for _, y in pairs]))
         return binary if kind == "bce" else binary + choice_loss(every)
-    single = {"kl_div": divergence_loss, "metric": lambda x, y: margin_loss(x, y, margin)}[kind]
-    return torch.stack([single(x, y) for x, y in pairs]).sum()
+    if kind == "kl_div":
+        return torch.stack([divergence_loss(x, y) for x, y in pairs]).sum()
+    return torch.stack([margin_loss(x, y, margin) for x, y in pairs]).sum()
 
 
 def mine(
     logits: Tensor, classes: Tensor, number: int, choice: HardNegatives = "official"
 ) -> tuple[Tensor, Tensor]:
     """All positives and ``number`` negatives, in their order.
+
+    Args:
+        logits: (N,).
+        classes: (N,) int64.
+        number: negatives kept.
+        choice: ``official`` or ``hardest``.
 
     Official behaviour: the hardest negatives are looked up in the list of negatives, but
     their places are used in the list of all regions, so that other entries are kept (some
@@ -82,7 +89,7 @@ def divergence_loss(logits: Tensor, classes: Tensor) -> Tensor:
 def choice_loss(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     """Cross-entropy of choosing the object among all regions, mean over the references.
 
-    Ours, for trainings from scratch: where nearly every region is background, a binary
+    egolib's own, for trainings from scratch: where nearly every region is background, a binary
     loss alone first learns to answer "no", and hardly leaves that again. References whose
     object is in no region count in the binary part only.
 
@@ -102,6 +109,8 @@ def margin_loss(similarity: Tensor, classes: Tensor, margin: float = 0.25) -> Te
 
     Args:
         similarity: (N,) cosines.
+        classes: (N,) int64.
+        margin: wanted between positives and negatives.
     """
     positive, negative = similarity[classes == 0], similarity[classes == 1]
     if not len(positive) or not len(negative):
@@ -116,6 +125,7 @@ def frame_loss(logits: Tensor, classes: Sequence[Tensor], weight: float = 0.1) -
     Args:
         logits: (B,).
         classes: (N,) int64 of each frame; a frame shows the object if any region is it.
+        weight: of the loss.
     """
     shown = torch.stack([(y == 0).any() for y in classes]).to(logits.dtype)
     return weight * functional.binary_cross_entropy_with_logits(logits, shown)

@@ -3,7 +3,7 @@
 Legend: B frames (or queries), N regions of each, E width.
 
 Every head has ``projectors`` and ``compare(regions (B, N, E), references (B, E))``, which
-gives the logits (B, N) and, for heads that also judge the frame, its logits (B,).
+gives the logits (B, N) and, for heads that also score the frame, its logits (B,).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from egolib.errors import EgolibError
 from egolib.vq2d.config import HeadConfig
 from egolib.vq2d.models.projector import Projectors
 from egolib.vq2d.models.set_heads import make_comparison
@@ -24,7 +23,7 @@ UNSEEN_LOGIT = -10.0
 
 
 class Compared(NamedTuple):
-    """Logits of regions (B, N), and of frames (B,) where the head judges them."""
+    """Logits of regions (B, N), and of frames (B,) where the head scores them."""
 
     regions: Tensor
     frames: Tensor | None
@@ -40,18 +39,16 @@ class Compared(NamedTuple):
 class SiameseHead(nn.Module):
     """Each region on its own: x^T W y + b, or the cosine."""
 
-    def __init__(self, channels: int, cfg: HeadConfig):
+    def __init__(self, channels: int, config: HeadConfig):
         super().__init__()
-        self.cfg = cfg
-        self.projectors = Projectors(channels, cfg)
-        if cfg.compare == "bilinear":
-            self.bilinear = nn.Bilinear(cfg.hidden, cfg.hidden, 1)
-        elif cfg.compare != "dot":
-            raise EgolibError(f"a siamese head compares by bilinear or dot, not {cfg.compare!r}")
+        self.config = config
+        self.projectors = Projectors(channels, config)
+        if config.compare == "bilinear":
+            self.bilinear = nn.Bilinear(config.hidden, config.hidden, 1)
 
     def compare(self, regions: Tensor, references: Tensor) -> Compared:
         """Logits (B, N). ``regions`` may be (1, N, E) for several references."""
-        if self.cfg.compare == "dot":
+        if self.config.compare == "dot":
             x = functional.normalize(regions, dim=-1)
             return Compared((x @ functional.normalize(references, dim=-1)[..., None])[..., 0], None)
         # One reference at a time: its digits do not depend on what else is in the batch.
@@ -64,16 +61,16 @@ class SiameseHead(nn.Module):
 class SetHead(nn.Module):
     """The regions of a frame together (CocoFormer): see ``set_heads``."""
 
-    def __init__(self, channels: int, cfg: HeadConfig):
+    def __init__(self, channels: int, config: HeadConfig):
         super().__init__()
-        self.cfg = cfg
-        self.projectors = Projectors(channels, cfg)
-        self.comparison = make_comparison(cfg)
+        self.config = config
+        self.projectors = Projectors(channels, config)
+        self.comparison = make_comparison(config)
 
     def compare(self, regions: Tensor, references: Tensor) -> Compared:
         """Logits of regions and, for global transformers, of the frames."""
         count = regions.shape[1]
-        kept = self.cfg.tokens or count
+        kept = self.config.tokens or count
         seen = regions[:, :kept].expand(len(references), -1, -1)
         logits, frames = self.comparison(seen, references[:, None])
         if kept < count:
@@ -81,6 +78,6 @@ class SetHead(nn.Module):
         return Compared(logits, frames)
 
 
-def make_head(channels: int, cfg: HeadConfig) -> SiameseHead | SetHead:
+def make_head(channels: int, config: HeadConfig) -> SiameseHead | SetHead:
     """The head that a configuration names."""
-    return SetHead(channels, cfg) if cfg.kind == "set" else SiameseHead(channels, cfg)
+    return SetHead(channels, config) if config.kind == "set" else SiameseHead(channels, config)

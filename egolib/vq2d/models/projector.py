@@ -28,31 +28,34 @@ class ResidualBlock(nn.Module):
 class Projector(nn.Module):
     """Convolutions, global mean, two linear layers; (R, C, S, S) -> (R, E)."""
 
-    def __init__(self, channels: int, cfg: HeadConfig):
+    def __init__(self, channels: int, config: HeadConfig):
         super().__init__()
-        if cfg.projector == "residual":
-            blocks: list[nn.Module] = [ResidualBlock(channels) for _ in range(cfg.residual_layers)]
+        if config.projector == "residual":
+            blocks: list[nn.Module] = [
+                ResidualBlock(channels) for _ in range(config.residual_layers)
+            ]
         else:
             blocks = [
                 nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU())
                 for _ in range(3)
             ]
         self.blocks = nn.Sequential(*blocks)
-        self.linear1 = nn.Linear(channels, cfg.hidden)
-        self.linear2 = nn.Linear(cfg.hidden, cfg.hidden)
+        self.linear1 = nn.Linear(channels, config.hidden)
+        self.linear2 = nn.Linear(config.hidden, config.hidden)
 
     def forward(self, regions: Tensor) -> Tensor:
         x = self.blocks(regions).mean(dim=(2, 3))  # (R, C)
-        return self.linear2(functional.relu_(self.linear1(x)))
+        result: Tensor = self.linear2(functional.relu_(self.linear1(x)))
+        return result
 
 
 class Projectors(nn.Module):
     """One projector for regions and references, or one each."""
 
-    def __init__(self, channels: int, cfg: HeadConfig):
+    def __init__(self, channels: int, config: HeadConfig):
         super().__init__()
-        self.region = Projector(channels, cfg)
-        self.own_reference = None if cfg.shared else Projector(channels, cfg)
+        self.region = Projector(channels, config)
+        self.own_reference = None if config.shared else Projector(channels, config)
 
     @property
     def reference(self) -> Projector:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from egolib.errors import EgolibError
 from egolib.vq2d.config import HeadConfig
 
 Logits = tuple[Tensor, Tensor | None]
@@ -20,10 +19,10 @@ Logits = tuple[Tensor, Tensor | None]
 class AttentionBlock(nn.Module):
     """Multi-head attention and a two-layer network, each added to its input and normalised."""
 
-    def __init__(self, width: int, cfg: HeadConfig):
+    def __init__(self, width: int, config: HeadConfig):
         super().__init__()
         self.attention = nn.MultiheadAttention(
-            width, cfg.attention_heads, dropout=cfg.dropout, batch_first=True
+            width, config.attention_heads, dropout=config.dropout, batch_first=True
         )
         self.mlp = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
         self.norm1 = nn.LayerNorm(width)
@@ -33,29 +32,31 @@ class AttentionBlock(nn.Module):
         """(B, N, D): tokens (B, N, D) that have looked at a context (B, M, D)."""
         seen, _ = self.attention(tokens, context, context, need_weights=False)
         x = self.norm1(seen + tokens)
-        return self.norm2(self.mlp(x) + x)
+        result: Tensor = self.norm2(self.mlp(x) + x)
+        return result
 
 
 class ScoredBlock(nn.Module):
     """An attention block and a linear score."""
 
-    def __init__(self, width: int, cfg: HeadConfig):
+    def __init__(self, width: int, config: HeadConfig):
         super().__init__()
-        self.block = AttentionBlock(width, cfg)
+        self.block = AttentionBlock(width, config)
         self.score = nn.Linear(width, 1)
 
     def forward(self, tokens: Tensor, context: Tensor) -> Tensor:
         """(B, N) logits of the tokens."""
-        return self.score(self.block(tokens, context))[..., 0]
+        result: Tensor = self.score(self.block(tokens, context))[..., 0]
+        return result
 
 
 class InducedBlock(nn.Module):
     """Regions look at one inducing token, which then looks at them; both are scored."""
 
-    def __init__(self, width: int, cfg: HeadConfig):
+    def __init__(self, width: int, config: HeadConfig):
         super().__init__()
-        self.regions = AttentionBlock(width, cfg)
-        self.frame = AttentionBlock(width, cfg)
+        self.regions = AttentionBlock(width, config)
+        self.frame = AttentionBlock(width, config)
         self.region_score = nn.Linear(width, 1)
         self.frame_score = nn.Linear(width, 1)
 
@@ -84,14 +85,14 @@ class FrameToken(nn.Module):
 class BilinearSet(nn.Module):
     """Regions and reference are multiplied to half the width, then look at one another."""
 
-    def __init__(self, cfg: HeadConfig):
+    def __init__(self, config: HeadConfig):
         super().__init__()
-        width = cfg.hidden // 2
-        self.bilinear = nn.Bilinear(cfg.hidden, cfg.hidden, width)
-        self.transformer = cfg.transformer
-        if cfg.transformer != "mab":
+        width = config.hidden // 2
+        self.bilinear = nn.Bilinear(config.hidden, config.hidden, width)
+        self.transformer = config.transformer
+        if config.transformer != "mab":
             self.frame_token = FrameToken(width)
-        self.block = (InducedBlock if cfg.transformer == "isab" else ScoredBlock)(width, cfg)
+        self.block = (InducedBlock if config.transformer == "isab" else ScoredBlock)(width, config)
 
     def forward(self, regions: Tensor, reference: Tensor) -> Logits:
         joined = self.bilinear(regions, reference.expand(regions.shape).contiguous())
@@ -99,7 +100,8 @@ class BilinearSet(nn.Module):
             return self.block(joined, joined), None
         token = self.frame_token(len(regions))
         if self.transformer == "isab":
-            return self.block(token, joined)
+            result: Logits = self.block(token, joined)
+            return result
         tokens = torch.cat([token, joined], dim=1)
         logits = self.block(tokens, tokens)
         return logits[:, 1:], logits[:, 0]
@@ -108,10 +110,10 @@ class BilinearSet(nn.Module):
 class TokenSet(nn.Module):
     """Regions and reference are marked by a learned vector each and look at one another."""
 
-    def __init__(self, cfg: HeadConfig):
+    def __init__(self, config: HeadConfig):
         super().__init__()
-        self.marks = nn.Parameter(torch.randn(2, cfg.hidden))  # of regions, of the reference
-        self.block = ScoredBlock(2 * cfg.hidden, cfg)
+        self.marks = nn.Parameter(torch.randn(2, config.hidden))  # of regions, of the reference
+        self.block = ScoredBlock(2 * config.hidden, config)
 
     def forward(self, regions: Tensor, reference: Tensor) -> Logits:
         pairs = ((reference, self.marks[1]), (regions, self.marks[0]))
@@ -123,9 +125,9 @@ class TokenSet(nn.Module):
 class ConcatSet(nn.Module):
     """The reference is joined to every region; regions look at one another."""
 
-    def __init__(self, cfg: HeadConfig):
+    def __init__(self, config: HeadConfig):
         super().__init__()
-        self.block = ScoredBlock(2 * cfg.hidden, cfg)
+        self.block = ScoredBlock(2 * config.hidden, config)
 
     def forward(self, regions: Tensor, reference: Tensor) -> Logits:
         tokens = torch.cat([regions, reference.expand(regions.shape)], dim=2)
@@ -133,21 +135,21 @@ class ConcatSet(nn.Module):
 
 
 class TwoHeadSet(nn.Module):
-    """A bilinear score beside attention: averaged, or the attention judges the frame."""
+    """A bilinear score beside attention: averaged, or the attention scores the frame."""
 
-    def __init__(self, cfg: HeadConfig):
+    def __init__(self, config: HeadConfig):
         super().__init__()
-        self.bilinear = nn.Bilinear(cfg.hidden, cfg.hidden, 1)
-        self.judges_frame = cfg.transformer == "mab_global"
-        width = 2 * cfg.hidden if self.judges_frame else cfg.hidden
-        self.block = ScoredBlock(width, cfg)
-        if self.judges_frame:
+        self.bilinear = nn.Bilinear(config.hidden, config.hidden, 1)
+        self.scores_frame = config.transformer == "mab_global"
+        width = 2 * config.hidden if self.scores_frame else config.hidden
+        self.block = ScoredBlock(width, config)
+        if self.scores_frame:
             self.frame_token = FrameToken(width)
 
     def forward(self, regions: Tensor, reference: Tensor) -> Logits:
         repeated = reference.expand(regions.shape).contiguous()
         simple = self.bilinear(regions, repeated)[..., 0]
-        if self.judges_frame:
+        if self.scores_frame:
             context = torch.cat([regions, repeated], dim=2)
             return simple, self.block(self.frame_token(len(regions)), context)[:, 0]
         return 0.5 * (simple + self.block(regions, reference)), None
@@ -156,16 +158,19 @@ class TwoHeadSet(nn.Module):
 class AttentionSet(nn.Module):
     """Regions look at the reference; globally, the reference looks at the regions."""
 
-    def __init__(self, cfg: HeadConfig):
+    def __init__(self, config: HeadConfig):
         super().__init__()
-        self.transformer = cfg.transformer
-        self.block = (InducedBlock if cfg.transformer == "isab" else ScoredBlock)(cfg.hidden, cfg)
-        if cfg.transformer == "mab_global":
-            self.bilinear = nn.Bilinear(cfg.hidden, cfg.hidden, 1)
+        self.transformer = config.transformer
+        self.block = (InducedBlock if config.transformer == "isab" else ScoredBlock)(
+            config.hidden, config
+        )
+        if config.transformer == "mab_global":
+            self.bilinear = nn.Bilinear(config.hidden, config.hidden, 1)
 
     def forward(self, regions: Tensor, reference: Tensor) -> Logits:
         if self.transformer == "isab":
-            return self.block(reference, regions)
+            result: Logits = self.block(reference, regions)
+            return result
         if self.transformer == "mab":
             return self.block(regions, reference), None
         repeated = reference.expand(regions.shape).contiguous()
@@ -173,27 +178,15 @@ class AttentionSet(nn.Module):
         return simple, self.block(reference, regions)[:, 0]
 
 
-COMPARISONS: dict[str, tuple[type[nn.Module], tuple[str, ...]]] = {
-    "bilinear": (BilinearSet, ("mab", "mab_global", "isab")),
-    "token": (TokenSet, ("mab",)),
-    "concat": (ConcatSet, ("mab",)),
-    "2head": (TwoHeadSet, ("mab", "mab_global")),
-    "att": (AttentionSet, ("mab", "mab_global", "isab")),
+COMPARISONS: dict[str, type[nn.Module]] = {
+    "bilinear": BilinearSet,
+    "token": TokenSet,
+    "concat": ConcatSet,
+    "2head": TwoHeadSet,
+    "att": AttentionSet,
 }
 
 
-def make_comparison(cfg: HeadConfig) -> nn.Module:
-    """The comparison that a configuration names.
-
-    Raises:
-        EgolibError: the two options do not go together.
-    """
-    if cfg.compare not in COMPARISONS:
-        raise EgolibError(f"a set head compares by {', '.join(COMPARISONS)}, not {cfg.compare!r}")
-    module, transformers = COMPARISONS[cfg.compare]
-    if cfg.transformer not in transformers:
-        raise EgolibError(
-            f"{cfg.compare} does not go with transformer {cfg.transformer!r}",
-            remedy=f"one of {', '.join(transformers)}",
-        )
-    return module(cfg)
+def make_comparison(config: HeadConfig) -> nn.Module:
+    """The comparison that a configuration names."""
+    return COMPARISONS[config.compare](config)

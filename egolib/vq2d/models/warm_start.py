@@ -1,4 +1,4 @@
-"""Where the comparison of a detector without initial weights starts (a recipe of ours).
+"""Where the comparison of a detector without initial weights starts (egolib's own recipe).
 
 Legend: N pairs of a region with its object and a picture of that object, R regions, C channels,
 E width of the vectors.
@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from egolib.errors import EgolibError
-from egolib.vq2d.data.dataset import Batch, TrainingSet
+from egolib.vq2d.data.dataset import TrainingBatch, TrainingSet
 from egolib.vq2d.models.heads import SiameseHead
 from egolib.vq2d.models.model import SiameseRcnn
 
 SAMPLES, BATCH = 640, 16
-SHARE = 0.25  # of the vector's entries that the discriminant directions take
+FRACTION = 0.25  # of the vector's entries that the discriminant directions take
 SHRINKAGE = 0.05
 EQUAL_LOGIT, BIAS = 5.0, -2.0
 
@@ -34,6 +34,7 @@ def fit_comparison(model: SiameseRcnn, data: TrainingSet, seed: int) -> None:
     """Changes the head's linear layers and bilinear form in place.
 
     Args:
+        model: the detector.
         data: whose samples are compared with their references.
         seed: of the choice of samples and views.
 
@@ -41,10 +42,14 @@ def fit_comparison(model: SiameseRcnn, data: TrainingSet, seed: int) -> None:
         EgolibError: another head than a Siamese one with one projector and a bilinear form.
     """
     head = model.head
-    if not isinstance(head, SiameseHead) or head.cfg.compare != "bilinear" or not head.cfg.shared:
+    if (
+        not isinstance(head, SiameseHead)
+        or head.config.compare != "bilinear"
+        or not head.config.shared
+    ):
         raise EgolibError(
             "only a shared projector with a bilinear form can start fitted",
-            remedy="set train.comparison_start: official",
+            remedy="set initial.comparison: official",
         )
     projector = head.projectors.region
     with torch.no_grad():
@@ -60,7 +65,7 @@ def fit_comparison(model: SiameseRcnn, data: TrainingSet, seed: int) -> None:
         head.bilinear.bias.fill_(BIAS)
 
 
-def _batches(data: TrainingSet, seed: int) -> Iterator[Batch]:
+def _batches(data: TrainingSet, seed: int) -> Iterator[TrainingBatch]:
     """Samples whose frame shows the object, in random order."""
     rng = np.random.default_rng(seed)
     shown = [i for i, sample in enumerate(data.samples) if sample.frame.box_xyxy is not None]
@@ -69,11 +74,11 @@ def _batches(data: TrainingSet, seed: int) -> Iterator[Batch]:
         yield data.collate([data.sample(int(i), rng) for i in chosen[start : start + BATCH]])
 
 
-def _pooled(model: SiameseRcnn, batch: Batch) -> Tensor:
+def _pooled(model: SiameseRcnn, batch: TrainingBatch) -> Tensor:
     """(2n, C, S, S): the object's region in each frame, then the references."""
     images = model.batch(batch.frames)
     regions = model.pooled(model.maps(images.images), [boxes[:1] for boxes in batch.boxes])
-    references = model.maps(model.batch(list(batch.references)).images)[model.cfg.level]
+    references = model.maps(model.batch(list(batch.references)).images)[model.config.level]
     return torch.cat([regions, model.pool_reference(references)])
 
 
@@ -83,7 +88,8 @@ def _standardised(layer: nn.Linear, inputs: Tensor) -> Tensor:
     mean, spread = outputs.mean(0), outputs.std(0) + 1e-6
     layer.weight.div_(spread[:, None])
     layer.bias.copy_((layer.bias - mean) / spread)
-    return layer(inputs)
+    result: Tensor = layer(inputs)
+    return result
 
 
 def _discriminate(layer: nn.Linear, x: Tensor, y: Tensor) -> Tensor:
@@ -101,7 +107,7 @@ def _discriminate(layer: nn.Linear, x: Tensor, y: Tensor) -> Tensor:
     within = (1 - SHRINKAGE) * within + SHRINKAGE * within.trace() / count * torch.eye(count)
     whitening = torch.linalg.inv(torch.linalg.cholesky(within))
     values, vectors = torch.linalg.eigh(whitening @ total @ whitening.T)
-    number = max(int(SHARE * count), 1)
+    number = max(int(FRACTION * count), 1)
     values, vectors = values.flip(0)[:number], vectors.flip(1)[:, :number]
     directions = (vectors.T @ whitening) / values.sqrt()[:, None]  # (number, E)
     layer.weight.mul_(0.1)

@@ -6,7 +6,7 @@ Nothing here needs torch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,13 @@ import numpy as np
 
 from egolib.errors import EgolibError
 from egolib.io.records import Skipped, read_json
+from egolib.io.sources import sources
+from egolib.report.source import show
 from egolib.runs.step import Step
 from egolib.video import VideoReader
 from egolib.video.extract import Extraction, extract
 from egolib.video.plans import VideoPlan
+from egolib.video.timing import clip_frames
 from egolib.vq2d.config import Config, DataConfig
 from egolib.vq2d.data.annotations import (
     Annotations,
@@ -68,8 +71,36 @@ def _folder(step: Step[Config], named: str, default: str) -> Path:
     return (step.out if step.name == "1_data" else step.input("data")) / default
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What ``1_data`` made.
+
+    Args:
+        annotations: by split.
+        extraction: clips and images that were written or already there.
+        problems: what is wrong with the clips of each split.
+    """
+
+    annotations: Mapping[str, Annotations]
+    extraction: Extraction
+    problems: Mapping[str, Skipped]
+
+
+def prepare(step: Step[Config]) -> Prepared:
+    """Cuts clips and images out of the videos, writes the lists, and looks at the clips.
+
+    Raises:
+        EgolibError: the annotations of train or val are missing or malformed.
+    """
+    annotations = read_splits(step)
+    data, done = step.config.data, cut(step, annotations)
+    wanted = [split for split in annotations if split != "train" or data.train_clips]
+    found = {split: check_clips(annotations[split], clips_folder(step)) for split in wanted}
+    return Prepared(annotations, done, found)
+
+
 def cut(step: Step[Config], annotations: Mapping[str, Annotations]) -> Extraction:
-    """Cuts clips and images out of the videos, each video in one pass, and writes the lists.
+    """Cuts clips and images, each video in one pass, and writes the lists of queries.
 
     Clips of val and test, and of train where ``data.train_clips`` says so; images of train
     and val. What former runs finished is kept; what cannot be made is listed.
@@ -94,33 +125,43 @@ def _wanted(plan: VideoPlan, split: str, data: DataConfig) -> VideoPlan:
 
 def read_list(step: Step[Config], split: str) -> list[dict[str, Any]]:
     """The flat list of valid queries that ``1_data`` wrote."""
-    return read_json(step.input("data") / f"{split}_annot.json.gz", list)
+    result: list[dict[str, Any]] = read_json(step.input("data") / f"{split}_annot.json.gz", list)
+    return result
 
 
-def check(step: Step[Config], annotations: Mapping[str, Annotations]) -> dict[str, Skipped]:
-    """What is wrong with the clips of each split that were cut."""
-    data = step.config.data
-    wanted = [split for split in annotations if split != "train" or data.train_clips]
-    return {split: check_clips(annotations[split], clips_folder(step)) for split in wanted}
+def check(step: Step[Config], prepared: Prepared) -> None:
+    """Raises EgolibError where the outcome is impossible.
+
+    With complete data (all but ``paper``) every split has queries and every clip fits its
+    annotations; real data may lack videos, which are listed.
+    """
+    for split, own in prepared.annotations.items():
+        if not own.queries:
+            raise EgolibError(f"no valid query in {split}", file=own.file)
+    if not (prepared.extraction.written or prepared.extraction.kept):
+        raise EgolibError("nothing was cut", file=step.out, remedy=problems(prepared))
+    wrong = sum(len(found) for found in prepared.problems.values())
+    if wrong and step.preset != "paper":
+        raise EgolibError(f"{wrong} clips do not fit", file=step.out, remedy=problems(prepared))
 
 
-def problems(
-    annotations: Mapping[str, Annotations], done: Extraction, checked: Mapping[str, Skipped]
-) -> str:
-    """Everything that was passed over, for people."""
-    lines = [f"queries of {split}: {own.skipped.summary()}" for split, own in annotations.items()]
-    lines += [f"extraction: {done.summary()}"]
-    lines += [f"clips of {split}: {found.summary()}" for split, found in checked.items()]
+def problems(prepared: Prepared) -> str:
+    """Everything that was skipped, for people."""
+    splits = prepared.annotations.items()
+    lines = [f"queries of {split}: {own.skipped.summary()}" for split, own in splits]
+    lines += [f"extraction: {prepared.extraction.summary()}"]
+    lines += [f"clips of {k}: {found.summary()}" for k, found in prepared.problems.items()]
     return "\n".join(lines)
 
 
 # ----------------------------------------------------------------------------- tables
 
 
-def table(annotations: Mapping[str, Annotations]) -> pd.DataFrame:
+def table(prepared: Prepared | Mapping[str, Annotations]) -> pd.DataFrame:
     """One column a split: release, counts, and what queries and answers look like."""
     import pandas as pd
 
+    annotations = prepared.annotations if isinstance(prepared, Prepared) else prepared
     return pd.DataFrame({split: describe(own) for split, own in annotations.items()})
 
 
@@ -149,22 +190,37 @@ def _negatives(query: Query) -> int:
     return len(negative_frames([box.frame for box in query.track], query.query_frame))
 
 
-def counts(annotations: Mapping[str, Annotations], done: Extraction) -> dict[str, Any]:
+def counts(prepared: Prepared) -> dict[str, Any]:
     """Version and counts, for ``result.json``."""
-    splits = {split: own.counts() for split, own in annotations.items()}
-    versions = sorted({own.version for own in annotations.values()})
+    splits = {split: own.counts() for split, own in prepared.annotations.items()}
+    versions = sorted({own.version for own in prepared.annotations.values()})
+    done = prepared.extraction
     made = {"targets": len(done.written) + len(done.kept), "skipped": len(done.skipped)}
     return {"version": "/".join(versions), **splits, **made}
+
+
+def metrics(prepared: Prepared) -> dict[str, int]:
+    """How much was written, was there already, or had to be skipped."""
+    done = prepared.extraction
+    return {"written": len(done.written), "kept": len(done.kept), "skipped": len(done.skipped)}
 
 
 # ---------------------------------------------------------------------------- looking
 
 
 def example(
-    step: Step[Config], annotations: Annotations, number: int = 0, frames: int = 4
+    step: Step[Config], prepared: Prepared, split: str = "val", number: int = 0, frames: int = 4
 ) -> tuple[list[np.ndarray], list[str], list[tuple[float, ...]]]:
-    """The crop of a query and frames of its answer, with titles and boxes, for a figure."""
-    query = annotations.queries[number]
+    """The crop of a query and frames of its answer, with titles and boxes, for a figure.
+
+    Args:
+        step: ``1_data``.
+        prepared: what it made.
+        split: that the query is of.
+        number: of the query.
+        frames: of the answer, evenly spread.
+    """
+    query = prepared.annotations[split].queries[number]
     chosen = np.linspace(0, len(query.track) - 1, min(frames, len(query.track))).astype(int)
     boxes = [query.crop, *(query.track[i] for i in chosen)]
     titles = [f"query: {query.record.get('object_title')}"]
@@ -172,3 +228,24 @@ def example(
     with VideoReader(clips_folder(step) / f"{query.clip_uid}.mp4") as reader:
         images = [reader[box.frame] for box in boxes]
     return images, titles, [box.xyxy for box in boxes]
+
+
+__all__ = [
+    "Prepared",
+    "check",
+    "clip_frames",
+    "clips_folder",
+    "counts",
+    "cut",
+    "describe",
+    "example",
+    "images_folder",
+    "metrics",
+    "prepare",
+    "problems",
+    "read_list",
+    "read_splits",
+    "show",
+    "sources",
+    "table",
+]

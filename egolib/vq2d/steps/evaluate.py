@@ -6,8 +6,9 @@ kept the test answers. Nothing here needs torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,19 +16,27 @@ import numpy as np
 
 from egolib.errors import EgolibError
 from egolib.metrics.box_tracks import overlap
-from egolib.metrics.visual_query import Queries, Scores, Ties, evaluate
+from egolib.metrics.visual_query import Choice, Queries, Scores, Ties, evaluate
+from egolib.report.source import show
 from egolib.runs.step import Step
-from egolib.vq2d.config import Config, EvaluateConfig
-from egolib.vq2d.data.annotations import Annotations, Query, from_content, read_annotations
+from egolib.vq2d.config import Config
+from egolib.vq2d.data.annotations import (
+    Annotations,
+    find_annotations,
+    from_content,
+    read_annotations,
+)
 from egolib.vq2d.evaluation import load_queries
-from egolib.vq2d.formats.submission import build_submission, read_submission, validate
+from egolib.vq2d.formats import submission
+from egolib.vq2d.formats.submission import build_submission
 from egolib.vq2d.localization import settings
-from egolib.vq2d.localization.answers import Answers, jobs
+from egolib.vq2d.localization.answers import Answers, query_jobs
 from egolib.vq2d.localization.confidence import Calibration, Evidence, confidence, fit_calibration
-from egolib.vq2d.localization.localize import Answer
-from egolib.vq2d.localization.replay import Replay
+from egolib.vq2d.localization.localize import Tracker
+from egolib.vq2d.localization.replay import InferenceRecord, Replay
 from egolib.vq2d.localization.tracks import Track
 from egolib.vq2d.steps.data import clips_folder, read_splits
+from egolib.vq2d.steps.looking import curve_examples, strip_examples
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,12 +47,13 @@ RIGHT_STIOU = 0.25
 CLIP_FPS = 5.0
 
 Numbers = dict[str, float]
+Truth = Mapping[str, Annotations]
 
 
 # --------------------------------------------------------------------------- reading
 
 
-def read_truths(step: Step[Config]) -> dict[str, Annotations]:
+def read_truth(step: Step[Config]) -> Truth:
     """The annotations whose answers are known: val, where they were kept test, and both."""
     found = {"val": read_splits(step)["val"]}
     file = step.data_root / step.config.data.test_truth
@@ -55,15 +65,33 @@ def read_truths(step: Step[Config]) -> dict[str, Annotations]:
     return found
 
 
-def main_split(truths: Mapping[str, Annotations]) -> str:
+def main_split(truth: Truth) -> str:
     """Where comparisons are made: on all known answers."""
-    return POOLED if POOLED in truths else "val"
+    return POOLED if POOLED in truth else "val"
 
 
-def open_replay(step: Step[Config], truths: Mapping[str, Annotations]) -> Replay:
-    """The queries with known answers, ready to be answered under any setting of the peaks."""
-    todo = jobs(truths[main_split(truths)].by_clip(), clips_folder(step))
-    return Replay(todo, step.input("predictions"), step.out, step.config.localize)
+def read_predictions(step: Step[Config], truth: Truth) -> Replay:
+    """The queries with known answers, ready to be answered under any setting of the peaks.
+
+    Raises:
+        EgolibError: ``3_infer`` left no record, or a detection cache is damaged.
+    """
+    config = step.config.localize
+    calibration = None
+    if config.confidence == "calibrated":
+        calibration = Calibration.read(step.data_root / config.calibration)
+    todo = query_jobs(truth[main_split(truth)].by_clip(), clips_folder(step))
+    make = partial(_make_tracker, step.config)
+    folder = step.input("predictions")
+    return Replay(todo, folder, step.out, config, make, calibration)
+
+
+def _make_tracker(config: Config, record: InferenceRecord) -> Tracker:
+    from egolib.vq2d.steps.infer import tracker_of  # loads torch
+
+    tracker = tracker_of(config.localize, config.tracker, record.tracker, record.detector, "cpu")
+    assert tracker is not None  # without one, nothing is followed
+    return tracker
 
 
 def validate_files(step: Step[Config]) -> list[str]:
@@ -73,12 +101,17 @@ def validate_files(step: Step[Config]) -> list[str]:
         EgolibError: a file is not what the challenge's server takes.
     """
     lines = []
-    for split, own in read_splits(step).items():
+    for split in read_splits(step):
         file = step.input("predictions") / f"{split}.json"
         if file.is_file():
-            validate(read_submission(file), own, file=file)
-            lines.append(f"{split}.json: valid, {len(own.queries)} queries")
+            truth = find_annotations(step.data_root, split)
+            lines.append(f"{split}.json: {submission.validate_file(file, truth)}")
     return lines
+
+
+def configured(step: Step[Config], replay: Replay) -> Answers:
+    """The answers under the settings of this step."""
+    return replay.answers(settings.configured(step.config))
 
 
 # --------------------------------------------------------------------------- scoring
@@ -91,28 +124,40 @@ def queries_of(annotations: Annotations, tracks: Mapping[str, Track]) -> Queries
     return load_queries(annotations, build_submission(annotations, own))
 
 
-def score(
+def score_tracks(
     annotations: Annotations,
     tracks: Mapping[str, Track],
     ties: Ties = "expected",
-    several: Any = "max_score",
+    several: Choice = "max_score",
 ) -> Scores:
-    """The metrics of tracks on a split."""
+    """The metrics of tracks on a split.
+
+    Args:
+        annotations: with response tracks.
+        tracks: by query key.
+        ties: order of equal scores.
+        several: which of several answers counts for recovery and success.
+    """
     return evaluate(queries_of(annotations, tracks), ties=ties, several=several)
 
 
-def score_splits(
-    truths: Mapping[str, Annotations], tracks: Mapping[str, Track], cfg: EvaluateConfig
-) -> dict[str, Scores]:
-    """The metrics of each split, in the configured tie mode."""
+def score(step: Step[Config], truth: Truth, answers: Answers) -> dict[str, Scores]:
+    """The metrics of each split, in the configured tie mode.
+
+    Args:
+        step: ``4_evaluate``.
+        truth: annotations by split.
+        answers: to their queries.
+    """
+    config = step.config.evaluate
     return {
-        name: score(annotations, tracks, cfg.ap_ties, cfg.several)
-        for name, annotations in truths.items()
+        name: score_tracks(annotations, answers.tracks, config.ap_ties, config.several)
+        for name, annotations in truth.items()
     }
 
 
 def constant(answers: Answers) -> dict[str, Track]:
-    """The tracks with one and the same confidence, as officially."""
+    """The tracks with one and the same confidence, matching the official code."""
     return {key: replace(answer.track, score=1.0) for key, answer in answers.found.items()}
 
 
@@ -125,7 +170,13 @@ def recent(annotations: Annotations, seconds: float) -> np.ndarray:
 def score_recent(
     annotations: Annotations, tracks: Mapping[str, Track], seconds: float
 ) -> Numbers | None:
-    """The metrics of the recent appearances alone; None where there is none."""
+    """The metrics of the recent appearances alone; None where there is none.
+
+    Args:
+        annotations: with response tracks.
+        tracks: by query key.
+        seconds: a track that ends so shortly before the question is recent.
+    """
     kept = recent(annotations, seconds)
     if not kept.any():
         return None
@@ -141,15 +192,15 @@ def rankings(annotations: Annotations, answers: Answers) -> dict[str, Numbers]:
     ``calibrated`` combines all evidence; it is fitted on one half of the videos and ranks
     the other, and left out where a half has no right or no wrong answer.
     """
-    found = {"constant": score(annotations, constant(answers)).table()}
+    found = {"constant": score_tracks(annotations, constant(answers)).table()}
     for kind in RANKINGS:
         ranked = _ranked(
             answers, {k: confidence(kind, a.evidence) for k, a in answers.found.items()}
         )
-        found[kind] = score(annotations, ranked).table()
+        found[kind] = score_tracks(annotations, ranked).table()
     crossed = cross_fitted(annotations, answers)
     if crossed is not None:
-        found["calibrated"] = score(annotations, _ranked(answers, crossed)).table()
+        found["calibrated"] = score_tracks(annotations, _ranked(answers, crossed)).table()
     return found
 
 
@@ -203,6 +254,12 @@ def compare(
 ) -> dict[str, Numbers]:
     """What peaks and tracking add to single detections, and what each correction changes.
 
+    Args:
+        step: ``4_evaluate``.
+        replay: answers under other settings.
+        annotations: of one split.
+        answers: under the configured settings.
+
     All with constant confidences, ties averaged over orders. ``..._recent`` rows hold only
     the recent appearances.
     """
@@ -210,10 +267,10 @@ def compare(
     tracks = {"configured": constant(answers)}
     best = replay.single_best()
     tracks["single best detection"] = {k: replace(v, score=1.0) for k, v in best.items()}
-    cfg = settings.configured(config)
-    for name, changed in settings.compared(cfg, config.sweep).items():
+    own_settings = settings.configured(config)
+    for name, changed in settings.compared(own_settings, config.sweep).items():
         tracks[name] = constant(replay.answers(changed))
-    rows = {name: score(annotations, own).table() for name, own in tracks.items()}
+    rows = {name: score_tracks(annotations, own).table() for name, own in tracks.items()}
     for name, own in tracks.items():
         numbers = score_recent(annotations, own, config.evaluate.recent_sec)
         if numbers is not None and name in ("configured", "reflect"):
@@ -224,12 +281,18 @@ def compare(
 def sweep(
     step: Step[Config], replay: Replay, annotations: Annotations
 ) -> dict[str, dict[float, Numbers]]:
-    """The metrics of each swept setting and value, the others as configured."""
-    cfg = settings.configured(step.config)
-    found = settings.sweeps(cfg, step.config.sweep)
+    """The metrics of each swept setting and value, the others as configured.
+
+    Args:
+        step: ``4_evaluate``.
+        replay: answers under other settings.
+        annotations: of one split.
+    """
+    config = settings.configured(step.config)
+    found = settings.sweeps(config, step.config.sweep)
     return {
         name: {
-            value: score(annotations, constant(replay.answers(changed))).table()
+            value: score_tracks(annotations, constant(replay.answers(changed))).table()
             for value, changed in values.items()
         }
         for name, values in found.items()
@@ -265,11 +328,11 @@ def difference(found: Numbers, base: Numbers) -> dict[str, float]:
 # ---------------------------------------------------------------------------- showing
 
 
-def table(rows: Mapping[str, Numbers | Scores]) -> pd.DataFrame:
+def table(scored: Mapping[str, Numbers | Scores]) -> pd.DataFrame:
     """One row for each evaluation: the official six, then p and the band of tied orders."""
     import pandas as pd
 
-    plain = {k: v.table() if isinstance(v, Scores) else v for k, v in rows.items()}
+    plain = {k: v.table() if isinstance(v, Scores) else v for k, v in scored.items()}
     return pd.DataFrame(plain).T
 
 
@@ -279,67 +342,91 @@ def used(step: Step[Config]) -> dict[str, float]:
     return {name: getattr(peaks, name) for name in settings.SWEPT}
 
 
-def curve_examples(
-    annotations: Annotations, answers: Answers, count: int = 4
-) -> tuple[list[Any], list[list[int]], list[str]]:
-    """The first queries, for ``figures.score_curves``: starts, true frames, titles."""
-    chosen = [q for q in annotations.queries if q.key in answers.found][:count]
-    starts = [answers.found[query.key].start for query in chosen]
-    truths = [[box.frame for box in query.track] for query in chosen]
-    return starts, truths, [_title(query, answers.found[query.key]) for query in chosen]
+def metrics(
+    scored: Mapping[str, Scores],
+    ranked: Mapping[str, Numbers],
+    compared: Mapping[str, Numbers],
+    swept: Mapping[str, Mapping[float, Numbers]],
+) -> dict[str, Any]:
+    """All numbers of the page, for ``result.json``.
+
+    Args:
+        scored: of ``score``.
+        ranked: of ``rankings``.
+        compared: of ``compare``.
+        swept: of ``sweep``.
+    """
+    found: dict[str, Any] = {split: scores.table() for split, scores in scored.items()}
+    found["effect"] = effects(ranked, compared)
+    found |= {"ranking": dict(ranked), "compare": dict(compared)}
+    found["sweep"] = {k: {f"{v:g}": n for v, n in own.items()} for k, own in swept.items()}
+    return found
 
 
-def _title(query: Query, answer: Answer) -> str:
-    kind = "peak" if answer.start.peak else "no peak: last frame"
-    return f"{query.record.get('object_title')}: {kind}, track of {len(answer.track)} frames"
-
-
-def strip_examples(
-    annotations: Annotations, answers: Answers, count: int = 2
-) -> list[tuple[Query, Answer]]:
-    """The first queries whose answer starts at a peak (or just the first ones)."""
-    known = [(q, answers.found[q.key]) for q in annotations.queries if q.key in answers.found]
-    return ([pair for pair in known if pair[1].start.peak] or known)[:count]
-
-
-def nested(scored: Mapping[str, Scores]) -> dict[str, Numbers]:
-    """Metrics by split, for ``result.json``."""
-    return {split: scores.table() for split, scores in scored.items()}
-
-
-def sweep_metrics(found: Mapping[str, Mapping[float, Numbers]]) -> dict[str, Any]:
-    """The swept metrics with values as text, for ``result.json``."""
-    return {k: {f"{v:g}": numbers for v, numbers in own.items()} for k, own in found.items()}
+def counts(truth: Truth) -> dict[str, Any]:
+    """Counts of the annotations, for ``result.json``."""
+    return {name: own.counts() for name, own in truth.items()}
 
 
 def write_calibration(
     step: Step[Config], annotations: Annotations, answers: Answers
 ) -> Path | None:
-    """``calibration.json``, fitted on all validation answers, for ``localize.calibration``."""
+    """``calibration.json``, fitted on all validation answers, for ``localize.calibration``.
+
+    Args:
+        step: ``4_evaluate``.
+        annotations: of the validation split.
+        answers: to its queries.
+    """
     calibration = fit(annotations, answers)
     return None if calibration is None else calibration.write(step.out / "calibration.json")
 
 
-def require_sane(rows: Sequence[Numbers]) -> None:
+def check(scored: Mapping[str, Numbers | Scores]) -> None:
     """Raises EgolibError where a number cannot be: outside its range, or AP above p."""
-    for row in rows:
+    for row in scored.values():
+        numbers = row.table() if isinstance(row, Scores) else row
         for name in ("tAP@0.25", "stAP@0.25"):
-            share = row["p_temporal@0.25" if name[0] == "t" else "p_spatio_temporal@0.25"]
-            if not 0 <= row[name] <= share + 1e-9:
-                raise EgolibError(f"{name} is {row[name]}, p is {share}")
-        if not (0 <= row["recovery%"] <= 100 and 0 <= row["success%"] <= 100):
-            raise EgolibError(f"recovery {row['recovery%']}, success {row['success%']}")
+            p = numbers["p_temporal@0.25" if name[0] == "t" else "p_spatio_temporal@0.25"]
+            if not 0 <= numbers[name] <= p + 1e-9:
+                raise EgolibError(f"{name} is {numbers[name]}, p is {p}")
+        for name in ("recovery%", "success%"):
+            if not 0 <= numbers[name] <= 100:
+                raise EgolibError(f"{name} is {numbers[name]}")
 
 
-def summary(answers: Mapping[str, Answers]) -> dict[str, dict[str, float]]:
-    """How many answers started at a peak, and how long they are, by split."""
-    found = {}
-    for split, own in answers.items():
-        all_found = list(own.found.values())
-        found[split] = {
-            "answered": len(all_found),
-            "skipped": len(own.skipped),
-            "with_peak": sum(answer.start.peak is not None for answer in all_found),
-            "mean_length": float(np.mean([len(answer.track) for answer in all_found] or [0])),
-        }
-    return found
+def check_ranking(ranked: Mapping[str, Numbers]) -> None:
+    """Raises EgolibError where a ranking changed more than the order of answers."""
+    check(ranked)
+    for name, row in ranked.items():
+        for metric in ("recovery%", "success%"):
+            if row[metric] != ranked["constant"][metric]:
+                raise EgolibError(f"ranking by {name} changed {metric}")
+
+
+__all__ = [
+    "check",
+    "check_ranking",
+    "clips_folder",
+    "compare",
+    "configured",
+    "constant",
+    "counts",
+    "curve_examples",
+    "effects",
+    "main_split",
+    "metrics",
+    "overlap",
+    "rankings",
+    "read_predictions",
+    "read_truth",
+    "score",
+    "score_tracks",
+    "show",
+    "strip_examples",
+    "sweep",
+    "table",
+    "used",
+    "validate_files",
+    "write_calibration",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,7 @@ def boxed_row(
 
     Args:
         images: (H, W, 3) uint8 RGB.
+        titles: of the pictures.
         boxes: xyxy in pixels of each picture; None for none.
     """
     height, width = images[0].shape[:2]
@@ -62,13 +63,13 @@ def queries(annotations: Mapping[str, Annotations]) -> Drawing:
     with look():
         figure = Drawing(2.2)
         lengths, sizes, gaps = figure.subplots(1, 3)
-        for (name, own), tint in zip(known.items(), PALETTE):
+        for (name, own), tint in zip(known.items(), PALETTE, strict=False):
             answered = [query for query in own.queries if query.track]
             _steps(lengths, [len(q.track) / 5 for q in answered], tint, name)
             _steps(sizes, [b.area**0.5 for q in answered for b in q.track], tint, name)
             ends = [(q.query_frame - q.track[-1].frame) / 5 for q in answered]
             _steps(gaps, ends, tint, name)
-        lengths.set(xlabel="length of the answer, s", ylabel="share")
+        lengths.set(xlabel="length of the answer, s", ylabel="fraction")
         sizes.set(xlabel="side of its boxes, pixels")
         gaps.set(xlabel="from its end to the query, s")
         gaps.legend(fontsize=7)
@@ -81,13 +82,19 @@ def _steps(axes: Axes, values: Sequence[float], tint: str, name: str) -> None:
 
 
 def samples(data: TrainingSet, seed: int = 0, count: int = 4) -> Drawing:
-    """Training samples after augmentation: above the pictures of the object, below the frames."""
+    """Training samples after augmentation: above the pictures of the object, below the frames.
+
+    Args:
+        data: the training set.
+        seed: of the random views.
+        count: of samples, evenly spread.
+    """
     rng = np.random.default_rng(seed)
     items = [data.sample(int(i), rng) for i in np.linspace(0, len(data) - 1, count).astype(int)]
     with look():
         figure = Drawing(3.2)
         grid = figure.subplots(2, count, squeeze=False)
-        for (above, below), item in zip(grid.T, items):
+        for (above, below), item in zip(grid.T, items, strict=True):
             show_image(above, item.reference.numpy()[::-1].transpose(1, 2, 0), "object")
             title = "frame" if len(item.boxes) else "frame without the object"
             show_image(below, item.frame.numpy()[::-1].transpose(1, 2, 0), title)
@@ -96,29 +103,42 @@ def samples(data: TrainingSet, seed: int = 0, count: int = 4) -> Drawing:
     return figure
 
 
-def losses(records: Sequence[Mapping[str, Any]]) -> Drawing:
-    """The parts of the loss over updates and, where it was computed, the validation's AP."""
+def training(records: Sequence[Mapping[str, Any]], schedule: Callable[[int], float]) -> Drawing:
+    """The parts of the loss over updates, the validation's AP, the factor on the rates.
+
+    Args:
+        records: lines of ``metrics.jsonl``.
+        schedule: the factor by update.
+    """
     trained = [record for record in records if record["kind"] == "train"]
-    judged = [record for record in records if record["kind"] == "evaluate"]
+    evaluated = [record for record in records if record["kind"] == "evaluate"]
     with look():
         figure = Drawing(2.3)
-        parts, precision = figure.subplots(1, 2, width_ratios=(3, 1))
-        for name, tint in zip(LOSS_NAMES, PALETTE):
-            own = [record for record in trained if name in record]
-            if own:
-                updates = [record["update"] for record in own]
-                parts.plot(updates, [record[name] for record in own], color=tint, label=name)
-        parts.set(xlabel="updates", ylabel="loss", yscale="log")
-        if parts.get_legend_handles_labels()[0]:
-            parts.legend(fontsize=7)
+        parts, precision, rates = figure.subplots(1, 3, width_ratios=(3, 1, 1))
+        _loss_parts(parts, trained)
         for name, style in (("AP50", "o-"), ("AP", "o--")):
-            own = [record for record in judged if name in record]
+            own = [record for record in evaluated if name in record]
             updates = [record["update"] for record in own]
             precision.plot(updates, [record[name] for record in own], style, label=name)
-        precision.set(xlabel="updates", ylabel="validation, %", ylim=(0, None))
+        precision.set(xlabel="updates", ylabel="validation", ylim=(0, None))
         precision.legend(fontsize=7)
-        precision.set_visible(bool(judged))
+        precision.set_visible(bool(evaluated))
+        last = trained[-1]["update"] if trained else 1
+        places = np.unique(np.linspace(0, last, 200).astype(int))
+        rates.plot(places, [schedule(int(update)) for update in places], color=PALETTE[1])
+        rates.set(xlabel="updates", ylabel="factor on the rates", ylim=(0, None))
     return figure
+
+
+def _loss_parts(axes: Axes, trained: Sequence[Mapping[str, Any]]) -> None:
+    for name, tint in zip(LOSS_NAMES, PALETTE, strict=False):
+        own = [record for record in trained if name in record]
+        if own:
+            updates = [record["update"] for record in own]
+            axes.plot(updates, [record[name] for record in own], color=tint, label=name)
+    axes.set(xlabel="updates", ylabel="loss", yscale="log")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=7)
 
 
 def response_strip(clips: Path, query: Query, answer: Answer) -> Drawing:
@@ -126,6 +146,8 @@ def response_strip(clips: Path, query: Query, answer: Answer) -> Drawing:
 
     Args:
         clips: the folder of clips.
+        query: the query.
+        answer: to it.
     """
     x1, y1, x2, y2 = (round(value) for value in query.crop.xyxy)
     with VideoReader(clips / f"{query.clip_uid}.mp4") as reader:
@@ -150,7 +172,9 @@ def score_curves(
     """Score curves of queries: raw and smoothed, all peaks, the one that was taken, the truth.
 
     Args:
+        starts: where tracking began.
         truths: frames of the true track of each query; may be empty.
+        titles: of the queries.
     """
     with look():
         figure = Drawing(1.25 * len(starts) + 0.3)
@@ -187,12 +211,13 @@ def sweep(
     Args:
         found: setting -> value -> metrics by name.
         used: the configured value of each setting.
+        metrics: names of those that are drawn.
     """
     with look():
         figure = Drawing(2.1)
         parts = figure.subplots(1, max(len(found), 1), sharey=True, squeeze=False)[0]
-        for axes, (name, values) in zip(parts, found.items()):
-            for metric, tint in zip(metrics, PALETTE):
+        for axes, (name, values) in zip(parts, found.items(), strict=False):
+            for metric, tint in zip(metrics, PALETTE, strict=False):
                 heights = [numbers[metric] for numbers in values.values()]
                 axes.plot(list(values), heights, "o-", color=tint, markersize=3, label=metric)
             axes.axvline(used[name], color="#8A8A8A", linestyle="--", linewidth=1)
@@ -210,7 +235,7 @@ def precision_bars(rows: Mapping[str, Mapping[str, float]], kind: str = "stAP@0.
         rows: name of the ranking -> metrics (``metrics.visual_query.Scores.table``).
         kind: ``tAP@0.25`` or ``stAP@0.25``.
     """
-    share = "p_temporal@0.25" if kind.startswith("tAP") else "p_spatio_temporal@0.25"
+    perfect = "p_temporal@0.25" if kind.startswith("tAP") else "p_spatio_temporal@0.25"
     with look():
         figure = Drawing(0.5 + 0.25 * len(rows))
         axes = figure.add_subplot()
@@ -220,7 +245,7 @@ def precision_bars(rows: Mapping[str, Mapping[str, float]], kind: str = "stAP@0.
         high = np.array([row[f"{kind}_high"] for row in rows.values()])
         axes.barh(place, values, 0.6, color=PREDICTED, alpha=0.6)
         axes.hlines(place, low, high, color="#333333", linewidth=2, label="orders of ties")
-        limits = [row[share] for row in rows.values()]
+        limits = [row[perfect] for row in rows.values()]
         axes.plot(limits, place, "|", color=TRUE, markersize=12, label="p: perfect ranking")
         axes.set_yticks(place, list(rows))
         axes.set(xlabel=kind, xlim=(0, None))

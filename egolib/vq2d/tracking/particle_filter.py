@@ -10,6 +10,7 @@ relative to the template. The official filter draws from NumPy's global generato
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -17,14 +18,76 @@ import numpy as np
 from egolib.vq2d.config import ParticleConfig
 from egolib.vq2d.localization.tracks import Followed
 
+
+class Observer(Protocol):
+    """How windows of a frame are described and compared with the template.
+
+    ``template``: the description (...) of the window where the object is known.
+    ``observe``: descriptions (P, ...) of the windows of particles.
+    ``compare``: (P,) similarity of descriptions and template.
+    """
+
+    def template(self, frame: np.ndarray, box_xyxy: Sequence[int]) -> np.ndarray: ...
+
+    def observe(
+        self, particles: np.ndarray, frame: np.ndarray, size: tuple[int, int]
+    ) -> np.ndarray: ...
+
+    def compare(self, windows: np.ndarray, template: np.ndarray) -> np.ndarray: ...
+
+
 Similarity = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""(windows (P, h, w, 3), template (h, w, 3)), both float 0 to 255 -> (P,) likeness."""
+"""(windows (P, h, w, 3), template (h, w, 3)), both float 0 to 255 -> (P,) similarity."""
 
 
 def pixel_similarity(windows: np.ndarray, template: np.ndarray, sigma: float = 1.0) -> np.ndarray:
-    """(P,) exp(-mse / (2 sigma²)) with grey levels scaled to 0..1."""
+    """(P,) exp(-mse / (2 sigma²)) with grey levels scaled to 0..1.
+
+    Args:
+        windows: (P, h, w, 3), 0 to 255.
+        template: (h, w, 3).
+        sigma: width of the similarity.
+    """
     error = ((windows / 255.0 - template / 255.0) ** 2).mean(axis=(1, 2, 3))
-    return np.exp(-error / (2 * sigma**2))
+    result: np.ndarray = np.exp(-error / (2 * sigma**2))
+    return result
+
+
+class Windows:
+    """Windows are cut out as images (official).
+
+    Args:
+        similarity: compares images.
+    """
+
+    def __init__(self, similarity: Similarity):
+        self.similarity = similarity
+
+    def template(self, frame: np.ndarray, box_xyxy: Sequence[int]) -> np.ndarray:
+        """(h, w, 3) float64."""
+        return crop_of(frame, box_xyxy).astype(np.float64)
+
+    def observe(
+        self, particles: np.ndarray, frame: np.ndarray, size: tuple[int, int]
+    ) -> np.ndarray:
+        """(P, h, w, 3), see ``observe``.
+
+        Args:
+            particles: (P, 4).
+            frame: (H, W, 3) uint8.
+            size: (height, width) of the template.
+        """
+        return observe(particles, frame, size)
+
+    def compare(self, windows: np.ndarray, template: np.ndarray) -> np.ndarray:
+        """(P,) similarity."""
+        return self.similarity(windows, template)
+
+
+def crop_of(frame: np.ndarray, box_xyxy: Sequence[int]) -> np.ndarray:
+    """The part (h, w, 3) of a frame (H, W, 3) inside a box of integers."""
+    x1, y1, x2, y2 = (int(value) for value in box_xyxy)
+    return frame[y1:y2, x1:x2]
 
 
 class ParticleFilter:
@@ -33,7 +96,8 @@ class ParticleFilter:
     Args:
         frame: (H, W, 3) uint8, where the object is known.
         box_xyxy: its corners, integers.
-        similarity: compares windows with the template.
+        config: of the filter.
+        observer: compares windows with the template.
         rng: the random numbers; draw order as in the official code.
     """
 
@@ -41,54 +105,58 @@ class ParticleFilter:
         self,
         frame: np.ndarray,
         box_xyxy: Sequence[int],
-        cfg: ParticleConfig,
-        similarity: Similarity,
+        config: ParticleConfig,
+        observer: Observer,
         rng: np.random.RandomState,
     ):
         x1, y1, x2, y2 = (int(value) for value in box_xyxy)
-        self.cfg, self.similarity, self.rng = cfg, similarity, rng
-        self.template = frame[y1:y2, x1:x2].astype(np.float64)
+        self.config, self.observer, self.rng = config, observer, rng
+        self.size = crop_of(frame, box_xyxy).shape[:2]
+        self.visible = min(self.size) > 0
+        self.template = observer.template(frame, box_xyxy) if self.visible else np.zeros(0)
         centre = int(np.round((y1 + y2) / 2.0)), int(np.round((x1 + x2) / 2.0))
-        self.particles = self._draw(np.array([*centre, 1.0, 1.0]), frame, cfg.first_scale_sd)
-        self.weights = np.ones(cfg.particles) / cfg.particles
+        self.particles = self._draw(np.array([*centre, 1.0, 1.0]), frame, config.first_scale_sd)
+        self.weights = np.ones(config.particles) / config.particles
 
     def update(self, frame: np.ndarray) -> tuple[np.ndarray, float]:
         """The box (x1, y1, x2, y2) int of the likeliest particle in the next frame, and
-        the likeness of its window."""
-        windows = observe(self.particles, frame, self.template.shape[:2])
-        visible = self.template.size > 0
-        alike = self.similarity(windows, self.template) if visible else np.ones(self.cfg.particles)
-        weights = self.weights * alike
-        weights = np.clip(weights, 1e-7, None) if visible else weights
+        the similarity of its window (0 where the template is empty)."""
+        if not self.visible:
+            state = self.particles[0]
+            self._resample(state, frame)
+            return window_of(state, self.size), 0.0
+        windows = self.observer.observe(self.particles, frame, self.size)
+        alike = self.observer.compare(windows, self.template)
+        weights = np.clip(self.weights * alike, 1e-7, None)
         self.weights = weights / weights.sum()
         best = int(np.argmax(self.weights))
-        state, likeness = self.particles[best], float(alike[best]) if visible else 0.0
-        box = window_of(state, self.template.shape[:2])
+        state = self.particles[best]
         self._resample(state, frame)
-        if visible:
-            rate = self.cfg.template_rate
-            self.template = rate * windows[best] + (1 - rate) * self.template
-        return box, likeness
+        rate = self.config.template_rate
+        self.template = rate * windows[best] + (1 - rate) * self.template
+        return window_of(state, self.size), float(alike[best])
 
     def _resample(self, state: np.ndarray, frame: np.ndarray) -> None:
-        """Draws particles anew: by weight, then a share of them around the likeliest one."""
-        count = self.cfg.particles
+        """Draws particles anew: by weight, then a fraction of them around the likeliest one."""
+        count = self.config.particles
         effective = (1.0 / np.sum(self.weights**2)) / count
         if effective < 1.0:
-            self.particles = self.particles[RESAMPLING[self.cfg.resampling](self.weights, self.rng)]
+            self.particles = self.particles[
+                RESAMPLING[self.config.resampling](self.weights, self.rng)
+            ]
             self.weights = np.ones(count) / count
-        if self.cfg.resample_proportion > 0:
-            redrawn = self.rng.random_sample(count) < self.cfg.resample_proportion
-            drawn = self._draw(state, frame, self.cfg.scale_sd)
+        if self.config.resample_proportion > 0:
+            redrawn = self.rng.random_sample(count) < self.config.resample_proportion
+            drawn = self._draw(state, frame, self.config.scale_sd)
             self.particles = np.where(redrawn[:, None], drawn, self.particles)
 
     def _draw(self, mean: np.ndarray, frame: np.ndarray, scale_sd: float) -> np.ndarray:
         """(P, 4) normal around the mean; all rows are drawn first, then all columns, ..."""
         height, width = frame.shape[:2]
-        share = self.cfg.position_sd
-        deviations = (share * height, share * width, scale_sd, scale_sd)
+        spread = self.config.position_sd
+        deviations = (spread * height, spread * width, scale_sd, scale_sd)
         columns = [
-            m + sd * self.rng.standard_normal(self.cfg.particles)
+            m + sd * self.rng.standard_normal(self.config.particles)
             for m, sd in zip(mean, deviations, strict=True)
         ]
         return np.stack(columns, axis=1)
@@ -104,6 +172,12 @@ def window_of(state: np.ndarray, template_size: tuple[int, int]) -> np.ndarray:
 
 def observe(particles: np.ndarray, frame: np.ndarray, template_size: tuple[int, int]) -> np.ndarray:
     """(P, h, w, 3) float64: each particle's window in the template's size, -1 where the
+
+    Args:
+        particles: (P, 4).
+        frame: (H, W, 3) uint8.
+        template_size: (height, width) of the template.
+
     window leaves the image or is empty."""
     rows, columns = (max(1, side) for side in template_size)
     height, width = frame.shape[:2]
@@ -169,8 +243,8 @@ def track_both_ways(
     start_frame: int,
     end_frame: int,
     box_xyxy: Sequence[int],
-    cfg: ParticleConfig,
-    similarity: Similarity,
+    config: ParticleConfig,
+    observer: Observer,
     rng: np.random.RandomState,
 ) -> Followed:
     """Back to frame 0, then on to the end, each until the object is lost.
@@ -179,18 +253,22 @@ def track_both_ways(
         frames: gives the RGB frame (H, W, 3) uint8 of a clip frame.
         start_frame: where the box is.
         end_frame: first frame after the search window.
+        box_xyxy: its corners, integers.
+        config: of the filter.
+        observer: compares windows with the template.
+        rng: the random numbers of both directions.
 
-    Official behaviour: a box is kept before its likeness is tested, so the frame in
+    Official behaviour: a box is kept before its similarity is tested, so the frame in
     which the object is lost belongs to the track.
     """
     start = frames(start_frame)
     found = {start_frame: ([int(value) for value in box_xyxy], 1.0)}
     for direction in (range(start_frame - 1, -1, -1), range(start_frame + 1, end_frame)):
-        tracker = ParticleFilter(start, box_xyxy, cfg, similarity, rng)
+        tracker = ParticleFilter(start, box_xyxy, config, observer, rng)
         for number in direction:
-            box, likeness = tracker.update(frames(number))
-            found[number] = (box.tolist(), likeness)
-            if likeness < cfg.lost_threshold:
+            box, alike = tracker.update(frames(number))
+            found[number] = (box.tolist(), alike)
+            if alike < config.lost_threshold:
                 break
     numbers = sorted(found)
     rows = [[number, *found[number][0]] for number in numbers]

@@ -29,15 +29,17 @@ def test_losses(recording: Path) -> None:
     for case in cases(read(recording)).values():
         t = tensors(case)
         pairs = torch.eye(len(t["x"])) > 0
-        weight = t["weight"]
+        weight = t.get("weight", torch.ones(len(pairs)))
+
+        verbs, nouns = (t.get(k, torch.zeros_like(t["x"])) for k in ("mask_v", "mask_n"))
 
         def nce(shared: Tensor, pairs: Tensor = pairs) -> Callable[[Tensor], Tensor]:
             return lambda s: egonce(s, shared + pairs.float() > 0)
 
         losses: dict[str, Callable[[Tensor], Tensor]] = {
-            "egonce": nce(t["mask_v"] * t["mask_n"]),
-            "egonce_noun": nce(t["mask_n"]),
-            "egonce_verb": nce(t["mask_v"]),
+            "egonce": nce(verbs * nouns),
+            "egonce_noun": nce(nouns),
+            "egonce_verb": nce(verbs),
             "egonce_plain": nce(torch.zeros_like(t["x"])),
             "normsoftmax": norm_softmax,
             "maxmargin": max_margin,
@@ -46,15 +48,18 @@ def test_losses(recording: Path) -> None:
             "adaptive_default": lambda s, w=weight: max_margin(s, 0.4, w),
             "adaptive_nofix": lambda s, w=weight: max_margin(s, 0.2, w, include_diagonal=True),
         }
-        assert {f"{name}.grad" for name in losses} == {k for k in case if k.endswith(".grad")}
-        for name, loss in losses.items():
+        recorded = {k.removesuffix(".grad") for k in case if k.endswith(".grad")}
+        assert recorded and recorded <= losses.keys()  # a batch of one has no margins
+        for name in sorted(recorded):
+            loss = losses[name]
             similarity = t["x"].clone().requires_grad_()
             value = loss(similarity)
             value.backward()
             assert_close(value, case[name], what=name, **TOLERANCE)
             assert_close(similarity.grad, case[f"{name}.grad"], what=name, **TOLERANCE)
-        similarity = cosine_similarity(t["sim_in"], t["sim_in_b"])
-        assert_close(similarity, case["sim_matrix"], what="similarity", **TOLERANCE)
+        if "sim_matrix" in case:
+            similarity = cosine_similarity(t["sim_in"], t["sim_in_b"])
+            assert_close(similarity, case["sim_matrix"], what="similarity", **TOLERANCE)
 
 
 @pytest.mark.recordings("losses_sms")

@@ -213,11 +213,14 @@ def test_mamba_on_recorded_regions(recording: Path, device: str):
     case = read_case(recording, device)
     model = published(recording, "mamba", case.info["weight_seed"], device)
     head, banks = model.head, []
-    for aggregator, rows in zip(head.aggregators, head.support_rows(fixed_support(case, model))):
+    for aggregator, rows in zip(
+        head.aggregators, head.support_rows(fixed_support(case, model)), strict=False
+    ):
         banks.append(MemoryBank(20000, 2000, torch.Generator()))
         banks[-1].update(rows, *aggregator.project(rows))
     support = [
-        aggregator.project(bank.all()[0]) for aggregator, bank in zip(head.aggregators, banks)
+        aggregator.project(bank.all()[0])
+        for aggregator, bank in zip(head.aggregators, banks, strict=False)
     ]
     maps = model.detector.maps(case.frames([0]).images)
     check_fixed_regions(case, model.detector, maps, lambda x: head.attend(x, support))

@@ -100,7 +100,9 @@ def check_gradients(case: Case, model) -> None:
             without.add(label)
         else:
             norms[label] = float(parameter.grad.double().norm())
-    recorded = dict(zip(case.arrays["grad_names"].tolist(), case.arrays["grad_norms"].tolist()))
+    recorded = dict(
+        zip(case.arrays["grad_names"].tolist(), case.arrays["grad_norms"].tolist(), strict=False)
+    )
     total = float(case.arrays["grad_total_norm"])
     assert recorded.keys() == norms.keys()
     silent = set(case.info.get("no_grad", without))

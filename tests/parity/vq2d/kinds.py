@@ -1,8 +1,7 @@
 """Which recorded file of this folder is read by which test."""
 
 KINDS = {
-    "metrics": ["metrics_*.json.gz", "!metrics_multi_prediction*"],
-    "metrics_multi_prediction": ["metrics_multi_prediction*.json.gz"],
+    "metrics": ["metrics_*.json.gz"],
     "data_process": ["data_*_process.json.gz"],
     "data_frames": ["data_*_frames.json.gz"],
     "data_samples": ["data_*_samples.json.gz"],

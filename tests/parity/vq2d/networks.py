@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from egolib.vq2d.config import DetectorConfig, KysConfig
-from egolib.vq2d.formats import checkpoint
+from egolib.vq2d.formats.key_tables import KYS, siamese_table
 from egolib.vq2d.models.model import SiameseRcnn
 from egolib.vq2d.tracking.kys.network import KysNetwork
 from tests.parity.recordings import auxiliary, read
@@ -49,7 +49,7 @@ def kys_state(recording: Path, seed: int) -> dict[str, torch.Tensor]:
 def kys_network(recording: Path, seed: int, device: str) -> KysNetwork:
     """The published KYS network with recorded weights."""
     network = KysNetwork(KysConfig()).eval()
-    checkpoint.KYS.load(network, kys_state(recording, seed))
+    KYS.load(network, kys_state(recording, seed))
     return network.to(device)
 
 
@@ -68,8 +68,8 @@ def statistics(values: torch.Tensor) -> np.ndarray:
 
 def check_map(found: torch.Tensor, case: dict, name: str, steps: tuple[int, ...]) -> None:
     """A map against its recorded subset (strides over the last axes) and statistics."""
-    thinned = found[(..., *(slice(None, None, step) for step in steps))]
-    assert relative(thinned, case[f"{name}_sub"]) < 1e-4
+    subset = found[(..., *(slice(None, None, step) for step in steps))]
+    assert relative(subset, case[f"{name}_sub"]) < 1e-4
     recorded = case[f"{name}_stats"]
     difference = np.abs(statistics(found) - recorded)
     assert (difference <= 1e-4 * np.abs(recorded[1:]).max() + 1e-4 * np.abs(recorded)).all()
@@ -85,8 +85,8 @@ def detector_state(recording: Path, seed: int) -> dict[str, torch.Tensor]:
 
 
 @cache
-def siamese_rcnn(recording: Path, seed: int, cfg: DetectorConfig, device: str) -> SiameseRcnn:
+def siamese_rcnn(recording: Path, seed: int, config: DetectorConfig, device: str) -> SiameseRcnn:
     """A Siamese R-CNN of the published widths with recorded weights."""
-    model = SiameseRcnn(cfg, weights="empty").eval()
-    checkpoint.siamese_table(cfg).load(model, detector_state(recording, seed))
+    model = SiameseRcnn(config, weights="empty").eval()
+    siamese_table(config).load(model, detector_state(recording, seed))
     return model.to(device)

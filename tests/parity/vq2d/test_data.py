@@ -66,6 +66,8 @@ def test_stored_images(recording: Path) -> None:
 @pytest.mark.parametrize("name", ["visual_query", "visual_query_clean", "visual_query_clean_plus"])
 def test_plain_samples(recording: Path, name: str) -> None:
     case = read(recording)
+    if name not in case:
+        pytest.skip(f"{recording.name} holds no list {name}")
     samples = build_samples(case["train_annot"], VARIANTS[name], sizes(case), seed=123)
     assert [official_form(sample) for sample in samples] == case[name]
 
@@ -74,9 +76,11 @@ def test_plain_samples(recording: Path, name: str) -> None:
 @pytest.mark.parametrize("limit", [10, 2])
 def test_pairs(recording: Path, limit: int) -> None:
     case = read(recording)
+    name = "visual_query_clean_aug" + ("" if limit == 10 else f"_limit{limit}")
+    if name not in case:
+        pytest.skip(f"{recording.name} holds no list {name}")
     variant = replace(VARIANTS["visual_query_clean_aug"], pairs_limit=limit)
     samples = build_samples(case["train_annot"], variant, sizes(case), seed=123)
-    name = "visual_query_clean_aug" + ("" if limit == 10 else f"_limit{limit}")
     assert [[s.image_id, s.reference.file] for s in samples] == case[name]
 
 

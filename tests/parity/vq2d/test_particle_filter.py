@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from egolib.vq2d.config import ParticleConfig
 from egolib.vq2d.tracking.particle_filter import (
     RESAMPLING,
+    Windows,
     observe,
     pixel_similarity,
     track_both_ways,
@@ -51,7 +53,7 @@ def test_resampling(recording: Path, name: str, recorded: str) -> None:
 @pytest.mark.recordings("particle_filter")
 def test_track(recording: Path) -> None:
     case = read(recording)
-    cfg = settings(json.loads(str(case["config"])))
+    config = settings(json.loads(str(case["config"])))
     x, y, width, height = case["init_xywh"]
     end = 1 + max(int(name.removeprefix("frame_")) for name in case if name.startswith("frame_"))
     followed = track_both_ways(
@@ -59,8 +61,8 @@ def test_track(recording: Path) -> None:
         START,
         end,
         (x, y, x + width, y + height),
-        cfg,
-        lambda windows, template: pixel_similarity(windows, template, cfg.metric_sigma),
+        config,
+        Windows(partial(pixel_similarity, sigma=config.metric_sigma)),
         np.random.RandomState(int(case["numpy_seed"])),
     )
     np.testing.assert_array_equal(followed.rows, case["track"])

@@ -26,10 +26,10 @@ def settings(case: dict) -> PeakConfig:
 @pytest.mark.recordings("peaks")
 def test_curves(recording: Path) -> None:
     for case in read(recording):
-        cfg = settings(case)
+        config = settings(case)
         detections = Detections.from_frames(case["boxes"], case["scores"])
-        frames = search_window(case["query_frame"], cfg)
-        curve = find_curve(frames, detections.best[frames], cfg)
+        frames = search_window(case["query_frame"], config)
+        curve = find_curve(frames, detections.best[frames], config)
         np.testing.assert_array_equal(curve.smoothed, case["smoothed"])
         assert [peak.index for peak in curve.peaks] == case["peaks"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +10,13 @@ import pytest
 import torch
 
 from egolib.nn.config import ProposalConfig
-from egolib.vq2d.config import DetectorConfig
+from egolib.vq2d.config import DetectConfig, DetectorConfig
 from egolib.vq2d.data.annotations import Query
-from egolib.vq2d.formats import checkpoint
+from egolib.vq2d.formats.architecture import infer_detector
+from egolib.vq2d.formats.key_tables import siamese_table
 from egolib.vq2d.localization.detect import Detector, detect_clip
 from egolib.vq2d.models.inputs import network_image, scaled_down
-from egolib.vq2d.models.model import Batch, SiameseRcnn
+from egolib.vq2d.models.model import FrameBatch, SiameseRcnn
 from tests.parity.recordings import read
 from tests.parity.vq2d.networks import (
     check_map,
@@ -42,7 +42,7 @@ class Forward:
         return torch.from_numpy(self.case[name]).permute(2, 0, 1).to(device)
 
     @property
-    def batch(self) -> Batch:
+    def batch(self) -> FrameBatch:
         return self.model.batch([self.frame])
 
 
@@ -54,19 +54,19 @@ def forward(recording: Path, request: pytest.FixtureRequest) -> Forward:
 @pytest.mark.recordings("siamrcnn_forward")
 def test_keys_both_ways(recording: Path) -> None:
     """The official layout loads strictly, with its constants, and comes back unchanged."""
-    cfg = DetectorConfig()
+    config = DetectorConfig()
     state = detector_state(recording, 1)
     constants = {
         "pixel_mean": torch.zeros(3, 1, 1),
         "pixel_std": torch.ones(3, 1, 1),
         "proposal_generator.anchor_generator.cell_anchors.0": torch.zeros(3, 4),
     }
-    table, model = checkpoint.siamese_table(cfg), SiameseRcnn(cfg, weights="empty")
+    table, model = siamese_table(config), SiameseRcnn(config, weights="empty")
     assert table.load(model, state | constants).loaded == 301
     back = table.to_official(model.state_dict())
     assert back.keys() == state.keys()
     assert all(torch.equal(back[name], state[name]) for name in state)
-    assert checkpoint.infer_head(state) == cfg.head
+    assert infer_detector(state) == config
 
 
 @pytest.mark.recordings("siamrcnn_forward")
@@ -96,7 +96,7 @@ def test_trunk(recording: Path, forward: Forward) -> None:
 def test_proposals(recording: Path, forward: Forward) -> None:
     """Proposals in order of their logits; those of nearly equal logit may swap."""
     case, model, batch = forward.case, forward.model, forward.batch
-    (found,) = model.propose(model.maps(batch.images), batch.sizes)
+    (found,) = model.propose(model.maps(batch.images), batch.sizes, DetectConfig().proposals)
     assert len(found.boxes) == case["proposal_count"]
     logits = case["proposal_logits_head"]
     np.testing.assert_allclose(found.scores[: len(logits)].cpu(), logits, atol=1e-4)
@@ -118,7 +118,7 @@ def test_comparison(recording: Path, forward: Forward) -> None:
     pooled = model.pooled(maps, [torch.from_numpy(case["fixed_boxes"]).to(maps[0].device)])
     assert relative(pooled[:, ::32, ::5, ::5], case["pooled_sub"]) < 1e-4
     np.testing.assert_allclose(statistics(pooled)[1:], case["pooled_stats"][1:], rtol=1e-4)
-    level = model.maps(model.batch([forward.reference]).images)[model.cfg.level]
+    level = model.maps(model.batch([forward.reference]).images)[model.config.level]
     check_map(level[0], case, "ref_p3", (16, 4, 4))
     reference = model.pool_reference(level)
     assert relative(reference[:, ::16, ::5, ::5], case["refpooled_sub"]) < 1e-4
@@ -136,10 +136,10 @@ def test_detections(recording: Path, forward: Forward) -> None:
     """The whole frame: the same ten boxes to 0.01 px, scores to 1e-4."""
     case, model, batch = forward.case, forward.model, forward.batch
     with torch.no_grad():
-        (regions,) = model.regions(batch)
+        (regions,) = model.regions(batch, DetectConfig().proposals)
         encoded = model.encode(forward.reference[None])
     size = batch.sizes[0]
-    ((boxes, scores),) = model.detect(regions, encoded, size, size)
+    ((boxes, scores),) = model.detect(regions, encoded, size, size, DetectConfig())
     check_detections(
         boxes.cpu().numpy(), scores.cpu().numpy(), case["det_boxes"], case["det_scores"]
     )
@@ -177,15 +177,14 @@ class Clip:
         return [self.images[frame] for frame in frames]
 
 
-def step1_config(config: dict) -> DetectorConfig:
-    cfg = DetectorConfig()
-    limits = ProposalConfig(config["PRE_NMS_TOPK_TEST"], config["POST_NMS_TOPK_TEST"], 0.7, "logit")
-    return replace(
-        cfg,
-        rpn=replace(cfg.rpn, test=limits),
-        shortest_side=config["MIN_SIZE_TEST"],
-        longest_side=config["MAX_SIZE_TEST"],
-        intermediate_height=config["downscale_height"],
+def step1_settings(recorded: dict) -> DetectConfig:
+    limits = recorded["PRE_NMS_TOPK_TEST"], recorded["POST_NMS_TOPK_TEST"]
+    return DetectConfig(
+        proposals=ProposalConfig(*limits, 0.7, "logit"),
+        short_side=recorded["MIN_SIZE_TEST"],
+        long_side=recorded["MAX_SIZE_TEST"],
+        intermediate_height=recorded["downscale_height"],
+        batch_size=recorded["batch_size"],
     )
 
 
@@ -195,11 +194,12 @@ def test_step1(recording: Path, request: pytest.FixtureRequest) -> None:
     case = read(recording)
     config, crop = json.loads(str(case["config"])), json.loads(str(case["visual_crop"]))
     device = request.config.getoption("--device")
-    model = siamese_rcnn(recording, config["seed"], step1_config(config), device)
+    model = siamese_rcnn(recording, config["seed"], DetectorConfig(), device)
     clip = Clip(case)
     record = {"query_frame": config["query_frame"], "visual_crop": crop}
     query = Query({}, {"clip_uid": "clip"}, "annotation", "1", record)
-    found = detect_clip(clip, [query], Detector(model), config["batch_size"])[query.key]
+    detector = Detector(model, step1_settings(config))
+    found = detect_clip(clip, [query], detector)[query.key]
     assert len(found) == config["query_frame"]
     for number in range(len(found)):
         boxes, scores = found.frame(number)
@@ -213,8 +213,8 @@ def test_step1(recording: Path, request: pytest.FixtureRequest) -> None:
 def test_step1_images(recording: Path) -> None:
     """The scaled-down frame and the network's image are equal bytes."""
     case = read(recording)
-    cfg = step1_config(json.loads(str(case["config"])))
-    small, _ = scaled_down(case["frame_0_rgb"], cfg.intermediate_height)
+    settings = step1_settings(json.loads(str(case["config"])))
+    small, _ = scaled_down(case["frame_0_rgb"], settings.intermediate_height)
     np.testing.assert_array_equal(small, case["frame0_downscaled"])
-    image = network_image(small, cfg).permute(1, 2, 0)
+    image = network_image(small, settings.short_side, settings.long_side).permute(1, 2, 0)
     np.testing.assert_array_equal(image, case["frame0_network_input"])

@@ -73,8 +73,8 @@ def test_verifying_names_what_is_missing_or_damaged(source: Path, tmp_path: Path
     cut.write_bytes(cut.read_bytes()[:-200])
     numbered_video(tmp_path / "short/0.mp4", 7)
     report = verify_chunks(source, tmp_path, ["long", "even", "short", "broken"], chunk_sec=2)
-    assert len(report.trouble) == 4
-    assert any("7 frames, 10 expected" in why for why in report.trouble.reasons.values())
+    assert len(report.read_errors) == 4
+    assert any("7 frames, 10 expected" in why for why in report.read_errors.reasons.values())
 
 
 def test_resizing(source: Path, tmp_path: Path) -> None:

@@ -20,13 +20,13 @@ def broken() -> np.ndarray:
 
 def test_missing_frames_are_zeros_after_normalisation() -> None:
     clip = load_clip(lambda: pictures(2), VIEW)
-    assert clip.video.shape == (3, 3, 16, 16) and clip.trouble is None
+    assert clip.video.shape == (3, 3, 16, 16) and clip.read_error is None
     assert clip.video[1].any() and not clip.video[2].any()
 
 
 def test_an_unreadable_clip_is_one_black_picture_and_zeros() -> None:
     clip = load_clip(broken, VIEW)
-    assert clip.trouble == "the video is truncated"
+    assert clip.read_error == "the video is truncated"
     assert clip.video[0, 0].unique().tolist() == pytest.approx([-0.485 / 0.229])
     assert not clip.video[1:].any()
 
@@ -41,7 +41,7 @@ def test_frames_past_the_end_are_unreadable_too() -> None:
     def read() -> np.ndarray:
         raise IndexError("frame 9 of 5")
 
-    assert load_clip(read, VIEW).trouble == "frame 9 of 5"
+    assert load_clip(read, VIEW).read_error == "frame 9 of 5"
 
 
 def test_training_views_depend_on_the_generator_alone() -> None:

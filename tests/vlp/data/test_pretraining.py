@@ -70,7 +70,7 @@ def test_a_batch_holds_clips_then_their_partners(root: Path) -> None:
 def test_samples_depend_on_index_and_generator_alone(root: Path) -> None:
     source = data(root, ["v"] * 4)
     first, second = (source.sample(1, np.random.default_rng(5)) for _ in range(2))
-    for a, b in zip(first, second):
+    for a, b in zip(first, second, strict=False):
         assert torch.equal(a.video, b.video) and (a.corrupted == b.corrupted).all()
 
 
@@ -83,9 +83,9 @@ def test_unreadable_clips_are_black_left_out_or_an_error(root: Path) -> None:
     rng = np.random.default_rng(0)
     black = data(root, ["missing", "v"], scene_negatives=False)
     item = black.sample(0, rng)
-    assert item[0].trouble is not None and black.collate([item]).black.tolist() == [True]
+    assert item[0].read_error is not None and black.collate([item]).black.tolist() == [True]
     skipped = data(root, ["missing", "v"], scene_negatives=False, unreadable="skip")
-    assert skipped.sample(0, rng)[0].trouble is None
+    assert skipped.sample(0, rng)[0].read_error is None
     strict = data(root, ["missing", "v"], scene_negatives=False, unreadable="error")
     with pytest.raises(EgolibError, match="clip 0"):
         strict.sample(0, rng)

@@ -14,7 +14,10 @@ from egolib.vlp.data.readers import (
     charades_frames,
     chunk_numbers,
     egoclip_images,
+    egoclip_images_by_index,
     epic_frames,
+    frames_on_screen,
+    moment_frames_on_screen,
     place_in_chunks,
     shown_frame,
 )
@@ -78,7 +81,9 @@ def test_random_frames_stay_in_their_intervals(chunks: list[VideoReader]) -> Non
     images = egoclip_images(
         (chunks[0], chunks[0]), 0.0, 1.9, 3, **RATE, draw=draw, jitter="inclusive", seek="exact"
     )
-    assert all(low <= frame < low + 7 for frame, low in zip(shown(images), (0, 6, 12)))
+    assert all(
+        low <= frame < low + 7 for frame, low in zip(shown(images), (0, 6, 12), strict=False)
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,3 +134,54 @@ def test_another_process_opens_its_own_files(
     assert pickle.loads(pickle.dumps(videos))._open == {}
     monkeypatch.setattr(os, "getpid", lambda: -1)
     assert videos.get(path) is not first
+
+
+# ----------------------------------------------------------------------- the frame index
+
+RATES = (30, 10)
+
+
+class UnevenVideo:
+    """One second at 30 frames a second, then one at 10; a frame's picture is its number."""
+
+    def __init__(self) -> None:
+        first, second = RATES
+        self.times = [i / first for i in range(first)] + [1 + i / second for i in range(second)]
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @property
+    def fps(self) -> float:
+        return len(self.times) / self.duration_sec
+
+    @property
+    def duration_sec(self) -> float:
+        return 2.0
+
+    def frame_at(self, sec: float) -> int:
+        return max(sum(t <= sec + 1e-6 for t in self.times) - 1, 0)
+
+    def batch(self, frames) -> np.ndarray:
+        return np.array(frames, np.uint8)[:, None, None, None] + np.zeros((1, 2, 2, 3), np.uint8)
+
+
+def test_seconds_become_frames_by_the_frame_index() -> None:
+    """By the average rate of 20 the second from 1 to 2 s would be frames 20 to 40."""
+    video = UnevenVideo()
+    assert frames_on_screen(video, 0.0, 1.0, 3) == [5, 15, 25]
+    assert frames_on_screen(video, 1.0, 2.0, 2) == [32, 37]
+    assert frames_on_screen(video, 0.0, 2.0, 2) == [15, 35]
+    drawn = frames_on_screen(video, 1.0, 2.0, 2, lambda low, stop: low)
+    assert drawn == [30, 35]
+
+
+def test_moments_by_the_frame_index() -> None:
+    frames = moment_frames_on_screen(UnevenVideo(), 1.0, 9.0, 2)
+    assert len(frames) == int(1 * 1.87 * 2 + 1) and min(frames) >= 30 and frames == sorted(frames)
+
+
+def test_chunks_by_the_frame_index() -> None:
+    chunks = {0: UnevenVideo(), 1: UnevenVideo()}
+    found = egoclip_images_by_index(chunks.__getitem__, (1.0, 3.0), 4, chunk_sec=2)
+    assert found[:, 0, 0, 0].tolist() == [32, 37, 7, 22]

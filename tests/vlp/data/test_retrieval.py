@@ -80,7 +80,7 @@ def test_epic_training_never_mirrors(root: Path) -> None:
 
 def test_unreadable_epic_clips_can_be_left_out(root: Path) -> None:
     item = epic(root, unreadable="skip").sample(2, np.random.default_rng(0))
-    assert item.trouble is None and item.clip_row == 0
+    assert item.read_error is None and item.clip_row == 0
 
 
 def test_evaluation_lists_what_cannot_be_read(root: Path) -> None:

@@ -20,7 +20,7 @@ CLIPS = [MomentClip("a", "v", 0.0, 3.0), MomentClip("b", "v", 1.0, 4.0), MomentC
 
 @pytest.fixture(scope="module")
 def model() -> VideoLanguage:
-    return VideoLanguage(small_model(), batch=4)
+    return VideoLanguage(small_model(), batch_size=4)
 
 
 def test_rows_stand_for_the_middles_of_strides() -> None:

@@ -32,7 +32,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model() -> VideoLanguage:
-    return VideoLanguage(small_model(), batch=3)
+    return VideoLanguage(small_model(), batch_size=3)
 
 
 def test_features_of_a_stretch_are_those_of_its_windows(model: VideoLanguage, videos: Path) -> None:

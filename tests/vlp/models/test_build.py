@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from egolib.errors import EgolibError
+from egolib.vlp.config import InitialConfig
 from egolib.vlp.formats import checkpoint
 from egolib.vlp.models.build import build, build_empty
 from tests.vlp.small import CONFIG, batch, small_model
@@ -30,8 +31,8 @@ def test_initial_weights_are_those_of_the_paper() -> None:
 
 
 def test_positions_may_start_wider() -> None:
-    wide = replace(CONFIG, time_init="random", position_std=0.5)
-    model, _ = build(wide, generator=torch.Generator().manual_seed(0))
+    wide = InitialConfig(time_init="random", position_std=0.5)
+    model, _ = build(CONFIG, wide, generator=torch.Generator().manual_seed(0))
     for values, std in (
         (model.video.times, 0.5),
         (model.video.positions[:, 1:], 0.5),
@@ -46,8 +47,8 @@ def test_frames_in_another_order_look_different_from_the_start() -> None:
     video = batch(8).video
 
     def effect(position_std: float) -> float:
-        reduced = replace(CONFIG, time_init="random", initial_std=0.1, position_std=position_std)
-        model, _ = build(reduced, generator=torch.Generator().manual_seed(0))
+        initial = InitialConfig(time_init="random", weight_std=0.1, position_std=position_std)
+        model, _ = build(CONFIG, initial, generator=torch.Generator().manual_seed(0))
         with torch.inference_mode():
             ways = [model.eval().video_class(v) for v in (video, video.flip(1))]
         return float((ways[0] - ways[1]).norm() / ways[0].std(0).norm())
@@ -71,9 +72,8 @@ def test_official_time_attention_never_learns_to_attend_and_ours_does() -> None:
     from tests.vlp.small import batch
 
     for kind, learns in (("official", False), ("zero_output", True)):
-        model, _ = build(
-            replace(CONFIG, time_init=kind), generator=torch.Generator().manual_seed(0)
-        )
+        initial = InitialConfig(time_init=kind)
+        model, _ = build(CONFIG, initial, generator=torch.Generator().manual_seed(0))
         optimizer = torch.optim.SGD(model.parameters(), 0.1)
         for _ in range(3):
             optimizer.zero_grad()

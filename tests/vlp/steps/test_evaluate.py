@@ -9,7 +9,7 @@ import pytest
 from egolib.vlp.data.egoclip import Choice
 from egolib.vlp.data.epic import EpicSplit
 from egolib.vlp.data.reversal import OppositeClip
-from egolib.vlp.steps.evaluate import retrieval_table, reversal_accuracy, some_sentences
+from egolib.vlp.steps.evaluate import Scored, reversal_accuracy, some_sentences, table
 
 CLIP = Choice("v", 0.0, 1.0, "")
 OPENS, CLOSES = (OppositeClip(CLIP, "", "", verb) for verb in ("opens", "closes"))
@@ -27,9 +27,9 @@ def test_a_preference_for_one_verb_is_chance() -> None:
 
 
 def test_tables_of_what_is_there() -> None:
-    assert retrieval_table({}, {}).empty
-    table = retrieval_table({"epic": {"mAP_AVG": 1.0}}, {"zero_shot": {"epic": {"mAP_AVG": 2.0}}})
-    assert table["mAP_AVG"].tolist() == [1.0, 2.0]
+    assert table(Scored()).empty
+    scored = Scored({"epic": {"mAP_AVG": 1.0}}, {"zero_shot": {"epic": {"mAP_AVG": 2.0}}})
+    assert table(scored)["mAP_AVG"].tolist() == [1.0, 2.0]
 
 
 def test_sentences_with_a_relevant_clip() -> None:
@@ -38,7 +38,7 @@ def test_sentences_with_a_relevant_clip() -> None:
     assert some_sentences(split, 5) == [0, 2]
 
 
-@pytest.mark.parametrize("module", ["judging", "overview", "figures"])
+@pytest.mark.parametrize("module", ["evaluate", "data", "figures"])
 def test_no_torch(module: str) -> None:
-    code = f"import sys, egolib.vlp.{module}\nassert 'torch' not in sys.modules"
+    code = f"import sys, egolib.vlp.steps.{module}\nassert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

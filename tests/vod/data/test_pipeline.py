@@ -118,7 +118,7 @@ def test_crops_are_drawn_for_every_frame_officially_or_shared():
 
 
 def test_augmentation_repeats_with_its_seed():
-    for one, two in zip(clip_of(3, SMALL_CROPS), clip_of(3, SMALL_CROPS)):
+    for one, two in zip(clip_of(3, SMALL_CROPS), clip_of(3, SMALL_CROPS), strict=False):
         np.testing.assert_array_equal(one.pixels, two.pixels)
         np.testing.assert_array_equal(one.boxes, two.boxes)
 

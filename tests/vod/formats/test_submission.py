@@ -43,7 +43,9 @@ def none() -> DetectionSet:
 
 def equal(first: DetectionSet, second: DetectionSet) -> bool:
     pairs = [
-        (a, b) for x, y in zip(first.lists(), second.lists(), strict=True) for a, b in zip(x, y)
+        (a, b)
+        for x, y in zip(first.lists(), second.lists(), strict=True)
+        for a, b in zip(x, y, strict=False)
     ]
     same = all(np.array_equal(a, b) for a, b in pairs)
     return same and first.class_names == second.class_names

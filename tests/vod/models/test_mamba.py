@@ -21,7 +21,7 @@ def test_head_equals_the_official_order_of_work():
     ]
     start = torch.randn(50, config.head.width)
     with torch.no_grad():
-        for bank, plain, aggregator in zip(*banks, head.aggregators):
+        for bank, plain, aggregator in zip(*banks, head.aggregators, strict=False):
             bank.update(start, *aggregator.project(start))
             plain.update(start)
         for i in range(6):  # the banks fill up and forget
@@ -29,7 +29,7 @@ def test_head_equals_the_official_order_of_work():
             ours = model.attend_and_write(pooled, banks[0], config.memory.top)
             official = official_mamba_head(head, pooled, banks[1], config.memory.top)
             torch.testing.assert_close(ours, official, rtol=1e-4, atol=1e-4)
-    for bank, plain in zip(*banks):
+    for bank, plain in zip(*banks, strict=False):
         torch.testing.assert_close(bank.all()[0], plain.all()[0], rtol=1e-4, atol=1e-4)
 
 

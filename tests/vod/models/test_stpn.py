@@ -20,7 +20,7 @@ def test_prompted_maps_equal_the_official_order_of_work():
         ours = model.backbone(images, prompts)
         official = official_prompt_maps(model.backbone, images, prompts)
         plain = model.backbone(images)
-    for a, b, c in zip(ours, official, plain):
+    for a, b, c in zip(ours, official, plain, strict=False):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
         assert not torch.allclose(a, c)
 
@@ -32,7 +32,7 @@ def test_images_of_a_batch_do_not_mix():
     with torch.no_grad():
         both = model.backbone(images, prompts)
         alone = model.backbone(images[1:], prompts)
-    for a, b in zip(both, alone):
+    for a, b in zip(both, alone, strict=False):
         torch.testing.assert_close(a[1:], b, rtol=1e-4, atol=1e-4)
 
 

@@ -20,7 +20,7 @@ from egolib.vq2d.data.augment import (
     rotated,
 )
 
-CFG = AugmentConfig(shortest_sides=(60, 90), longest_side=200)
+CFG = AugmentConfig(short_sides=(60, 90), long_side=200)
 
 
 def view() -> View:
@@ -38,13 +38,13 @@ def bright_box(image: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("make", [frame_view, reference_view])
 def test_boxes_follow_the_pixels(make) -> None:
     rng = np.random.default_rng(0)
-    cfg = replace(CFG, brightness=(1.0, 1.0), rotation=(-90.0, -90.0))
+    config = replace(CFG, brightness=(1.0, 1.0), rotation=(-90.0, -90.0))
     for _ in range(5):
-        found = make(view(), cfg, rng)
+        found = make(view(), config, rng)
         assert np.abs(found.boxes_xyxy[0] - bright_box(found.image)).max() <= 1.5
 
 
-def test_resized_rounds_half_up_and_respects_the_longest_side() -> None:
+def test_resized_rounds_half_up_and_respects_the_long_side() -> None:
     assert resized(view(), 61, 1000).image.shape[:2] == (61, 92)
     assert resized(view(), 90, 100).image.shape[:2] == (67, 100)
 

@@ -18,7 +18,7 @@ from egolib.vq2d.data.images import image_name
 from egolib.vq2d.data.samples import VARIANTS, build_samples
 from tests.vq2d import made
 
-CFG = AugmentConfig(shortest_sides=(48, 60), longest_side=120)
+CFG = AugmentConfig(short_sides=(48, 60), long_side=120)
 
 
 @pytest.fixture
@@ -28,11 +28,11 @@ def images(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def training_set(images: Path, cfg: AugmentConfig | None = CFG) -> TrainingSet:
+def training_set(images: Path, config: AugmentConfig | None = CFG) -> TrainingSet:
     items = processed(from_content(made.two_queries()))
     variant = replace(VARIANTS["visual_query_clean_aug_neg"], pairs_limit=2)
     samples = build_samples(items, variant, stored_sizes(images), seed=0)
-    return TrainingSet(samples, images, cfg, test_sides=(48, 96))
+    return TrainingSet(samples, images, config, test_sides=(48, 96))
 
 
 def test_items_are_random_only_by_their_generator(images: Path) -> None:
@@ -72,7 +72,7 @@ def test_without_augmentation_nothing_is_random(images: Path) -> None:
 
 
 def test_objects_removed_and_cells_hidden(images: Path) -> None:
-    data = training_set(images, replace(CFG, object_removed=1.0, masked_share=0.5))
+    data = training_set(images, replace(CFG, object_removed=1.0, masked_fraction=0.5))
     item = data.sample(0, np.random.default_rng(0))
     assert item.without_object
     assert (item.reference[0] == 103).float().mean() > 0.3

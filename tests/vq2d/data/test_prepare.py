@@ -35,9 +35,9 @@ def content() -> dict:
     )
 
 
-def make(root: Path, cfg: DataConfig | None = None, **options):
+def make(root: Path, config: DataConfig | None = None, **options):
     folders = (root / "videos", root / "clips", root / "images")
-    return plans(from_content(content()), *folders, cfg or DataConfig(), **options)
+    return plans(from_content(content()), *folders, config or DataConfig(), **options)
 
 
 def test_clips_and_images_hold_the_right_frames(root: Path) -> None:
@@ -70,7 +70,7 @@ def test_missing_videos_are_listed(tmp_path: Path) -> None:
 
 
 def test_rates_that_give_no_clips(root: Path) -> None:
-    """29.97 fps: refused officially, taken as 30 by option."""
+    """29.97 fps: refused as in the official code, taken as 30 by option."""
     write_video(root / "videos" / "video.mp4", numbered(180), 30000 / 1001, Encoding(crf=1))
     found, skipped = make(root)
     assert found == [] and "29.97" in skipped.reasons["video"]

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from egolib.errors import EgolibError
+from egolib.runs.result_cache import ResultCache, cache_key
 from egolib.vq2d.formats import detections as caches
 from egolib.vq2d.formats.detections import Detections
 
@@ -50,15 +51,20 @@ def test_nothing_at_all() -> None:
     assert len(empty) == 0 and empty.best.tolist() == []
 
 
-def test_ours_and_back(tmp_path: Path) -> None:
-    path = caches.write(tmp_path, "a_1", Detections.from_frames(BOXES, SCORES), {"model": "m"})
-    check(caches.read(tmp_path, "a_1", 3))
-    assert caches.find(tmp_path, "a_1") == path
-    assert caches.is_complete(path, 3) and not caches.is_complete(path, 4)
+def put(folder: Path, detections: Detections) -> Path:
+    """Into a result cache below the folder; the cache's own folder."""
+    cache = ResultCache(folder, cache_key("vq2d"))
+    path = caches.put(cache, "a_1", detections)
+    assert caches.find(cache.folder, "a_1") == path
+    return cache.folder
+
+
+def test_a_result_cache_and_back(tmp_path: Path) -> None:
+    check(caches.read(put(tmp_path, Detections.from_frames(BOXES, SCORES)), "a_1", 3))
 
 
 def test_written_by_hand(tmp_path: Path) -> None:
-    frames = [{"boxes": b, "scores": s} for b, s in zip(BOXES, SCORES)]
+    frames = [{"boxes": b, "scores": s} for b, s in zip(BOXES, SCORES, strict=False)]
     frames[2] = {"boxes": BOXES[2][::-1], "scores": SCORES[2][::-1]}  # any order is fine
     (tmp_path / "a_1.json").write_text(json.dumps({"frames": frames}))
     check(caches.read(tmp_path, "a_1", 3))
@@ -84,27 +90,26 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
         caches.read(tmp_path, "a_1", 0)
 
 
-@pytest.mark.parametrize("suffix", [".pt", ".safetensors", ".json"])
+@pytest.mark.parametrize("suffix", [".pt", ".npz", ".json"])
 def test_damaged(tmp_path: Path, suffix: str) -> None:
     (tmp_path / f"a_1{suffix}").write_bytes(b"\x80nothing of the kind")
     with pytest.raises(EgolibError, match=f"a_1{suffix}"):
         caches.read(tmp_path, "a_1", 3)
-    assert not caches.is_complete(tmp_path / f"a_1{suffix}", 3)
 
 
 def test_absent_and_of_another_length(tmp_path: Path) -> None:
     with pytest.raises(EgolibError, match="run step 1"):
         caches.read(tmp_path, "a_1", 3)
-    caches.write(tmp_path, "a_1", Detections.from_frames(BOXES, SCORES), {})
+    folder = put(tmp_path, Detections.from_frames(BOXES, SCORES))
     with pytest.raises(EgolibError, match="holds 3 frames, the query comes at frame 5"):
-        caches.read(tmp_path, "a_1", 5)
+        caches.read(folder, "a_1", 5)
 
 
 def test_numbers_that_are_not_finite(tmp_path: Path) -> None:
     bad = Detections.from_frames([[[0, 0, 1, 1]]], [[np.nan]])
-    caches.write(tmp_path, "a_1", bad, {})
+    folder = put(tmp_path, bad)
     with pytest.raises(EgolibError, match="finite"):
-        caches.read(tmp_path, "a_1", 1)
+        caches.read(folder, "a_1", 1)
 
 
 def test_unequal_numbers() -> None:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from egolib.errors import EgolibError
-from egolib.vq2d.config import siam_rcnn
+from egolib.vq2d.config import DetectConfig, siam_rcnn
 from egolib.vq2d.formats.official_config import read_official_config
 
 PUBLISHED = {
@@ -55,7 +55,7 @@ def changed(dotted: str, value: object) -> dict:
 
 def test_the_published_file(tmp_path: Path) -> None:
     found = read_official_config(write(tmp_path, PUBLISHED))
-    assert found.detector == siam_rcnn()
+    assert found.detector == siam_rcnn() and found.detect == DetectConfig()
     assert found.unknown == ()
 
 
@@ -68,8 +68,9 @@ def test_values_are_taken_over(tmp_path: Path) -> None:
     content["MODEL"]["PIXEL_MEAN"] = "(1.0, 2.0, 3.0)"
     content["MODEL"]["ROI_HEADS"]["NAME"] = "SetTransROIHeads"
     content["MODEL"]["ROI_SIAMESE_HEAD"] |= {"COMPARE_TYPE": "att", "TRANS_TYPE": "isab"}
-    detector = read_official_config(write(tmp_path, content)).detector
-    assert detector.rpn.test.after == 300 and detector.pixel_mean == (1.0, 2.0, 3.0)
+    found = read_official_config(write(tmp_path, content))
+    detector = found.detector
+    assert found.detect.proposals.after == 300 and detector.pixel_mean == (1.0, 2.0, 3.0)
     head = detector.head
     assert (head.kind, head.compare, head.transformer) == ("set", "att", "isab")
 
@@ -81,8 +82,8 @@ def test_a_base_file_is_read_first(tmp_path: Path) -> None:
         "base.yaml",
     )
     path = write(tmp_path, {"_BASE_": "base.yaml", "INPUT": {"MIN_SIZE_TEST": 700}})
-    detector = read_official_config(path).detector
-    assert (detector.detections, detector.shortest_side) == (5, 700)
+    detect = read_official_config(path).detect
+    assert (detect.limit, detect.short_side) == (5, 700)
 
 
 def test_unknown_names_are_listed(tmp_path: Path) -> None:
@@ -102,6 +103,6 @@ def test_unknown_names_are_listed(tmp_path: Path) -> None:
         ("MODEL.ROI_SIAMESE_HEAD.IN_FEATURES", ["p2", "p3"], "IN_FEATURES"),
     ],
 )
-def test_networks_that_we_do_not_build(tmp_path: Path, name: str, value, message: str) -> None:
+def test_networks_that_are_not_built(tmp_path: Path, name: str, value, message: str) -> None:
     with pytest.raises(EgolibError, match=message):
         read_official_config(write(tmp_path, changed(name, value)))

@@ -12,9 +12,9 @@ from egolib.errors import EgolibError
 from egolib.vq2d.data.annotations import from_content
 from egolib.vq2d.formats.submission import (
     build_submission,
-    read_submission,
+    read,
     validate,
-    write_submission,
+    write,
 )
 from egolib.vq2d.localization.tracks import Track
 from tests.vq2d import made
@@ -44,8 +44,8 @@ def test_tracks_of_no_query_are_an_error() -> None:
 
 
 def test_write_and_read(tmp_path: Path) -> None:
-    path = write_submission(tmp_path / "s.json", ANNOTATIONS, {"a_3": TRACK})
-    assert entry(read_submission(path), "3") == TRACK.to_json()
+    path = write(tmp_path / "s.json", ANNOTATIONS, {"a_3": TRACK})
+    assert entry(read(path), "3") == TRACK.to_json()
 
 
 def broken(change) -> dict:

@@ -1,4 +1,4 @@
-"""Step 2 over many queries: a hand-written cache, failures, processes, remembered tracks."""
+"""Step 2 over many queries: a hand-written cache, failures, processes, kept tracks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from egolib.runs.result_cache import ResultCache
 from egolib.vq2d.config import LocalizeConfig, ParticleConfig, PeakConfig
 from egolib.vq2d.data.annotations import Annotations, from_content
 from egolib.vq2d.evaluation import evaluate_content
 from egolib.vq2d.formats.submission import build_submission
-from egolib.vq2d.localization.answers import Answers, Work, answer_all, jobs
+from egolib.vq2d.localization.answers import Answers, Work, answer_all, query_jobs
+from egolib.vq2d.localization.track_cache import tracks_key
 from egolib.vq2d.tracking.trackers import make_tracker
 from tests.vq2d import made
 
@@ -26,8 +28,8 @@ CFG = LocalizeConfig(
 )
 
 
-def source(cfg: LocalizeConfig, device: str):
-    return make_tracker(cfg)
+def source(config: LocalizeConfig, device: str):
+    return make_tracker(config)
 
 
 def write_cache(folder: Path, annotations: Annotations) -> None:
@@ -63,10 +65,12 @@ def annotations() -> Annotations:
     )
 
 
-def run(place: Path, cfg: LocalizeConfig = CFG, processes: int = 1, tracks=None) -> Answers:
-    todo = jobs(annotations().by_clip(), place / "clips")
-    work = Work(cfg, place / "cache", tracks)
-    return answer_all(todo, work, partial(source, cfg), processes=processes)
+def run(place: Path, config: LocalizeConfig = CFG, processes: int = 1, tracks=None) -> Answers:
+    todo = query_jobs(annotations().by_clip(), place / "clips")
+    if tracks is not None:
+        tracks = ResultCache(tracks, tracks_key(config, weights=[], data="clips"))
+    work = Work(config, place / "cache", tracks)
+    return answer_all(todo, work, partial(source, config), processes=processes)
 
 
 def test_a_hand_written_cache_needs_no_detector(place: Path) -> None:
@@ -118,11 +122,11 @@ def test_a_corrupt_cache_costs_its_query(place: Path) -> None:
 
 def test_tracks_are_used_again_for_other_settings(place: Path) -> None:
     first = run(place, tracks=place / "tracks")
-    files = sorted((place / "tracks").glob("*.json"))
+    files = sorted((place / "tracks").glob("*/[ab]_*.json"))
     times = [file.stat().st_mtime_ns for file in files]
     assert len(files) == 4
     again = run(place, replace(CFG, confidence="height"), tracks=place / "tracks")
     assert [file.stat().st_mtime_ns for file in files] == times
     assert again.found["a_1"].track.score != first.found["a_1"].track.score
     run(place, replace(CFG, particle=replace(CFG.particle, particles=30)), tracks=place / "tracks")
-    assert [file.stat().st_mtime_ns for file in files] != times
+    assert len(sorted((place / "tracks").glob("*/[ab]_*.json"))) == 8

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from egolib.config import to_tree
 from egolib.errors import EgolibError
-from egolib.vq2d.config import DetectConfig
+from egolib.runs.result_cache import ResultCache, cache_key
 from egolib.vq2d.data.annotations import from_content
 from egolib.vq2d.formats import detections as caches
 from egolib.vq2d.localization.detect import Detector, detect_clip, extract, frames_needed
@@ -21,7 +22,11 @@ from tests.vq2d import made
 @pytest.fixture(scope="module")
 def detector() -> Detector:
     torch.manual_seed(0)
-    return Detector(SiameseRcnn(made.tiny_detector()))
+    return Detector(SiameseRcnn(made.tiny_detector()), made.tiny_detect())
+
+
+def with_settings(detector: Detector, **changes) -> Detector:
+    return Detector(detector.model, replace(detector.settings, **changes))
 
 
 def queries():
@@ -30,10 +35,10 @@ def queries():
 
 def test_queries_together_as_one_by_one(detector: Detector) -> None:
     clip = made.Clip(made.moving_square(30))
-    together = detect_clip(clip, queries(), detector, batch_size=4)
+    together = detect_clip(clip, queries(), with_settings(detector, batch_size=4))
     frames_asked = clip.asked
     for query in queries():
-        alone = detect_clip(clip, [query], detector, batch_size=7)[query.key]
+        alone = detect_clip(clip, [query], with_settings(detector, batch_size=7))[query.key]
         found = together[query.key]
         assert len(found) == query.query_frame == len(alone)
         np.testing.assert_array_equal(found.boxes_xyxy, alone.boxes_xyxy)
@@ -46,14 +51,21 @@ def test_boxes_are_whole_and_sorted(detector: Detector) -> None:
     assert (found.boxes_xyxy == found.boxes_xyxy.astype(int)).all()
     for number in range(len(found)):
         assert (np.diff(found.frame(number)[1]) <= 0).all()
-    assert found.counts.max() <= detector.cfg.detections
+    assert found.counts.max() <= detector.settings.limit
 
 
-def test_exact_boxes_by_option() -> None:
-    torch.manual_seed(0)
-    model = SiameseRcnn(replace(made.tiny_detector(), box_rounding="exact"))
-    found = detect_clip(made.Clip(made.moving_square(30)), queries()[:1], Detector(model))["a_1"]
+def test_settings_are_given_to_the_detector_not_kept_in_its_network(detector: Detector) -> None:
+    clip = made.Clip(made.moving_square(30))
+    exact = with_settings(detector, box_rounding="exact")
+    found = detect_clip(clip, queries()[:1], exact)["a_1"]
     assert (found.boxes_xyxy != found.boxes_xyxy.astype(int)).any()
+    for name, changes in {
+        "score_threshold": {"score_threshold": 0.9},
+        "limit": {"limit": 1},
+        "proposals": {"proposals": replace(detector.settings.proposals, after=2)},
+    }.items():
+        fewer = detect_clip(clip, queries()[:1], with_settings(detector, **changes))["a_1"]
+        assert len(fewer.scores) < len(found.scores), name
 
 
 def test_annotated_size_decides(detector: Detector) -> None:
@@ -65,51 +77,51 @@ def test_annotated_size_decides(detector: Detector) -> None:
 
 def test_half_precision_is_near(detector: Detector) -> None:
     clip = made.Clip(made.moving_square(30))
-    half = Detector(detector.model, "bfloat16")
+    half = with_settings(detector, precision="bfloat16")
     exact, rough = (detect_clip(clip, queries()[:1], d)["a_1"] for d in (detector, half))
-    assert np.abs(exact.best - rough.best).max() < 0.1
-    with pytest.raises(EgolibError, match="float32, bfloat16"):
-        Detector(detector.model, "float8")
+    assert 0 < np.abs(exact.best - rough.best).max() < 0.1
 
 
-def run(folder: Path, detector: Detector, open_clip) -> dict:
+def run(folder: Path, detector: Detector, open_clip) -> tuple[ResultCache, dict]:
     clips = from_content(made.two_queries()).by_clip()
-    return extract(clips, open_clip, detector, folder, DetectConfig(batch_size=8), {}).reasons
+    cache = ResultCache(folder, cache_key("vq2d", settings=to_tree(detector.settings)))
+    return cache, extract(clips, open_clip, detector, cache).reasons
 
 
 def test_what_is_there_is_kept(tmp_path: Path, detector: Detector) -> None:
     clip = made.Clip(made.moving_square(30))
-    assert run(tmp_path, detector, lambda uid: clip) == {}
-    before, asked = (tmp_path / "a_1.safetensors").read_bytes(), clip.asked
-    assert run(tmp_path, detector, lambda uid: clip) == {} and clip.asked == asked
-    (tmp_path / "a_1.safetensors").write_bytes(before[:100])  # killed in the middle
-    assert run(tmp_path, detector, lambda uid: clip) == {}
-    assert (tmp_path / "a_1.safetensors").read_bytes() == before
-    assert len(caches.read(tmp_path, "a_3", 12)) == 12
+    cache, reasons = run(tmp_path, detector, lambda uid: clip)
+    assert reasons == {}
+    file = cache.path("a_1")
+    before, asked = file.read_bytes(), clip.asked
+    assert run(tmp_path, detector, lambda uid: clip)[1] == {} and clip.asked == asked
+    file.write_bytes(before[:100])  # killed in the middle
+    assert run(tmp_path, detector, lambda uid: clip)[1] == {}
+    assert len(caches.read(cache.folder, "a_1", 20)) == 20
+    assert len(caches.read(cache.folder, "a_3", 12)) == 12
+
+
+def test_another_setting_computes_anew(tmp_path: Path, detector: Detector) -> None:
+    """The old numbers must not be used again when the precision changes."""
+    clip = made.Clip(made.moving_square(30))
+    first, _ = run(tmp_path, detector, lambda uid: clip)
+    asked = clip.asked
+    second, _ = run(tmp_path, with_settings(detector, precision="bfloat16"), lambda uid: clip)
+    assert clip.asked == 2 * asked and second.folder != first.folder
+    scores = [caches.read(cache.folder, "a_1", 20).scores for cache in (first, second)]
+    assert len(scores[0]) != len(scores[1]) or (scores[0] != scores[1]).any()
 
 
 def test_failures_are_listed(tmp_path: Path, detector: Detector) -> None:
     def missing(uid: str):
         raise EgolibError("the file does not exist", file=f"{uid}.mp4")
 
-    assert set(run(tmp_path, detector, missing)) == {"a_1", "a_3"}
+    assert set(run(tmp_path, detector, missing)[1]) == {"a_1", "a_3"}
     short = made.Clip(made.moving_square(22))  # a_3's crop is frame 25
-    assert set(run(tmp_path, detector, lambda uid: short)) == {"a_3"}
-    assert caches.find(tmp_path, "a_1") and not caches.find(tmp_path, "a_3")
+    cache, reasons = run(tmp_path, detector, lambda uid: short)
+    assert set(reasons) == {"a_3"}
+    assert caches.find(cache.folder, "a_1") and not caches.find(cache.folder, "a_3")
 
 
 def test_frames_needed() -> None:
     assert [frames_needed(query) for query in queries()] == [22, 26]
-
-
-def test_caches_of_two_models_do_not_mix(tmp_path: Path, detector: Detector) -> None:
-    clip = made.Clip(made.moving_square(30))
-    clips = from_content(made.two_queries()).by_clip()
-
-    def make(name: str):
-        provenance = {"model_hash": name}
-        return extract(clips, lambda uid: clip, detector, tmp_path, DetectConfig(), provenance)
-
-    assert not make("one").reasons and not make("one").reasons
-    with pytest.raises(EgolibError, match="made by another model"):
-        make("two")

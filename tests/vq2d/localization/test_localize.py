@@ -56,8 +56,8 @@ def test_the_latest_peak_is_tracked() -> None:
 
 def test_without_a_peak_the_last_frame_answers() -> None:
     tracker = Steady()
-    cfg = replace(CFG, peaks=replace(PEAKS, threshold=0.95))
-    answer = localize(two_peaks(), frames, tracker, cfg)
+    config = replace(CFG, peaks=replace(PEAKS, threshold=0.95))
+    answer = localize(two_peaks(), frames, tracker, config)
     assert tracker.starts == []
     assert answer.track.frames.tolist() == [24] and answer.start.peak is None
 
@@ -71,6 +71,31 @@ def test_no_box_where_the_track_should_start() -> None:
     nothing = Detections.from_frames([[], []], [[], []])
     with pytest.raises(NoBox, match="no box in frame 1"):
         start_of_track(nothing, PEAKS)
+
+
+def early_hole(late: list[list[int]] | None = None) -> Detections:
+    """Two peaks; the earlier one's middle frame has no box, nor has the later one's by option."""
+    found = two_peaks()
+    boxes = [found.frame(n)[0].tolist() for n in range(len(found))]
+    scores = [found.frame(n)[1].tolist() for n in range(len(found))]
+    for number in [7] if late is None else [7, 17]:
+        boxes[number], scores[number] = [], []
+    return Detections.from_frames(boxes, scores)
+
+
+def test_an_earlier_peak_without_boxes_does_not_end_the_query() -> None:
+    """The official code looks at the latest peak only; a check passes over an empty one."""
+    answer = localize(early_hole(), frames, Steady(), CFG)
+    assert answer.start.frame == 17 and len(answer.start.curve.peaks) == 2
+    checked = replace(CFG, track_check="similarity", least_similarity=2.0)
+    answer = localize(early_hole(), frames, Steady(), checked)
+    assert answer.start.frame == 17 and answer.rejected == 0
+    assert [start.frame for start in possible_starts(early_hole(), PEAKS)] == [17]
+
+
+def test_a_latest_peak_without_boxes_ends_it() -> None:
+    with pytest.raises(NoBox, match="no box in frame 17"):
+        localize(early_hole(late=[]), frames, Steady(), CFG)
 
 
 def test_confidence_options_change_the_score_only() -> None:
@@ -92,8 +117,8 @@ class TestTrackCheck:
         return Detections(found.counts, found.boxes_xyxy, scores)
 
     def test_similarity_passes_over_it(self) -> None:
-        cfg = replace(CFG, track_check="similarity", least_similarity=0.7)
-        answer = localize(self.detections(), frames, Steady(), cfg)
+        config = replace(CFG, track_check="similarity", least_similarity=0.7)
+        answer = localize(self.detections(), frames, Steady(), config)
         assert answer.rejected == 1
         assert answer.track.boxes_xyxy[0].tolist() == EARLY
 
@@ -103,8 +128,8 @@ class TestTrackCheck:
         assert answer.track.boxes_xyxy[0].tolist() == LATE
 
     def test_where_none_passes_the_latest_is_kept(self) -> None:
-        cfg = replace(CFG, track_check="similarity", least_similarity=2.0)
-        answer = localize(self.detections(), frames, Steady(), cfg)
+        config = replace(CFG, track_check="similarity", least_similarity=2.0)
+        answer = localize(self.detections(), frames, Steady(), config)
         assert answer.track.boxes_xyxy[0].tolist() == LATE
 
 
@@ -116,5 +141,5 @@ def test_track_similarity() -> None:
 
 
 def test_starts_in_order_of_preference() -> None:
-    starts = possible_starts(two_peaks(), PEAKS)
+    starts = list(possible_starts(two_peaks(), PEAKS))
     assert [15 <= s.frame < 20 for s in starts] == [True, False]

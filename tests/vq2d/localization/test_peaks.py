@@ -19,8 +19,8 @@ from egolib.vq2d.localization.peaks import (
 CFG = PeakConfig(distance=3, width=1, prominence=0.1)
 
 
-def curve(values: list[float], cfg: PeakConfig = CFG):
-    return find_curve(np.arange(len(values)), np.array(values), cfg)
+def curve(values: list[float], config: PeakConfig = CFG):
+    return find_curve(np.arange(len(values)), np.array(values), config)
 
 
 @pytest.mark.parametrize(
@@ -35,8 +35,8 @@ def curve(values: list[float], cfg: PeakConfig = CFG):
     ],
 )
 def test_search_window(frames: int, recency: float, subsampling: float, expected: list) -> None:
-    cfg = PeakConfig(recency_factor=recency, subsampling_factor=subsampling)
-    assert search_window(frames, cfg).tolist() == expected
+    config = PeakConfig(recency_factor=recency, subsampling_factor=subsampling)
+    assert search_window(frames, config).tolist() == expected
 
 
 def test_best_scores() -> None:
@@ -68,15 +68,17 @@ class TestCurveEnds:
         assert curve([0.1] * 6 + [0.8] * 2).peaks == ()
 
     def test_reflect_finds_it(self) -> None:
-        cfg = replace(CFG, curve_ends="reflect")
-        found = curve(list(self.values), cfg)
+        config = replace(CFG, curve_ends="reflect")
+        found = curve(list(self.values), config)
         assert found.peaks[-1].index >= 8
         assert found.peaks[-1].height == pytest.approx(0.9)
 
     def test_reflect_keeps_inner_peaks(self) -> None:
         values = [0.0] * 5 + [0.7] * 5 + [0.0] * 5
-        cfg = replace(CFG, curve_ends="reflect")
-        assert [p.index for p in curve(values).peaks] == [p.index for p in curve(values, cfg).peaks]
+        config = replace(CFG, curve_ends="reflect")
+        assert [p.index for p in curve(values).peaks] == [
+            p.index for p in curve(values, config).peaks
+        ]
 
 
 def test_thresholds() -> None:

@@ -31,7 +31,7 @@ def test_each_further_setting_once() -> None:
     )
     found = settings.further(CFG, sweep)
     assert len(found) == 2 and CFG not in found
-    assert {cfg.peaks.curve_ends for cfg in found} == {"official", "reflect"}
+    assert {config.peaks.curve_ends for config in found} == {"official", "reflect"}
 
 
 def test_a_grid_changes_the_peaks_of_the_evaluation_alone() -> None:

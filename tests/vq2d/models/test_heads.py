@@ -7,11 +7,11 @@ import torch
 
 from egolib.errors import EgolibError
 from egolib.vq2d.config import HeadConfig
+from egolib.vq2d.config.siamese import SET_COMPARISONS
 from egolib.vq2d.models.heads import UNSEEN_LOGIT, Compared, make_head
-from egolib.vq2d.models.set_heads import COMPARISONS
 
 SMALL = {"hidden": 16, "residual_layers": 1}
-SET_HEADS = [(compare, t) for compare, (_, kinds) in COMPARISONS.items() for t in kinds]
+SET_HEADS = [(compare, t) for compare, kinds in SET_COMPARISONS.items() for t in kinds]
 
 
 def compared(**options) -> Compared:
@@ -51,8 +51,9 @@ def test_regions_beyond_the_tokens_are_unlikely() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"compare": "token"}, "bilinear or dot"),
-        ({"kind": "set", "compare": "dot"}, "set head compares by"),
+        ({"compare": "token"}, "one of bilinear, dot"),
+        ({"transformer": "isab"}, "needs head.kind: set"),
+        ({"kind": "set", "compare": "dot"}, "does not go with head.kind: set"),
         ({"kind": "set", "compare": "concat", "transformer": "isab"}, "does not go with"),
     ],
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from egolib.vq2d.config import DetectorConfig
 from egolib.vq2d.models.inputs import network_image, network_size, scaled_down
 
 
@@ -14,13 +13,13 @@ from egolib.vq2d.models.inputs import network_image, network_size, scaled_down
     [((700, 933), (800, 1066)), ((1080, 1920), (750, 1333)), ((800, 800), (800, 800))],
 )
 def test_network_size(size: tuple[int, int], expected: tuple[int, int]) -> None:
-    assert network_size(*size, DetectorConfig()) == expected
+    assert network_size(*size, 800, 1333) == expected
 
 
 def test_channels_are_turned() -> None:
     frame = np.zeros((800, 800, 3), np.uint8)
     frame[:, :, 0] = 9  # red
-    image = network_image(frame, DetectorConfig())
+    image = network_image(frame, 800, 1333)
     assert image[2].min() == 9 and not image[:2].any()
 
 

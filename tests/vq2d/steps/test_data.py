@@ -22,22 +22,22 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_everything_is_cut_once(root: Path, tmp_path: Path) -> None:
     own = step("1_data", root, tmp_path)
-    annotations = data.read_splits(own)
+    prepared = data.prepare(own)
+    annotations, done = prepared.annotations, prepared.extraction
     assert set(annotations) == {"train", "val", "test"}
-    done = data.cut(own, annotations)
-    checked = data.check(own, annotations)
-    assert not done.skipped.reasons and not any(found.reasons for found in checked.values())
-    assert set(checked) == {"val", "test"}  # clips of train are left out
+    data.check(own, prepared)
+    assert not done.skipped.reasons
+    assert set(prepared.problems) == {"val", "test"}  # clips of train are not wanted
     train = annotations["train"].queries[0]
     assert not (own.out / "clips" / f"{train.clip_uid}.mp4").exists()
     assert list((own.out / "images" / train.clip_uid).glob("*.jpg"))
     again = data.cut(own, annotations)
     assert not again.written and len(again.kept) == len(done.written)
-    table = data.table(annotations)
+    table = data.table(prepared)
     assert table.loc["queries", "train"] == len(annotations["train"].queries)
-    images, titles, boxes = data.example(own, annotations["val"])
+    images, titles, boxes = data.example(own, prepared)
     assert len(images) == len(titles) == len(boxes) >= 2
-    found = data.counts(annotations, done)
+    found = data.counts(prepared)
     assert found["version"] and found["skipped"] == 0
     later = step("2_train", root, tmp_path)
     assert len(data.read_list(later, "train")) == len(annotations["train"].queries)
@@ -58,9 +58,11 @@ def test_what_cannot_be_used_is_listed(root: Path, tmp_path: Path) -> None:
     for path in broken.rglob(f"{missing}.mp4"):
         path.unlink()
     own = step("1_data", broken, tmp_path / "runs")
-    annotations = data.read_splits(own)
-    done = data.cut(own, annotations)
-    text = data.problems(annotations, done, data.check(own, annotations))
+    prepared = data.prepare(own)
+    annotations, done = prepared.annotations, prepared.extraction
+    text = data.problems(prepared)
+    with pytest.raises(EgolibError, match="do not fit"):
+        data.check(own, prepared)
     assert missing in done.skipped.reasons and done.written
     (malformed,) = annotations["val"].skipped.reasons
     assert malformed.endswith(name)
@@ -69,4 +71,4 @@ def test_what_cannot_be_used_is_listed(root: Path, tmp_path: Path) -> None:
 
 def test_a_folder_without_annotations(tmp_path: Path) -> None:
     with pytest.raises(EgolibError, match="no vq_train.json"):
-        data.read_splits(step("1_data", tmp_path, tmp_path / "runs"))
+        data.prepare(step("1_data", tmp_path, tmp_path / "runs"))

@@ -12,6 +12,7 @@ from egolib.vq2d.config import ParticleConfig
 from egolib.vq2d.tracking.particle_filter import (
     RESAMPLING,
     ParticleFilter,
+    Windows,
     observe,
     pixel_similarity,
     track_both_ways,
@@ -20,14 +21,14 @@ from egolib.vq2d.tracking.particle_filter import (
 from tests.vq2d import made
 
 CFG = ParticleConfig(particles=80, similarity="pixel", lost_threshold=0.0)
-ALIKE = partial(pixel_similarity, sigma=0.1)
+ALIKE = Windows(partial(pixel_similarity, sigma=0.1))
 
 
-def follow(cfg: ParticleConfig, seed: int = 0, start: int = 4, end: int = 10):
+def follow(config: ParticleConfig, seed: int = 0, start: int = 4, end: int = 10):
     frames = made.moving_square(12)
     box = (10 + start, 12, 26 + start, 24)
     rng = np.random.RandomState(seed)
-    return track_both_ways(frames.__getitem__, start, end, box, cfg, ALIKE, rng)
+    return track_both_ways(frames.__getitem__, start, end, box, config, ALIKE, rng)
 
 
 def test_it_follows_both_ways() -> None:
@@ -44,7 +45,7 @@ def test_a_seed_fixes_the_track() -> None:
 
 
 def test_the_losing_frame_belongs_to_the_track() -> None:
-    """Official behaviour: the box is kept before its likeness is tested."""
+    """Official behaviour: the box is kept before its similarity is tested."""
     followed = follow(replace(CFG, lost_threshold=2.0))
     assert followed.rows[:, 0].tolist() == [3, 4, 5]
 
@@ -60,8 +61,8 @@ def test_windows_outside_are_unseen() -> None:
 def test_an_empty_template_is_never_alike() -> None:
     frame = made.moving_square(1)[0]
     tracker = ParticleFilter(frame, (5, 5, 5, 9), CFG, ALIKE, np.random.RandomState(0))
-    _, likeness = tracker.update(frame)
-    assert likeness == 0.0
+    _, similarity = tracker.update(frame)
+    assert similarity == 0.0
 
 
 @pytest.mark.parametrize("name", list(RESAMPLING))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from egolib.vq2d.localization.tracks import Followed
-from egolib.vq2d.tracking.kys.tracker import KysTracker, Step, Target
+from egolib.vq2d.tracking.kys.tracker import KysTracker, Target, TrackStep
 
 Frames = Callable[[int], np.ndarray]
 
@@ -30,7 +30,12 @@ def track_both_ways(
     and may leave the image; the frame in which the target is lost is left out.
 
     Args:
+        tracker: of one direction.
         frames: gives the RGB frame (H, W, 3) uint8 of a clip frame.
+        start_frame: where the box is known.
+        end_frame: first frame after the search window.
+        box_xyxy: its corners, integers.
+        seed: of the random numbers.
 
     Official behaviour: the second direction starts anew on the same frame with random
     numbers that follow those of the first; ``directions: same_seed`` starts both from
@@ -41,7 +46,7 @@ def track_both_ways(
     frame, box = frames(start_frame), np.array([x1, y1, x2 - x1, y2 - y1], np.float64)
     target = tracker.start(frame, box, generator)
     forward: Target | None = None
-    if tracker.cfg.directions == "same_seed":
+    if tracker.config.directions == "same_seed":
         forward = target.copy(torch.Generator().set_state(generator.get_state()))
     rows = {start_frame: ((x1, y1, x2, y2), 1.0)}
     rows |= _follow(tracker, target, frames, range(start_frame - 1, -1, -1))
@@ -60,7 +65,7 @@ def _follow(
 ) -> dict[int, tuple[tuple[int, int, int, int], float]]:
     found = {}
     for number in numbers:
-        step: Step = tracker.step(target, frames(number))
+        step: TrackStep = tracker.step(target, frames(number))
         if not step.found:
             break
         x, y, width, height = (int(value) for value in step.box_xywh)

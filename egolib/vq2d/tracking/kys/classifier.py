@@ -74,27 +74,30 @@ class Convolutions:
 class FeatureHead(nn.Module):
     """Features for the classifier: a convolution, then every image scaled to equal energy."""
 
-    def __init__(self, cfg: KysConfig):
+    def __init__(self, config: KysConfig):
         super().__init__()
-        self.conv = nn.Conv2d(cfg.deep_channels, cfg.classifier_channels, 3, padding=1, bias=False)
-        self.scale = math.sqrt(1.0 / (cfg.classifier_channels * cfg.filter_size**2))
+        self.conv = nn.Conv2d(
+            config.deep_channels, config.classifier_channels, 3, padding=1, bias=False
+        )
+        self.scale = math.sqrt(1.0 / (config.classifier_channels * config.filter_size**2))
 
     def forward(self, deep: Tensor) -> Tensor:
         """(N, 512, H, W) from backbone maps (N, 1024, H, W)."""
         x = self.conv(deep)
         energy = (x**2).sum(dim=(1, 2, 3), keepdim=True)
         size = x[0].numel()
-        return x * (self.scale * (size / (energy + 1e-5)).sqrt())
+        result: Tensor = x * (self.scale * (size / (energy + 1e-5)).sqrt())
+        return result
 
 
 class FilterInitialiser(nn.Module):
     """A first filter: what the classifier features look like inside the target's box."""
 
-    def __init__(self, cfg: KysConfig):
+    def __init__(self, config: KysConfig):
         super().__init__()
-        channels = cfg.classifier_channels
+        channels = config.classifier_channels
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
-        self.size, self.stride = cfg.filter_size, cfg.stride
+        self.size, self.stride = config.filter_size, config.stride
 
     def forward(self, features: Tensor, boxes_xywh: Tensor) -> Tensor:
         """(1, C, f, f) from features (N, C, H, W) and boxes (N, 4) in pixels of the patch."""
@@ -133,12 +136,12 @@ class Fit:
 class FilterOptimiser(nn.Module):
     """Steepest descent on a weighted least-squares problem (DiMP, section 3.3)."""
 
-    def __init__(self, cfg: KysConfig):
+    def __init__(self, config: KysConfig):
         super().__init__()
-        self.bins, self.bin_width = cfg.distance_bins, cfg.distance_bin_width
-        self.filter_size, self.stride = cfg.filter_size, cfg.stride
+        self.bins, self.bin_width = config.distance_bins, config.distance_bin_width
+        self.filter_size, self.stride = config.filter_size, config.stride
         distance = torch.arange(self.bins) * self.bin_width
-        gauss = torch.exp(-0.5 * (distance / cfg.label_sigma) ** 2)
+        gauss = torch.exp(-0.5 * (distance / config.label_sigma) ** 2)
         self.label = DistanceMap(gauss - gauss.min())
         self.target_mask = DistanceMap(3.0 * torch.tanh(2.0 - distance))
         self.spatial_weight = DistanceMap(torch.ones(self.bins))
@@ -160,6 +163,7 @@ class FilterOptimiser(nn.Module):
             weight: (1, C, f, f) where it starts.
             features: (N, C, H, W).
             boxes_xywh: (N, 4) targets in pixels of the patches.
+            iterations: of the steepest descent.
             sample_weight: (N,) importance of the images; equal if absent.
             work: how correlations are computed.
         """
@@ -219,8 +223,8 @@ def _loss(residual: Tensor, weight: Tensor, regularisation: Tensor) -> Tensor:
 class Classifier(nn.Module):
     """Features, first filter and optimiser."""
 
-    def __init__(self, cfg: KysConfig):
+    def __init__(self, config: KysConfig):
         super().__init__()
-        self.features = FeatureHead(cfg)
-        self.initialiser = FilterInitialiser(cfg)
-        self.optimiser = FilterOptimiser(cfg)
+        self.features = FeatureHead(config)
+        self.initialiser = FilterInitialiser(config)
+        self.optimiser = FilterOptimiser(config)

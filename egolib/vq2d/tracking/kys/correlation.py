@@ -18,6 +18,12 @@ def cost_volume(current: Tensor, previous: Tensor, kernel: int = 3, reach: int =
     where the cells are more than ``reach`` rows or columns apart.
 
     All pairs are one matrix product; windows are sums along its diagonals.
+
+    Args:
+        current: (B, C, H, W) map of this frame.
+        previous: (B, C, H, W) map of the last frame.
+        kernel: side of the summed window, in cells.
+        reach: largest displacement in cells.
     """
     batch, channels, height, width = current.shape
     pairs = previous.reshape(batch, channels, -1).mT @ current.reshape(batch, channels, -1)
@@ -53,6 +59,13 @@ def _near(cells: int, reach: int, like: Tensor) -> Tensor:
 def correlation(current: Tensor, previous: Tensor, kernel: int = 3, patch: int = 19) -> Tensor:
     """The volume displacement by displacement, (B, patch, patch, H, W), as the compiled
     layer works: entry (i, j, r, c) compares current (r, c) with previous
+
+    Args:
+        current: (B, C, H, W) map of this frame.
+        previous: (B, C, H, W) map of the last frame.
+        kernel: side of the summed window, in cells.
+        patch: displacements along an axis.
+
     (r + i - m, c + j - m), m = patch // 2. Kept as the reference for ``cost_volume``."""
     reach = patch // 2
     height, width = current.shape[-2:]

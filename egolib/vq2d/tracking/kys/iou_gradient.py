@@ -1,4 +1,4 @@
-"""Predicted IoU and its slope in the box, without building a graph.
+"""Predicted IoU and its gradient in the box, without building a graph.
 
 Legend: K boxes, C channels, H, W map size, n bins along a side, L = n n C.
 
@@ -23,7 +23,7 @@ class Linear(NamedTuple):
     bias: Tensor
 
 
-class Slope:
+class IouGradient:
     """The score of an IoU net as a function of boxes.
 
     Args:
@@ -43,31 +43,36 @@ class Slope:
         """IoU (K,) and its gradient (K, 4) in x, y, width, height, of boxes (K, 4)."""
         iou = self.offset.expand(len(boxes_xywh))
         corners = to_corners(boxes_xywh)
-        slope = torch.zeros_like(corners)
-        parts = zip(weighted.maps, weighted.origins, self.scales, self.bins, self.layers)
-        scores = self.score.split(len(self.layers[0].bias))
+        gradient = torch.zeros_like(corners)
+        parts = zip(
+            weighted.maps, weighted.origins, self.scales, self.bins, self.layers, strict=True
+        )
+        scores = torch.split(self.score, len(self.layers[0].bias))
         for score, (map_, origin, scale, bins, layer) in zip(scores, parts, strict=True):
             cells = corners * scale
             cells = cells - cells.new_tensor([origin[1], origin[0], origin[1], origin[0]])
             value, change = _pool_and_score(map_[0], cells, bins, layer, score)
-            iou, slope = iou + value, slope + change * scale
-        low, high = slope[:, :2], slope[:, 2:]
+            iou, gradient = iou + value, gradient + change * scale
+        low, high = gradient[:, :2], gradient[:, 2:]
         return iou, torch.cat([low + high, high], dim=1)
 
 
 def _pool_and_score(
     map_: Tensor, corners: Tensor, bins: int, layer: Linear, score: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """One map's share of the IoU (K,) and its gradient (K, 4) in the corners.
+    """One map's part of the IoU (K,) and its gradient (K, 4) in the corners.
 
     Args:
         map_: (C, H, W).
         corners: (K, 4) in cells of the map.
+        bins: along a side of a pooled region.
+        layer: of the pooled values, with its norm.
+        score: (E,) weights of the layer's outputs.
     """
     count, (channels, height, width) = len(corners), map_.shape
     field = map_.permute(2, 1, 0).reshape(width, height * channels)
-    columns, slopes_x, span_x = _weights(corners[:, 0], corners[:, 2], bins, width)
-    rows, slopes_y, span_y = _weights(corners[:, 1], corners[:, 3], bins, height)
+    columns, changes_x, span_x = _weights(corners[:, 0], corners[:, 2], bins, width)
+    rows, changes_y, span_y = _weights(corners[:, 1], corners[:, 3], bins, height)
     area = (span_x * span_y)[:, None]
     strips = columns.reshape(count * bins, width) @ field
     strips = strips.reshape(count, bins, height, channels)  # bins across, rows, C
@@ -79,9 +84,9 @@ def _pool_and_score(
     along_y = (grid @ strips.mT).sum(1)  # (K, n, H)
     spread = (rows.mT[:, None] @ grid).reshape(count * bins, height * channels)
     along_x = (spread @ field.T).reshape(count, bins, width)
-    total = (upstream * regions * area).sum(1)  # the integrals' share of the score
-    low_x, high_x = ((along_x * slope).sum((1, 2)) for slope in slopes_x)
-    low_y, high_y = ((along_y * slope).sum((1, 2)) for slope in slopes_y)
+    total = (upstream * regions * area).sum(1)  # the integrals' part of the score
+    low_x, high_x = ((along_x * change).sum((1, 2)) for change in changes_x)
+    low_y, high_y = ((along_y * change).sum((1, 2)) for change in changes_y)
     shrink_x, shrink_y = total / (span_x * bins), total / (span_y * bins)
     change = torch.stack(
         [low_x + shrink_x, low_y + shrink_y, high_x - shrink_x, high_y - shrink_y], dim=1
@@ -92,7 +97,7 @@ def _pool_and_score(
 def _weights(
     low: Tensor, high: Tensor, bins: int, cells: int
 ) -> tuple[Tensor, tuple[Tensor, Tensor], Tensor]:
-    """Integral of each cell's hat over each bin (K, n, cells), its slopes in both ends of the
+    """Integral of each cell's hat over each bin (K, n, cells), its derivatives in both ends of the
     box, and the bins' width (K,)."""
     steps = torch.arange(bins + 1, dtype=low.dtype, device=low.device) / bins
     edges = low[:, None] + (high - low)[:, None] * steps  # (K, n + 1)
@@ -101,8 +106,8 @@ def _weights(
     integral = 0.5 + t - 0.5 * t * t.abs()
     hat = 1 - t.abs()  # (K, n + 1, cells)
     from_low, from_high = hat * (1 - steps)[:, None], hat * steps[:, None]
-    slopes = (from_low.diff(dim=1), from_high.diff(dim=1))
-    return integral.diff(dim=1), slopes, (high - low) / bins
+    changes = (from_low.diff(dim=1), from_high.diff(dim=1))
+    return integral.diff(dim=1), changes, (high - low) / bins
 
 
 def _fold(block: LinearBlock, bins: int) -> Linear:

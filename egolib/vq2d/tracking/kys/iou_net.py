@@ -26,7 +26,7 @@ class Weighted:
     Args:
         maps: (B, C, h, w) of stride 8 and of stride 16.
         origins: (row, column) of each map's first cell.
-        valid: (x1, y1, x2, y2) in crop pixels; boxes inside it are judged as on whole maps.
+        valid: (x1, y1, x2, y2) in crop pixels; boxes inside it are scored as on whole maps.
     """
 
     maps: Pair
@@ -49,7 +49,15 @@ class Weighted:
 def conv_block(
     inputs: int, outputs: int, norm: str, kernel: int = 3, padding: int = 1
 ) -> nn.Sequential:
-    """Convolution with bias, norm, ReLU."""
+    """Convolution with bias, norm, ReLU.
+
+    Args:
+        inputs: channels.
+        outputs: channels.
+        norm: ``batch`` or ``group``.
+        kernel: side of the convolution.
+        padding: of the convolution.
+    """
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, padding=padding),
         make_norm(outputs, norm),
@@ -74,20 +82,20 @@ class LinearBlock(nn.Module):
 class IouNet(nn.Module):
     """Predicts the IoU of boxes with the target that a reference image shows."""
 
-    def __init__(self, cfg: KysConfig):
+    def __init__(self, config: KysConfig):
         super().__init__()
-        small, wide, norm = cfg.iou_reference, cfg.iou_channels, cfg.norm
-        self.deep_scale, self.shallow_scale = 1 / cfg.stride, 2 / cfg.stride
+        small, wide, norm = config.iou_reference, config.iou_channels, config.norm
+        self.deep_scale, self.shallow_scale = 1 / config.stride, 2 / config.stride
         # reference path
-        self.shallow_reference = conv_block(cfg.shallow_channels, small, norm)
+        self.shallow_reference = conv_block(config.shallow_channels, small, norm)
         self.shallow_vector = conv_block(small, 2 * small, norm, 3, 0)
-        self.deep_reference = conv_block(cfg.deep_channels, 2 * small, norm)
+        self.deep_reference = conv_block(config.deep_channels, 2 * small, norm)
         self.shallow_modulation = conv_block(4 * small, wide, norm, 1, 0)
         self.deep_modulation = conv_block(4 * small, wide, norm, 1, 0)
         # test path
         self.shallow_test, self.deep_test = (
             nn.Sequential(*conv_block(channels, wide, norm), *conv_block(wide, wide, norm))
-            for channels in (cfg.shallow_channels, cfg.deep_channels)
+            for channels in (config.shallow_channels, config.deep_channels)
         )
         self.shallow_regions = LinearBlock(wide, wide, 5, norm)
         self.deep_regions = LinearBlock(wide, wide, 3, norm)
@@ -97,7 +105,8 @@ class IouNet(nn.Module):
         """Two vectors (B, C, 1, 1) that describe the target of reference images.
 
         Args:
-            shallow, deep: backbone maps.
+            shallow: (B, 512, 36, 36) map.
+            deep: (B, 1024, 18, 18) map.
             boxes_xywh: (B, 4) targets in pixels of the crops.
         """
         corners = to_corners(boxes_xywh)[:, None]
@@ -111,7 +120,13 @@ class IouNet(nn.Module):
         return self.shallow_test(shallow), self.deep_test(deep)
 
     def weighted(self, modulation: Pair, shallow: Tensor, deep: Tensor) -> Weighted:
-        """Whole maps of test images, weighted for the target."""
+        """Whole maps of test images, weighted for the target.
+
+        Args:
+            modulation: vectors of the target.
+            shallow: map of the frame at stride 8.
+            deep: map of the frame at stride 16.
+        """
         near, far = self.features(shallow, deep)
         return Weighted((near * modulation[0], far * modulation[1]))
 
@@ -122,6 +137,12 @@ class IouNet(nn.Module):
 
         The part is larger than the boxes by 40 % of their size on each side; see
         ``Weighted.covers``.
+
+        Args:
+            modulation: vectors of the target.
+            shallow: map of the frame at stride 8.
+            deep: map of the frame at stride 16.
+            boxes_xywh: (K, 4) that shall be covered.
         """
         corners = to_corners(boxes_xywh)
         low, high = corners[:, :2].amin(0), corners[:, 2:].amax(0)
@@ -139,7 +160,9 @@ class IouNet(nn.Module):
             limits.append(
                 (*_limits(columns, map_.shape[-1]), *_limits(rows, map_.shape[-2]), scale)
             )
-        x1, x2, y1, y2 = zip(*((a / s, b / s, c / s, d / s) for a, b, c, d, s in limits))
+        x1, x2, y1, y2 = zip(
+            *((a / s, b / s, c / s, d / s) for a, b, c, d, s in limits), strict=True
+        )
         valid = (max(x1), max(y1), min(x2), min(y2))
         return Weighted((maps[0], maps[1]), (origins[0], origins[1]), valid)
 
@@ -157,7 +180,8 @@ class IouNet(nn.Module):
         regions = torch.cat(
             [self.shallow_regions(near.flatten(0, 1)), self.deep_regions(far.flatten(0, 1))], dim=1
         )
-        return self.iou(regions).reshape(batch, count)
+        result: Tensor = self.iou(regions).reshape(batch, count)
+        return result
 
 
 def to_corners(boxes_xywh: Tensor) -> Tensor:
@@ -190,7 +214,10 @@ def _convolved_part(
     top, left = max(rows[0] - HALO, 0), max(columns[0] - HALO, 0)
     bottom, right = min(rows[1] + HALO, height), min(columns[1] + HALO, width)
     part = convolve(map_[:, :, top:bottom, left:right])
-    return part[:, :, rows[0] - top : rows[1] - top, columns[0] - left : columns[1] - left]
+    result: Tensor = part[
+        :, :, rows[0] - top : rows[1] - top, columns[0] - left : columns[1] - left
+    ]
+    return result
 
 
 def _moved(corners: Tensor, origin: tuple[int, int], scale: float) -> Tensor:

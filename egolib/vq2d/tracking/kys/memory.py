@@ -19,11 +19,11 @@ class Memory:
         boxes_xywh: (k, 4) the target in them.
     """
 
-    def __init__(self, features: Tensor, boxes_xywh: Tensor, cfg: TrackConfig):
-        self.cfg, self.first, self.count = cfg, len(features), len(features)
-        self.features = features.new_zeros(cfg.memory_size, *features.shape[1:])
-        self.boxes_xywh = boxes_xywh.new_zeros(cfg.memory_size, 4)
-        self.weights = features.new_zeros(cfg.memory_size)
+    def __init__(self, features: Tensor, boxes_xywh: Tensor, config: TrackConfig):
+        self.config, self.first, self.count = config, len(features), len(features)
+        self.features = features.new_zeros(config.memory_size, *features.shape[1:])
+        self.boxes_xywh = boxes_xywh.new_zeros(config.memory_size, 4)
+        self.weights = features.new_zeros(config.memory_size)
         self.features[: self.first], self.boxes_xywh[: self.first] = features, boxes_xywh
         self.weights[: self.first] = 1.0 / self.first
         self.last: int | None = None
@@ -51,9 +51,13 @@ class Memory:
         return twin
 
     def _weigh(self) -> int:
-        """Gives the next sample its slot and weight; the first frame keeps a minimum share."""
-        rate, share, first = self.cfg.learning_rate, self.cfg.first_frame_share, self.first
-        if self.count < self.cfg.memory_size:
+        """Gives the next sample its slot and weight; the first frame keeps a minimum fraction."""
+        rate, fraction, first = (
+            self.config.learning_rate,
+            self.config.first_frame_fraction,
+            self.first,
+        )
+        if self.count < self.config.memory_size:
             slot = self.count
         else:
             slot = first + int(torch.argmin(self.weights[first:]))
@@ -63,7 +67,7 @@ class Memory:
         else:
             self.weights[slot] = self.weights[self.last] / (1 - rate)
         self.weights /= self.weights.sum()
-        if self.weights[:first].sum() < share:
-            self.weights /= share + self.weights[first:].sum()
-            self.weights[:first] = share / first
+        if self.weights[:first].sum() < fraction:
+            self.weights /= fraction + self.weights[first:].sum()
+            self.weights[:first] = fraction / first
         return slot

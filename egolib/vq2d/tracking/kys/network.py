@@ -32,23 +32,23 @@ class KysNetwork(nn.Module):
     pixel_std: Tensor
     is_blocked = False
 
-    def __init__(self, cfg: KysConfig):
+    def __init__(self, config: KysConfig):
         super().__init__()
-        self.cfg = cfg
-        self.backbone = ResNet(cfg.backbone, weights="empty")
+        self.config = config
+        self.backbone = ResNet(config.backbone, weights="empty")
         self.image_classifier = nn.Linear(self.backbone.channels[-1], 1000)  # of ImageNet; unused
-        self.classifier = Classifier(cfg)
-        self.predictor = ResponsePredictor(cfg)
-        self.iou_net = IouNet(cfg)
+        self.classifier = Classifier(config)
+        self.predictor = ResponsePredictor(config)
+        self.iou_net = IouNet(config)
         for name in ("pixel_mean", "pixel_std"):
-            values = torch.tensor(getattr(cfg, name)).reshape(1, 3, 1, 1)
+            values = torch.tensor(getattr(config, name)).reshape(1, 3, 1, 1)
             self.register_buffer(name, values, persistent=False)
 
     def maps(self, crops: Tensor) -> Maps:
         """Backbone maps of RGB crops (B, 3, S, S), 0 to 255."""
-        if self.cfg.channel_order == "bgr":
+        if self.config.channel_order == "bgr":
             crops = crops.flip(1)
-        x = (crops * (self.cfg.pixel_scale / 255.0) - self.pixel_mean) / self.pixel_std
+        x = (crops * (self.config.pixel_scale / 255.0) - self.pixel_mean) / self.pixel_std
         stages = self.backbone.stages
         x = x.to_mkldnn() if self.is_blocked else x
         shallow = stages[1](stages[0](self.backbone.stem(x)))
@@ -59,6 +59,6 @@ class KysNetwork(nn.Module):
         """A copy that gives equal maps with less work; see ``egolib.nn.fold``."""
         twin = for_inference(self)
         on_cpu = self.pixel_mean.device.type == "cpu"
-        if on_cpu and has_blocked_layout() and self.cfg.backbone.norm != "group":
+        if on_cpu and has_blocked_layout() and self.config.backbone.norm != "group":
             twin.backbone, twin.is_blocked = blocked(twin.backbone), True
         return twin

@@ -59,6 +59,7 @@ def cut_patch(
         position: (row, column) of the centre; truncated.
         size: (rows, columns) of the part, in image pixels.
         output: (h, w) of the crop.
+        device: of the result.
 
     Large parts are first thinned to every n-th pixel.
     """
@@ -90,7 +91,13 @@ def _span(centre: int, size: float, step: int, length: int) -> tuple[np.ndarray,
 
 
 def shift_crop(image: Tensor, shift: tuple[int, int], output: tuple[int, int]) -> Tensor:
-    """The middle (3, h, w) of a larger image after its content moved by (rows, columns)."""
+    """The middle (3, h, w) of a larger image after its content moved by (rows, columns).
+
+    Args:
+        image: (3, H, W).
+        shift: (rows, columns) in pixels.
+        output: (height, width) of the result.
+    """
     pads = []
     for axis in (1, 0):  # functional.pad counts from the last axis
         pad = (output[axis] - image.shape[1 + axis]) / 2
@@ -161,6 +168,7 @@ def first_samples(
 
     Args:
         image: (3, 2h, 2w) float.
+        output: (height, width) of the samples.
         generator: draws one pair of numbers for the flip and each blur and rotation.
     """
     down, right = int(0.3 * output[0]), int(0.3 * output[1])

@@ -67,13 +67,13 @@ class StateUnit(nn.Module):
 class ResponsePredictor(nn.Module):
     """Carries a state along the optical correspondence and fuses it with the classifier's score."""
 
-    def __init__(self, cfg: KysConfig):
+    def __init__(self, config: KysConfig):
         super().__init__()
-        width, state = cfg.representation_channels, cfg.state_channels
-        self.kernel, self.reach = cfg.correlation_kernel, cfg.correlation_reach
-        self.score_floor, self.shift = cfg.score_floor, 0.5 / cfg.feature_side
-        self.to_current = ConvPair(8, cfg.norm)
-        self.to_previous = ConvPair(8, cfg.norm)
+        width, state = config.representation_channels, config.state_channels
+        self.kernel, self.reach = config.correlation_kernel, config.correlation_reach
+        self.score_floor, self.shift = config.score_floor, 0.5 / config.feature_side
+        self.to_current = ConvPair(8, config.norm)
+        self.to_previous = ConvPair(8, config.norm)
         self.representation = nn.Conv2d(state + 2, width, 3, padding=1)
         self.response = nn.Conv2d(width, 1, 3, padding=1)
         self.state_unit = StateUnit(4, state)
@@ -102,7 +102,8 @@ class ResponsePredictor(nn.Module):
         """One frame.
 
         Args:
-            current, previous: (B, C, H, W) backbone maps of this and the last frame.
+            current: (1, C, h, h) map of this frame.
+            previous: (1, C, h, h) map of the last frame.
             score: (B, 1, H, W) classifier score.
             state: (B, D, H, W) of the last frame.
             window: (B or 1, H, W) factor on the response.
@@ -126,12 +127,20 @@ class ResponsePredictor(nn.Module):
         maps = volume.reshape(batch * positions, 1, height, width)
         maps = self.to_current(maps).reshape(batch * positions, -1).softmax(dim=1)
         maps = self.to_previous(maps.reshape(-1, 1, height, width))
-        return maps.reshape(batch, positions, positions).softmax(dim=1)
+        result: Tensor = maps.reshape(batch, positions, positions).softmax(dim=1)
+        return result
 
     def fuse(
         self, weights: Tensor, score: Tensor, state: Tensor, window: Tensor | None
     ) -> Prediction:
-        """Response and new state from the correspondence and a translated score."""
+        """Response and new state from the correspondence and a translated score.
+
+        Args:
+            weights: from previous to current positions.
+            score: (1, 1, h, h) of the classifier.
+            state: (1, D, h, h) carried from the last frame.
+            window: on the output; None for none.
+        """
         batch, _, height, width = score.shape
         carried = (state.flatten(2) @ weights).reshape_as(state)
         entropy = -(weights * (weights + 1e-4).log()).sum(dim=1)
@@ -151,6 +160,7 @@ def translate(maps: Tensor, shift: Tensor | float) -> Tensor:
     """Maps (B, C, H, W) sampled at positions moved by a shift, bilinear, zeros outside.
 
     Args:
+        maps: (B, C, h, h).
         shift: one number or (B, 2) (x, y), in units in which the map is 2 wide.
     """
     batch = len(maps)

@@ -7,6 +7,7 @@ Positions and sizes are (row, column) pairs, boxes (x, y, width, height).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,18 +16,18 @@ from torch import Tensor
 
 from egolib.vq2d.config import TrackConfig
 from egolib.vq2d.tracking.kys.classifier import Convolutions, Products, apply_filter
-from egolib.vq2d.tracking.kys.iou_gradient import Slope
+from egolib.vq2d.tracking.kys.iou_gradient import IouGradient
 from egolib.vq2d.tracking.kys.iou_net import Weighted
 from egolib.vq2d.tracking.kys.memory import Memory
 from egolib.vq2d.tracking.kys.network import KysNetwork, Maps
 from egolib.vq2d.tracking.kys.patches import Patch, cut_patch, first_samples
-from egolib.vq2d.tracking.kys.predictor import translate
+from egolib.vq2d.tracking.kys.predictor import Prediction, translate
 
 CROPS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
-class Step:
+class TrackStep:
     """What the tracker says about a frame.
 
     Args:
@@ -95,21 +96,22 @@ class KysTracker:
 
     Args:
         network: in evaluation mode.
-        cfg: published settings by default.
+        config: published settings by default.
 
     All random numbers (shifts of the first crops, dropout, jitter of boxes) come from one
     CPU generator in the official order, so that a seed fixes the track.
     """
 
-    def __init__(self, network: KysNetwork, cfg: TrackConfig):
-        self.fast = cfg.path == "fast"
+    def __init__(self, network: KysNetwork, config: TrackConfig):
+        self.fast = config.path == "fast"
         self.network = network.for_inference() if self.fast else network.eval()
         self.network.requires_grad_(False)
-        self.cfg, net = cfg, network.cfg
+        self.config, net = config, network.config
         self.work = Products if self.fast else Convolutions
         # group norms look at whole maps and regions
         self.local = self.fast and net.norm == "batch"
-        self.slope = Slope(self.network.iou_net) if self.local else self._slope
+        own = IouGradient(self.network.iou_net) if self.local else self._differentiated
+        self.iou_gradient: Callable[[Weighted, Tensor], tuple[Tensor, Tensor]] = own
         self.side, self.cells, self.stride = net.image_side, net.feature_side, net.stride
         self.device = next(network.parameters()).device
         self.window = hann_window(self.cells).to(self.device)
@@ -128,17 +130,17 @@ class KysTracker:
         x, y, width, height = (float(value) for value in box_xywh)
         position = np.array([y + (height - 1) / 2, x + (width - 1) / 2], np.float32)
         size = np.array([height, width], np.float32)
-        scale = math.sqrt(self.cfg.search_area**2 * height * width) / self.side
+        scale = math.sqrt(self.config.search_area**2 * height * width) / self.side
         samples, boxes, deep_maps = self._first_crops(frame, position, size, scale, generator)
         maps = Maps(samples.shallow[:1], samples.deep[:1])
         features = self.network.classifier.features(deep_maps)
         features = torch.cat([features, self._dropped(features[:1], generator)])
-        boxes = torch.cat([boxes, boxes[:1].expand(self.cfg.dropout_copies, 4)])
+        boxes = torch.cat([boxes, boxes[:1].expand(self.config.dropout_copies, 4)])
         fit = self.network.classifier.optimiser(
             self.network.classifier.initialiser(features, boxes),
             features,
             boxes,
-            self.cfg.first_iterations,
+            self.config.first_iterations,
             work=self.work,
         )
         return Target(
@@ -147,7 +149,7 @@ class KysTracker:
             base_size=(size / np.float32(scale)).astype(np.float32),
             scale=scale,
             weight=fit.weight,
-            memory=Memory(features, boxes, self.cfg),
+            memory=Memory(features, boxes, self.config),
             modulation=self.network.iou_net.modulation(*maps, boxes[:1]),
             motion=self._first_motion(frame, position, size, scale),
             generator=generator,
@@ -177,7 +179,7 @@ class KysTracker:
         """Maps of crops (n, 3, S, S); on the CPU a few at a time, which stay in the cache."""
         if not self.fast or self.device.type != "cpu":
             return self.network.maps(images)
-        parts = [self.network.maps(part) for part in images.split(CROPS_AT_ONCE)]
+        parts = [self.network.maps(part) for part in torch.split(images, CROPS_AT_ONCE)]
         return Maps(*(torch.cat(maps) for maps in zip(*parts, strict=True)))
 
     def _first_motion(
@@ -187,14 +189,16 @@ class KysTracker:
         patch = self._crop(frame, position, scale)
         maps = self.network.maps(patch.image[None])
         offset = (position - patch.centre) / (patch.scale * self.side)
-        label = gaussian_label(self.cells * offset + 0.5, self.cells, self.network.cfg.label_sigma)
+        label = gaussian_label(
+            self.cells * offset + 0.5, self.cells, self.network.config.label_sigma
+        )
         box = self._box_in_crop(position, size, patch.centre, patch.scale)
         return Motion(maps.deep, box, None, label.to(self.device))
 
     def _dropped(self, features: Tensor, generator: torch.Generator) -> Tensor:
         """Copies of one feature map (1, C, h, h) with whole channels dropped at random."""
-        keep = 1 - self.cfg.dropout
-        copies = features.expand(self.cfg.dropout_copies, -1, -1, -1)
+        keep = 1 - self.config.dropout
+        copies = features.expand(self.config.dropout_copies, -1, -1, -1)
         shape = (len(copies), copies.shape[1], 1, 1)
         noise = torch.empty(shape).bernoulli_(keep, generator=generator) / keep
         return copies * noise.to(features)
@@ -202,7 +206,7 @@ class KysTracker:
     # ------------------------------------------------------------------- next frames
 
     @torch.no_grad()
-    def step(self, target: Target, frame: np.ndarray) -> Step:
+    def step(self, target: Target, frame: np.ndarray) -> TrackStep:
         """Finds the target in the next frame and updates what is known of it."""
         target.frames += 1
         patch = self._crop(frame, target.position, target.scale)
@@ -212,7 +216,7 @@ class KysTracker:
         windowed = scores * self.window
         prediction = self._surroundings(target.motion, maps.deep, windowed)
         response = float(prediction.response.max())
-        found = response >= self.cfg.lost_threshold
+        found = response >= self.config.lost_threshold
         if found:
             peak = _peak(prediction.response, windowed)
             target.position = self._moved(peak, patch, target, frame.shape)
@@ -225,9 +229,9 @@ class KysTracker:
         row, column = target.position.astype(np.float64)
         height, width = target.size.astype(np.float64)
         place = np.array([column - (width - 1) / 2, row - (height - 1) / 2, width, height])
-        return Step(place, response, found, scores, prediction.response)
+        return TrackStep(place, response, found, scores, prediction.response)
 
-    def _surroundings(self, motion: Motion, deep: Tensor, windowed: Tensor):
+    def _surroundings(self, motion: Motion, deep: Tensor, windowed: Tensor) -> Prediction:
         """Fuses the classifier's scores with the state carried from the last frame."""
         predictor = self.network.predictor
         previous, state = motion.deep, motion.state
@@ -236,7 +240,10 @@ class KysTracker:
         else:
             shift = self._alignment(motion.box_xywh)
             previous, state = translate(previous, shift), translate(state, shift)
-        return predictor(deep, previous, windowed, state, self.window, official_order=not self.fast)
+        found: Prediction = predictor(
+            deep, previous, windowed, state, self.window, official_order=not self.fast
+        )
+        return found
 
     def _alignment(self, box_xywh: Tensor) -> Tensor:
         """(1, 2) shift (x, y) that puts the last box on a cell's middle, or in the crop's
@@ -254,20 +261,21 @@ class KysTracker:
         """(2,) position of a response peak, kept near the frame."""
         steps = np.array(peak, np.float32) - self.cells // 2
         position = patch.centre + steps * np.float32(self.stride * patch.scale)
-        beyond = np.float32(self.cfg.outside) * target.size
+        beyond = np.float32(self.config.outside) * target.size
         limit = np.array(shape[:2], np.float32) + beyond
-        return np.clip(position, -beyond, limit).astype(np.float32)
+        result: np.ndarray = np.clip(position, -beyond, limit).astype(np.float32)
+        return result
 
     def _learn(self, target: Target, features: Tensor, box: Tensor) -> None:
         """Remembers the crop and, every so often, fits the filter again."""
         target.memory.add(features, box)
-        if (target.frames - 1) % self.cfg.update_every == 0:
+        if (target.frames - 1) % self.config.update_every == 0:
             samples, boxes, weights = target.memory.samples()
             fit = self.network.classifier.optimiser(
                 target.weight,
                 samples,
                 boxes,
-                self.cfg.update_iterations,
+                self.config.update_iterations,
                 weights,
                 work=self.work,
             )
@@ -281,12 +289,12 @@ class KysTracker:
         boxes, iou = self._ascend(target, maps, self._jittered(start, target.generator))
         boxes[:, 2:].clamp_(min=1)
         aspect = boxes[:, 2] / boxes[:, 3]
-        limit = self.cfg.largest_aspect
+        limit = self.config.largest_aspect
         plausible = (aspect < limit) & (aspect > 1 / limit)
         boxes, iou = boxes[plausible], iou[plausible]
         if not len(boxes):
             return
-        best = iou.topk(min(self.cfg.boxes_averaged, len(iou))).indices
+        best = iou.topk(min(self.config.boxes_averaged, len(iou))).indices
         x, y, width, height = boxes[best].mean(0).cpu().numpy()
         centre = np.array([y + height / 2, x + width / 2], np.float32)
         middle = np.float32((self.side - 1) / 2)
@@ -297,8 +305,8 @@ class KysTracker:
 
     def _jittered(self, box: Tensor, generator: torch.Generator) -> Tensor:
         """(K, 4) the box itself and random ones around it."""
-        draw = torch.rand(self.cfg.jittered_boxes, 4, generator=generator).to(box) - 0.5
-        amount = torch.tensor(self.cfg.jitter).to(box).repeat_interleave(2)
+        draw = torch.rand(self.config.jittered_boxes, 4, generator=generator).to(box) - 0.5
+        amount = torch.tensor(self.config.jitter).to(box).repeat_interleave(2)
         change = draw * (box[2:].prod().sqrt() * amount)
         sizes = torch.maximum(box[2:] + change[:, 2:], box[2:].min() / 3)
         centres = box[:2] + box[2:] / 2 + change[:, :2]
@@ -321,14 +329,14 @@ class KysTracker:
 
     def _climb(self, weighted: Weighted, boxes: Tensor) -> tuple[Tensor, Tensor] | None:
         """Gradient steps; None where a box leaves the part that the maps cover."""
-        for _ in range(self.cfg.ascent_steps):
+        for _ in range(self.config.ascent_steps):
             if not weighted.covers(boxes):
                 return None
-            iou, gradient = self.slope(weighted, boxes)
+            iou, gradient = self.iou_gradient(weighted, boxes)
             boxes = boxes + gradient * boxes[:, 2:].repeat(1, 2)
         return boxes, iou
 
-    def _slope(self, weighted: Weighted, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    def _differentiated(self, weighted: Weighted, boxes: Tensor) -> tuple[Tensor, Tensor]:
         """IoU (K,) and its gradient (K, 4) by automatic differentiation."""
         with torch.enable_grad():
             moving = boxes.detach().requires_grad_()
@@ -370,7 +378,13 @@ def hann_window(cells: int) -> Tensor:
 
 
 def gaussian_label(centre: np.ndarray, cells: int, sigma: float) -> Tensor:
-    """(1, 1, cells, cells) Gaussian at a centre (row, column) counted from the map's middle."""
+    """(1, 1, cells, cells) Gaussian at a centre (row, column) counted from the map's middle.
+
+    Args:
+        centre: (row, column) in cells.
+        cells: along a side.
+        sigma: in cells.
+    """
     positions = torch.arange(cells, dtype=torch.float32) - (cells - 1) / 2
     row, column = (torch.exp(-0.5 / sigma**2 * (positions - float(value)) ** 2) for value in centre)
     return (row[:, None] * column[None, :])[None, None]

@@ -1,11 +1,11 @@
-"""Training a KYS network from a trained backbone: our own recipe, for the built-in world.
+"""Training a KYS network from a trained backbone: egolib's own recipe, for the built-in world.
 
 Legend: B sequences, T frames of a sequence, S crop side, h feature side, K boxes.
 
 The published training code is another project's; this one has no parity and says so. The
 backbone stays as it is. For every sequence the first frame shows the target; the filter is
-fitted to it and judged on the others (squared error against a Gaussian, over all iterations),
-the IoU net is judged on jittered boxes (squared error), the predictor on the sequence (binary
+fitted to it and measured on the others (squared error against a Gaussian, over all iterations),
+the IoU net is measured on jittered boxes (squared error), the predictor on the sequence (binary
 cross-entropy of its fused response).
 """
 
@@ -24,7 +24,7 @@ from egolib.errors import EgolibError
 from egolib.nn.resnet import ResNet
 from egolib.ops import boxes as bx
 from egolib.video.images import read_image
-from egolib.vq2d.config import KysConfig, KysTrainConfig
+from egolib.vq2d.config import KysConfig, TrackerOptimConfig
 from egolib.vq2d.data.annotations import Box
 from egolib.vq2d.data.images import image_name
 from egolib.vq2d.data.resize import resize_to
@@ -65,6 +65,8 @@ def find_runs(
     Args:
         items: the processed annotation list.
         image_size: see ``data.samples.build_samples``.
+        length: frames of a run.
+        suffix: of image names.
     """
     found = []
     for item in items:
@@ -87,13 +89,13 @@ class SequenceData:
     """
 
     def __init__(
-        self, runs: Sequence[Run], images: str | Path, net: KysConfig, cfg: KysTrainConfig
+        self, runs: Sequence[Run], images: str | Path, net: KysConfig, config: TrackerOptimConfig
     ):
         if not runs:
             raise EgolibError(
-                f"no response track has {cfg.sequence} stored frames in a row", file=images
+                f"no response track has {config.sequence} stored frames in a row", file=images
             )
-        self.runs, self.images, self.net, self.cfg = list(runs), Path(images), net, cfg
+        self.runs, self.images, self.net, self.config = list(runs), Path(images), net, config
 
     def __len__(self) -> int:
         return len(self.runs)
@@ -105,8 +107,8 @@ class SequenceData:
         for number, (file, box) in enumerate(zip(run.files, run.boxes, strict=True)):
             frame = resize_to(read_image(self.images / file), box.frame_size)
             reach = np.sqrt(max(box.width * box.height, 1.0))
-            scale = SEARCH_AREA * reach / side * np.exp(rng.uniform(*np.log(self.cfg.zoom)))
-            offset = rng.uniform(-1, 1, 2) * self.cfg.shift * reach * (number > 0)
+            scale = SEARCH_AREA * reach / side * np.exp(rng.uniform(*np.log(self.config.zoom)))
+            offset = rng.uniform(-1, 1, 2) * self.config.shift * reach * (number > 0)
             middle = np.array([box.y + box.height / 2, box.x + box.width / 2]) + offset
             patch = cut_patch(frame, middle, (scale * side,) * 2, (side, side))
             low = (np.array([box.y, box.x]) - patch.centre) / patch.scale + (side - 1) / 2
@@ -122,10 +124,10 @@ class SequenceData:
 
     def _jittered(self, boxes: Tensor, rng: np.random.Generator) -> Tensor:
         """(T, K, 4) boxes around the target, from near to far."""
-        count = self.cfg.boxes
+        count = self.config.boxes
         strength = torch.linspace(0.1, 1, count)[:, None]
         draw = torch.tensor(rng.uniform(-1, 1, (len(boxes), count, 4)), dtype=torch.float32)
-        position, size = self.cfg.box_jitter
+        position, size = self.config.box_jitter
         sizes = boxes[:, None, 2:] * torch.exp(draw[..., 2:] * strength * size)
         reach = boxes[:, None, 2:].prod(-1, keepdim=True).sqrt()
         centres = boxes[:, None, :2] + boxes[:, None, 2:] / 2
@@ -137,9 +139,15 @@ class SequenceData:
 
 
 def sequence_losses(
-    network: KysNetwork, batch: Sequences, cfg: KysTrainConfig
+    network: KysNetwork, batch: Sequences, config: TrackerOptimConfig
 ) -> dict[str, Tensor]:
-    """``loss`` and its parts ``classifier``, ``iou``, ``predictor``."""
+    """``loss`` and its parts ``classifier``, ``iou``, ``predictor``.
+
+    Args:
+        network: the tracker.
+        batch: of sequences.
+        config: weights of the losses.
+    """
     crops, boxes = batch.crops.float(), batch.boxes_xywh
     count, length = crops.shape[:2]
     with torch.no_grad():
@@ -149,19 +157,28 @@ def sequence_losses(
     parts = []
     for i in range(count):
         own = Maps(*(part.reshape(count, length, *part.shape[1:])[i] for part in maps))
-        classifier, scores = _classifier_loss(network, features[i], boxes[i], cfg)
+        classifier, scores = _classifier_loss(network, features[i], boxes[i], config)
         iou = _iou_loss(network, own, boxes[i], batch.jittered_xywh[i])
         predictor = _predictor_loss(network, own.deep, scores, boxes[i])
         parts.append(torch.stack([classifier, iou, predictor]))
     classifier, iou, predictor = torch.stack(parts).mean(0)
     total = (
-        cfg.classifier_weight * classifier + cfg.iou_weight * iou + cfg.predictor_weight * predictor
+        config.classifier_weight * classifier
+        + config.iou_weight * iou
+        + config.predictor_weight * predictor
     )
     return {"loss": total, "classifier": classifier, "iou": iou, "predictor": predictor}
 
 
 def labels(boxes_xywh: Tensor, cells: int, stride: int, sigma: float) -> Tensor:
-    """(T, 1, cells, cells) Gaussians at the targets' middles, in cells of a score map."""
+    """(T, 1, cells, cells) Gaussians at the targets' middles, in cells of a score map.
+
+    Args:
+        boxes_xywh: (T, 4) targets in crops.
+        cells: along a side of the score map.
+        stride: pixels a cell.
+        sigma: in cells.
+    """
     centre = (boxes_xywh[:, :2] + boxes_xywh[:, 2:] / 2) / stride  # (T, 2) x, y
     cell = torch.arange(cells, dtype=boxes_xywh.dtype, device=boxes_xywh.device)
     across = torch.exp(-0.5 / sigma**2 * (cell - centre[:, :1]) ** 2)
@@ -170,12 +187,12 @@ def labels(boxes_xywh: Tensor, cells: int, stride: int, sigma: float) -> Tensor:
 
 
 def _classifier_loss(
-    network: KysNetwork, features: Tensor, boxes: Tensor, cfg: KysTrainConfig
+    network: KysNetwork, features: Tensor, boxes: Tensor, config: TrackerOptimConfig
 ) -> tuple[Tensor, Tensor]:
     """Error of the filter after each iteration, and its last scores (T, 1, h, h)."""
-    net = network.cfg
+    net = network.config
     first = network.classifier.initialiser(features[:1], boxes[:1])
-    fit = network.classifier.optimiser(first, features[:1], boxes[:1], cfg.filter_iterations)
+    fit = network.classifier.optimiser(first, features[:1], boxes[:1], config.filter_iterations)
     errors = []
     for weight in fit.history:
         scores = apply_filter(features[1:], weight)
@@ -203,7 +220,7 @@ def _iou_loss(network: KysNetwork, maps: Maps, boxes: Tensor, jittered: Tensor) 
 
 def _predictor_loss(network: KysNetwork, deep: Tensor, scores: Tensor, boxes: Tensor) -> Tensor:
     """Binary cross-entropy of the fused response through the sequence."""
-    net, predictor = network.cfg, network.predictor
+    net, predictor = network.config, network.predictor
     label = labels(boxes, net.feature_side, net.stride, net.label_sigma)
     state = predictor.start(label[:1])
     losses = []
@@ -217,37 +234,40 @@ def _predictor_loss(network: KysNetwork, deep: Tensor, scores: Tensor, boxes: Te
 # ------------------------------------------------------------------------ optimisation
 
 
-def from_detector(backbone: ResNet, cfg: KysConfig) -> KysNetwork:
+def from_detector(backbone: ResNet, config: KysConfig) -> KysNetwork:
     """A fresh KYS network on a trained detector's backbone, which is not trained further.
 
     Raises:
         EgolibError: the backbone has other numbers than the configuration.
     """
-    if backbone.config.width != cfg.backbone.width or backbone.config.blocks != cfg.backbone.blocks:
+    if (
+        backbone.config.width != config.backbone.width
+        or backbone.config.blocks != config.backbone.blocks
+    ):
         raise EgolibError(
             f"a backbone of {backbone.config.blocks} x {backbone.config.width} for a tracker of "
-            f"{cfg.backbone.blocks} x {cfg.backbone.width}",
+            f"{config.backbone.blocks} x {config.backbone.width}",
             remedy="use the tracker builder that belongs to the detector's",
         )
-    network = KysNetwork(cfg)
+    network = KysNetwork(config)
     network.backbone.load_state_dict(backbone.state_dict())
     network.backbone.requires_grad_(False)
     network.image_classifier.requires_grad_(False)
     return network
 
 
-def parameter_groups(network: KysNetwork, cfg: KysTrainConfig) -> list[dict[str, Any]]:
+def parameter_groups(network: KysNetwork, config: TrackerOptimConfig) -> list[dict[str, Any]]:
     """One group: everything but the backbone."""
     trained = [p for p in network.parameters() if p.requires_grad]
-    return [{"params": trained, "lr": cfg.rate}]
+    return [{"params": trained, "lr": config.learning_rate}]
 
 
-def schedule(cfg: KysTrainConfig) -> Callable[[int], float]:
-    """Full rate, then a tenth of it."""
-    return lambda update: 1.0 if update < cfg.decay_after * cfg.updates else 0.1
+def schedule(config: TrackerOptimConfig) -> Callable[[int], float]:
+    """Factor on the rate for update 0, 1, ...: full, then ``gamma``."""
+    return lambda update: 1.0 if update < config.decay_fraction * config.updates else config.gamma
 
 
-def make_optimizer(network: nn.Module, cfg: KysTrainConfig) -> torch.optim.Optimizer:
+def make_optimizer(network: nn.Module, config: TrackerOptimConfig) -> torch.optim.Optimizer:
     """Adam over the parameter groups."""
     assert isinstance(network, KysNetwork)
-    return torch.optim.Adam(parameter_groups(network, cfg), lr=cfg.rate)
+    return torch.optim.Adam(parameter_groups(network, config), lr=config.learning_rate)

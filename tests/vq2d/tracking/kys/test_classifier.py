@@ -16,10 +16,10 @@ from tests.vq2d import made
 
 def problem():
     torch.manual_seed(0)
-    cfg = made.tiny_kys()
-    features = torch.randn(3, cfg.classifier_channels, 6, 6) * 0.1
+    config = made.tiny_kys()
+    features = torch.randn(3, config.classifier_channels, 6, 6) * 0.1
     boxes = torch.tensor([[32.0, 30, 30, 28], [20, 30, 30, 28], [36, 36, 30, 28]])
-    return cfg, features, boxes
+    return config, features, boxes
 
 
 def test_products_and_convolutions_agree() -> None:
@@ -48,8 +48,8 @@ def test_the_transpose_is_the_transpose() -> None:
 
 @torch.no_grad()
 def test_the_loss_goes_down_and_history_is_kept() -> None:
-    cfg, features, boxes = problem()
-    classifier = Classifier(cfg)
+    config, features, boxes = problem()
+    classifier = Classifier(config)
     first = classifier.initialiser(features, boxes)
     fit = classifier.optimiser(first, features, boxes, 5)
     assert len(fit.losses) == len(fit.history) == 6
@@ -60,9 +60,9 @@ def test_the_loss_goes_down_and_history_is_kept() -> None:
 
 @torch.no_grad()
 def test_sample_weights() -> None:
-    cfg, features, boxes = problem()
-    optimise = FilterOptimiser(cfg)
-    first = torch.randn(1, cfg.classifier_channels, 4, 4) * 0.1
+    config, features, boxes = problem()
+    optimise = FilterOptimiser(config)
+    first = torch.randn(1, config.classifier_channels, 4, 4) * 0.1
     equal = optimise(first, features, boxes, 3, torch.full((3,), 1 / 3)).weight
     torch.testing.assert_close(optimise(first, features, boxes, 3).weight, equal)
     only = optimise(first, features, boxes, 3, torch.tensor([1.0, 0, 0])).weight
@@ -70,9 +70,9 @@ def test_sample_weights() -> None:
 
 
 def test_gradients_reach_every_parameter() -> None:
-    cfg, features, boxes = problem()
-    classifier = Classifier(cfg)
-    deep = torch.randn(3, cfg.deep_channels, 6, 6)
+    config, features, boxes = problem()
+    classifier = Classifier(config)
+    deep = torch.randn(3, config.deep_channels, 6, 6)
     features = classifier.features(deep)
     fit = classifier.optimiser(classifier.initialiser(features, boxes), features, boxes, 2)
     apply_filter(features, fit.weight).sum().backward()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from egolib.vq2d.tracking.kys.iou_gradient import Slope
+from egolib.vq2d.tracking.kys.iou_gradient import IouGradient
 from egolib.vq2d.tracking.kys.iou_net import IouNet, Weighted
 from tests.vq2d import made
 
@@ -14,15 +14,15 @@ BOXES = torch.tensor([[90.0, 78, 20, 24], [93, 80, 26, 18], [85.5, 81.2, 18, 22]
 
 def prepared():
     torch.manual_seed(0)
-    cfg = made.tiny_kys()
-    net = IouNet(cfg)
+    config = made.tiny_kys()
+    net = IouNet(config)
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.uniform_(-0.2, 0.2)
             module.running_var.uniform_(0.5, 2)
     net.eval()
-    shallow = torch.randn(1, cfg.shallow_channels, 24, 24)
-    deep = torch.randn(1, cfg.deep_channels, 12, 12)
+    shallow = torch.randn(1, config.shallow_channels, 24, 24)
+    deep = torch.randn(1, config.deep_channels, 12, 12)
     with torch.no_grad():
         modulation = net.modulation(shallow, deep, BOXES[:1])
     return net, modulation, shallow, deep
@@ -39,7 +39,7 @@ def automatic(net: IouNet, weighted: Weighted, boxes: torch.Tensor):
 def test_against_automatic_differentiation(boxes: torch.Tensor) -> None:
     net, modulation, shallow, deep = prepared()
     weighted = net.weighted(modulation, shallow, deep)
-    value, gradient = Slope(net)(weighted, boxes)
+    value, gradient = IouGradient(net)(weighted, boxes)
     with torch.enable_grad():
         expected = automatic(net, weighted, boxes)
     torch.testing.assert_close(value, expected[0], rtol=1e-4, atol=1e-5)
@@ -53,9 +53,10 @@ def test_a_part_of_the_maps_gives_the_same() -> None:
     part = net.weighted_near(modulation, shallow, deep, BOXES)
     assert part.maps[0].shape[-1] < whole.maps[0].shape[-1]
     assert part.covers(BOXES)
-    slope = Slope(net)
+    iou_gradient = IouGradient(net)
     for boxes in (BOXES, BOXES + torch.tensor([3.0, -2, 4, 1])):
-        for found, expected in zip(slope(part, boxes), slope(whole, boxes), strict=True):
+        near, far = iou_gradient(part, boxes), iou_gradient(whole, boxes)
+        for found, expected in zip(near, far, strict=True):
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 

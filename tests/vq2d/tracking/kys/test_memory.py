@@ -13,8 +13,8 @@ from egolib.vq2d.tracking.kys.memory import Memory
 CFG = TrackConfig(memory_size=5, learning_rate=0.1)
 
 
-def memory(cfg: TrackConfig = CFG) -> Memory:
-    return Memory(torch.zeros(2, 1, 2, 2), torch.zeros(2, 4), cfg)
+def memory(config: TrackConfig = CFG) -> Memory:
+    return Memory(torch.zeros(2, 1, 2, 2), torch.zeros(2, 4), config)
 
 
 def add(target: Memory, value: float) -> None:

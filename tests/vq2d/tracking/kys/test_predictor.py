@@ -10,10 +10,10 @@ from tests.vq2d import made
 
 def prepared():
     torch.manual_seed(0)
-    cfg = made.tiny_kys()
-    predictor = ResponsePredictor(cfg).eval()
-    side = cfg.feature_side
-    maps = torch.randn(2, cfg.deep_channels, side, side)
+    config = made.tiny_kys()
+    predictor = ResponsePredictor(config).eval()
+    side = config.feature_side
+    maps = torch.randn(2, config.deep_channels, side, side)
     score = torch.rand(1, 1, side, side)
     return predictor, maps, score, predictor.start(torch.rand(1, 1, side, side))
 

@@ -31,8 +31,8 @@ def network() -> KysNetwork:
     return network.eval()
 
 
-def follow(network: KysNetwork, cfg: TrackConfig = CFG, seed: int = 0):
-    tracker = KysTracker(network, cfg)
+def follow(network: KysNetwork, config: TrackConfig = CFG, seed: int = 0):
+    tracker = KysTracker(network, config)
     return track_both_ways(tracker, FRAMES.__getitem__, 4, 10, BOX, seed)
 
 

@@ -11,7 +11,7 @@ import torch
 
 from egolib.errors import EgolibError
 from egolib.video.images import save_image
-from egolib.vq2d.config import KysTrainConfig
+from egolib.vq2d.config import TrackerOptimConfig
 from egolib.vq2d.data.annotations import from_content, processed
 from egolib.vq2d.data.dataset import stored_sizes
 from egolib.vq2d.data.images import image_name
@@ -29,7 +29,7 @@ from egolib.vq2d.tracking.kys.train import (
 from tests.vq2d import made
 
 NET = made.tiny_kys("group")
-CFG = KysTrainConfig(sequence=3, boxes=6, filter_iterations=2, shift=0.5)
+CFG = TrackerOptimConfig(updates=400, sequence=3, boxes=6, filter_iterations=2, shift=0.5)
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_the_losses_fall(images: Path) -> None:
     network.train()
     examples = data(images)
     batch = examples.collate([examples.sample(i, np.random.default_rng(i)) for i in range(3)])
-    optimizer = make_optimizer(network, replace(CFG, rate=3e-3))
+    optimizer = make_optimizer(network, replace(CFG, learning_rate=3e-3))
     before = network.backbone.stem.conv.weight.clone()
     history = []
     for _ in range(25):

@@ -1,0 +1,1 @@
+"""Annotations, class tables, features, training targets, video self-stitching."""

@@ -1,0 +1,1 @@
+"""Files of others: result and submission files, official checkpoints."""

@@ -1,0 +1,1 @@
+"""Between network and answer: anchors, assignment, suppression, ranked moments."""

@@ -1,0 +1,1 @@
+"""The VSGN network: stem, cross-scale graph pyramid, heads, boundary adjustment."""

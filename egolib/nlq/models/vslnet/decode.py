@@ -1,0 +1,117 @@
+"""From starts and ends to ranked windows in seconds.
+
+Shapes: B batch, T positions, K windows of a question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from egolib.errors import EgolibError
+from egolib.nlq.data_vslnet.cells import to_seconds
+from egolib.nlq.models.vslnet.config import SpanInferConfig
+from egolib.nlq.models.vslnet.network import Spans
+from egolib.ops.segments import hard_nms
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The likeliest pairs of cells of one question, best first.
+
+    Args:
+        start, end: (K,) int64, both inclusive.
+        probability: (K,) float32, that of the start times that of the end.
+    """
+
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    probability: NDArray[np.float32]
+
+
+def best_pairs(
+    start: Tensor, end: Tensor, count: int = 5, *, mask: Tensor | None = None
+) -> list[Pairs]:
+    """The likeliest pairs with start <= end of each question.
+
+    Official behaviour (without ``mask``): where fewer than ``count`` pairs are likely,
+    impossible ones of probability 0 fill the list, in an order that depends on the
+    kernel: starts after ends, cells in the padding.
+
+    Args:
+        start, end: (B, T) logits.
+        count: how many pairs.
+        mask: (B, T) valid positions; only pairs inside it are given then, perhaps
+            fewer than ``count``.
+
+    Raises:
+        EgolibError: without ``mask``, a batch of fewer than ``count`` squared cells.
+    """
+    length = start.shape[1]
+    if mask is None and length * length < count:
+        raise EgolibError(
+            f"{count} pairs were asked of {length} cells",
+            remedy="few_pairs: only_valid gives as many as there are",
+        )
+    chances = start.float().softmax(1).unsqueeze(2) * end.float().softmax(1).unsqueeze(1)  # B T T
+    chances = chances.triu()
+    if mask is not None:
+        possible = (mask.unsqueeze(2) & mask.unsqueeze(1)).triu()
+        chances = chances.masked_fill(~possible, -1.0)
+    values, places = chances.flatten(1).topk(min(count, length * length), 1)
+    rows = zip(values.cpu().numpy(), places.cpu().numpy(), strict=True)
+    return [_pairs(value, place, length) for value, place in rows]
+
+
+def _pairs(values: NDArray[np.float32], places: NDArray[np.int64], length: int) -> Pairs:
+    kept = values >= 0
+    start, end = np.divmod(places[kept], length)
+    return Pairs(start, end, values[kept])
+
+
+def decode(
+    spans: Spans, units: Sequence[int], durations_sec: Sequence[float], config: SpanInferConfig
+) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Windows (K, 2) in seconds float32 and their scores (K,) of each question, best first.
+
+    Official behaviour: no suppression, and see ``best_pairs``.
+
+    Args:
+        spans: the network's outputs for B questions.
+        units: into how many cells the labels cut each clip.
+        durations_sec: of each clip.
+        config: how many windows, and what becomes of few pairs and of neighbours.
+
+    Raises:
+        EgolibError: a window lies outside its clip, or there are too few cells, which
+            stops the official evaluation.
+    """
+    hard = config.suppression == "hard"
+    count = max(config.windows, config.candidates) if hard else config.windows
+    mask = _inside(spans.mask, units) if hard or config.few_pairs == "only_valid" else None
+    found = []
+    for pairs, cells, duration in zip(
+        best_pairs(spans.start, spans.end, count, mask=mask), units, durations_sec, strict=True
+    ):
+        windows = to_seconds(pairs.start, pairs.end, cells, duration)
+        kept = np.arange(len(windows))
+        if hard:
+            kept = hard_nms(
+                windows,
+                pairs.probability,
+                iou_threshold=config.iou_threshold,
+                limit=config.windows,
+            )
+        found.append((windows[kept], pairs.probability[kept]))
+    return found
+
+
+def _inside(mask: Tensor, units: Sequence[int]) -> Tensor:
+    """The mask, further cut to the cells that the labels know."""
+    last = torch.tensor(list(units), device=mask.device)
+    return mask & (torch.arange(mask.shape[1], device=mask.device) < last.unsqueeze(1))

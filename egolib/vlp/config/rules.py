@@ -1,0 +1,59 @@
+"""What the rules beside the fields are written with."""
+
+from __future__ import annotations
+
+from egolib.errors import EgolibError
+
+
+def require(holds: bool, what: str, remedy: str) -> None:
+    """Raises EgolibError where a rule does not hold.
+
+    Args:
+        holds: whether it does.
+        what: the fields and their values.
+        remedy: what would fit.
+    """
+    if not holds:
+        raise EgolibError(what, remedy=remedy)
+
+
+def at_least(section: object, least: float, prefix: str, *names: str) -> None:
+    """Requires fields that are not below a number.
+
+    Args:
+        section: the dataclass that holds them.
+        least: the smallest value.
+        prefix: the section's name.
+        names: of the fields.
+    """
+    for name in names:
+        value = getattr(section, name)
+        require(value >= least, f"{prefix}.{name} is {value}", f"use {least} or more")
+
+
+def positive(section: object, prefix: str, *names: str) -> None:
+    """Requires fields above 0.
+
+    Args:
+        section: the dataclass that holds them.
+        prefix: the section's name.
+        names: of the fields.
+    """
+    for name in names:
+        value = getattr(section, name)
+        require(value > 0, f"{prefix}.{name} is {value}", "use a number above 0")
+
+
+def fraction(section: object, prefix: str, *names: str, below: float | None = None) -> None:
+    """Requires fields between 0 and 1.
+
+    Args:
+        section: the dataclass that holds them.
+        prefix: the section's name.
+        names: of the fields.
+        below: a bound that itself is not allowed.
+    """
+    for name in names:
+        value = getattr(section, name)
+        fits = 0 <= value <= 1 and (below is None or value < below)
+        require(fits, f"{prefix}.{name} is {value}", "use a fraction between 0 and 1")

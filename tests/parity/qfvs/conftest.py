@@ -1,0 +1,1 @@
+from tests.parity.vlp.conftest import device  # noqa: F401
