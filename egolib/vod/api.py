@@ -9,19 +9,17 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import nn
 
-from egolib.config import build, merge, refuse_old_names, to_tree
+from egolib.config import build, merge
 from egolib.engine.device import resolve_device
-from egolib.errors import EgolibError, nearest
 from egolib.io import checkpoint
-from egolib.io.checkpoint import find_state, read_foreign
 from egolib.metrics.detection import Boxes
 from egolib.nn.roi import Found
 from egolib.progress import track
@@ -29,18 +27,16 @@ from egolib.report.results import FrameDetections
 from egolib.runs import inputs
 from egolib.runs.result_cache import ResultCache
 from egolib.video import VideoReader
-from egolib.vod.config import Config, DataConfig, InferConfig, ModelConfig
-from egolib.vod.config.data import BY_METHOD
+from egolib.vod.config import DataConfig, InferConfig, ModelConfig
 from egolib.vod.config.infer import causal_settings, published_infer
 from egolib.vod.config.rules import check_testing
 from egolib.vod.data.batches import make_frames
-from egolib.vod.data.classes import IMAGENET_VID
 from egolib.vod.data.dataset import RECENT_INPUTS, TestVideo, class_names, mega_test_places
 from egolib.vod.data.pipeline import Prepared, prepare
 from egolib.vod.data.references import test_places
-from egolib.vod.formats.checkpoint import MODELS, layout
+from egolib.vod.formats.network import description, load_network, load_official
+from egolib.vod.formats.network import published_data as published_data
 from egolib.vod.formats.submission import DetectionSet, join
-from egolib.vod.models.build import build_empty
 from egolib.vod.models.frames import Frames
 
 
@@ -304,7 +300,7 @@ def load(
     if path.suffix == ".safetensors":
         network, config = load_network(path)
     else:
-        network, config = _load_official(path, model, classes)
+        network, config = load_official(path, model, classes)
     changes = merge(dict(infer or {}), {"causal": causal, "device": device})
     settings = build(InferConfig, merge(asdict(config.infer), changes), where="infer.")
     return Detector(network, config.model, config.data, settings, seed=seed)
@@ -330,103 +326,3 @@ def save(
     """
     about = description(config, data, infer or published_infer(config))
     return checkpoint.save(path, model.state_dict(), {**about, **sidecar})
-
-
-class Described(NamedTuple):
-    """What a network in use is, what it sees, and how it is tested."""
-
-    model: ModelConfig
-    data: DataConfig
-    infer: InferConfig
-
-
-def description(config: ModelConfig, data: DataConfig, infer: InferConfig) -> dict[str, Any]:
-    """What stands beside weights: all that is needed to use them.
-
-    Args:
-        config: the network.
-        data: preparation of images.
-        infer: settings of testing.
-    """
-    known = {"model": to_tree(config), "data": to_tree(data), "infer": to_tree(infer)}
-    return {"model": f"vod/{config.method}", "config": known}
-
-
-def load_network(path: Path) -> tuple[nn.Module, Described]:
-    """The network of an egolib checkpoint, and what its sidecar says.
-
-    Raises:
-        EgolibError: a checkpoint of another task, or of an earlier layout of settings.
-    """
-    state, sidecar = checkpoint.load(path)
-    if not str(sidecar.get("model", "")).startswith("vod/"):
-        raise EgolibError(f"a checkpoint of {sidecar.get('model')!r}, not of vod", file=path)
-    config = _described(sidecar["config"])
-    network = build_empty(config.model)
-    checkpoint.compare(state, network.state_dict()).require_complete(file=path)
-    network.load_state_dict(state, assign=True)
-    return network, config
-
-
-def _described(known: Mapping[str, Any]) -> Described:
-    """The settings in a sidecar; what it does not say is as published for its network."""
-    refuse_old_names(Config, known)
-    model = build(ModelConfig, known["model"], where="model.")
-    data, infer = published_data(model), published_infer(model)
-    if "data" in known:
-        data = build(DataConfig, known["data"], where="data.")
-    if "infer" in known:
-        infer = build(InferConfig, known["infer"], where="infer.")
-    return Described(model, data, infer)
-
-
-def _load_official(
-    path: Path, model: str | None, classes: Sequence[tuple[str, str]] | None
-) -> tuple[nn.Module, Described]:
-    state = find_state(read_foreign(path))
-    name = (model or _recognise(state, path)).removeprefix("vod/")
-    if name not in ModelConfig.builders:
-        raise EgolibError(f"unknown model {name!r}", remedy=nearest(name, ModelConfig.builders))
-    config = ModelConfig.builders[name]()
-    names = tuple(classes or IMAGENET_VID)
-    config = replace(config, classes=len(names))
-    network = network_from_official(state, config, path)
-    data = replace(published_data(config), classes=names)
-    return network, Described(config, data, published_infer(config))
-
-
-def network_from_official(state: checkpoint.State, config: ModelConfig, path: Path) -> nn.Module:
-    """The network that an official state dict is of.
-
-    Args:
-        state: by official names.
-        config: the network.
-        path: named in errors.
-
-    Raises:
-        EgolibError: it does not fit, entry by entry.
-    """
-    network = build_empty(config)
-    ours = layout(config).to_ours(state, file=path)
-    checkpoint.compare(ours, network.state_dict()).require_complete(file=path)
-    network.load_state_dict(ours, assign=True)
-    return network
-
-
-def _recognise(state: checkpoint.State, path: Path) -> str:
-    names = [m.name for m in MODELS if m.matches(state)]
-    if len(names) == 1:
-        return names[0]
-    several = f"the keys fit several networks: {', '.join(names)}"
-    raise EgolibError(
-        several if names else "no published network of vod has these keys",
-        file=path,
-        remedy="name it: load(path, model=...)",
-    )
-
-
-def published_data(config: ModelConfig) -> DataConfig:
-    """Preparation and references that a published network is trained and tested with."""
-    if config.method == "single" and config.detector != "rcnn":
-        return DataConfig.builders[config.detector]()
-    return BY_METHOD[config.method]()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -143,3 +144,25 @@ class RegionDetector(nn.Module):
         examples, losses = self.region_examples(maps, size, truth, generator)
         x = self.head.hidden(self.head.pool(maps, [examples.boxes]))
         return losses | self.head.losses(x, examples, truth)
+
+
+Head = TypeVar("Head", bound=RegionHead)
+
+
+class RegionMethod(nn.Module, Generic[Head]):
+    """What methods on regions of other frames share: settings, detector, region head.
+
+    Args:
+        config: the network.
+        head: class of its region head.
+    """
+
+    def __init__(self, config: ModelConfig, head: type[Head]) -> None:
+        super().__init__()
+        self.config = config
+        self.detector = RegionDetector(config, head)
+
+    @property
+    def head(self) -> Head:
+        """The region head."""
+        return self.detector.head  # type: ignore[return-value]

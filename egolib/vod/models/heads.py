@@ -112,7 +112,7 @@ class RegionHead(nn.Module):
 
     def losses(self, x: Tensor, examples: RoiExamples, truth: Truth) -> Losses:
         """``classes`` (cross-entropy, mean over examples), ``boxes`` (smooth L1, summed over
-        positives, divided by the number of examples) and the share ``accuracy``."""
+        positives, divided by the number of examples) and the fraction ``accuracy``."""
         output = self.predict(x).float()
         labels = self.predict.targets(examples, truth)
         positive = examples.positive

@@ -11,14 +11,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from egolib.nn.roi import Found
 from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import MemoryConfig, ModelConfig
 from egolib.vod.models import pixels
 from egolib.vod.models.bank import MemoryBank
-from egolib.vod.models.detector import RegionDetector
+from egolib.vod.models.detector import RegionMethod
 from egolib.vod.models.frames import Clip, Frames, Losses, single_frames
 from egolib.vod.models.heads import Aggregator, Projected, RegionHead, SupportHead
 
@@ -45,7 +45,7 @@ class MambaState:
     started: bool = False
 
 
-class Mamba(nn.Module):
+class Mamba(RegionMethod[SupportHead]):
     """A detector with memory banks at the instance level, the pixel level, or both.
 
     The banks keep keys and values beside the rows, so that a frame projects only the
@@ -53,10 +53,8 @@ class Mamba(nn.Module):
     """
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.config = config
         head = SupportHead if config.memory.instance else RegionHead
-        self.detector = RegionDetector(config, head)
+        super().__init__(config, head)  # type: ignore[arg-type]
         if config.memory.pixel:
             channels = self.detector.backbone.channels[-1]
             self.pixel = Aggregator(channels, config.support.heads)
@@ -65,11 +63,6 @@ class Mamba(nn.Module):
     def memory(self) -> MemoryConfig:
         """Which levels remember, and how they are trained."""
         return self.config.memory
-
-    @property
-    def head(self) -> SupportHead:
-        """The region head of the instance level."""
-        return self.detector.head  # type: ignore[return-value]
 
     # ------------------------------------------------------------------ inference
 

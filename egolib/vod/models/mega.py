@@ -18,7 +18,7 @@ from egolib.nn.roi import Found
 from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import MegaConfig, ModelConfig
 from egolib.vod.models.c4 import C4Head
-from egolib.vod.models.detector import RegionDetector
+from egolib.vod.models.detector import RegionMethod
 from egolib.vod.models.frames import Clip, Frames, Losses, single_frames
 from egolib.vod.models.relation import Relation
 
@@ -140,7 +140,7 @@ class MegaHead(C4Head):
         return x, supports
 
 
-class Mega(nn.Module):
+class Mega(RegionMethod[MegaHead]):
     """A detector whose regions gather from nearby, remembered and far frames.
 
     A frame is computed once: its proposals and their first features serve it as a
@@ -149,19 +149,12 @@ class Mega(nn.Module):
     """
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.detector = RegionDetector(config, MegaHead)
+        super().__init__(config, MegaHead)
 
     @property
     def mega(self) -> MegaConfig:
         """The relations, and how they are trained."""
         return self.config.mega
-
-    @property
-    def head(self) -> MegaHead:
-        """The region head."""
-        return self.detector.head  # type: ignore[return-value]
 
     # ------------------------------------------------------------------ inference
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from egolib.nn.roi import Found
 from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import ModelConfig
-from egolib.vod.models.detector import RegionDetector
+from egolib.vod.models.detector import RegionMethod
 from egolib.vod.models.frames import Clip, Frames, Losses, single_frames
 from egolib.vod.models.heads import Projected, SupportHead, join_projected
 
@@ -43,7 +43,7 @@ class SelsaState:
     known: dict[int, FrameSupport] = field(default_factory=dict)
 
 
-class Selsa(nn.Module):
+class Selsa(RegionMethod[SupportHead]):
     """A detector whose regions gather from the regions of a video's other frames.
 
     What a reference frame contributes (maps, proposals, region features, keys, values)
@@ -52,14 +52,7 @@ class Selsa(nn.Module):
     """
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.detector = RegionDetector(config, SupportHead)
-
-    @property
-    def head(self) -> SupportHead:
-        """The region head."""
-        return self.detector.head  # type: ignore[return-value]
+        super().__init__(config, SupportHead)
 
     # ------------------------------------------------------------------ inference
 

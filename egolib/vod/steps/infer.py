@@ -19,6 +19,7 @@ from egolib.runs.step import Step
 from egolib.vod import api
 from egolib.vod.config import Config, ModelConfig
 from egolib.vod.data.dataset import Source, TestVideo, class_names, test_videos
+from egolib.vod.formats.network import load_network, network_from_official
 from egolib.vod.formats.submission import DetectionSet, validate, write, write_coco
 from egolib.vod.models.heads import SupportHead
 from egolib.vod.steps.data import TestSet, evaluation_source, frames_of_one_video
@@ -61,8 +62,8 @@ def _network(step: Step[Config], path: Path) -> tuple[nn.Module, ModelConfig]:
     wanted = step.config.model
     if path.suffix != ".safetensors":
         state = find_state(read_foreign(path))
-        return api.network_from_official(state, wanted, path), wanted
-    network, known = api.load_network(path)
+        return network_from_official(state, wanted, path), wanted
+    network, known = load_network(path)
     model = known.model
     if model.method != wanted.method or model.detector != wanted.detector:
         raise EgolibError(

@@ -20,12 +20,13 @@ from egolib.io.checkpoint import LoadReport
 from egolib.report.source import show
 from egolib.runs.inputs import weights_file
 from egolib.runs.step import Step
-from egolib.vod.api import Detector, description
+from egolib.vod.api import Detector
 from egolib.vod.config import Config
 from egolib.vod.config.optim import NO_START
 from egolib.vod.data.batches import ClipBatch, collate
 from egolib.vod.data.dataset import PreparedClip, TrainingClips, test_videos
 from egolib.vod.evaluation import evaluate, motion_table
+from egolib.vod.formats.network import description
 from egolib.vod.losses.clips import TrainingLoss
 from egolib.vod.models.build import build_model
 from egolib.vod.models.heads import Aggregator
