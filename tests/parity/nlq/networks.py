@@ -14,10 +14,11 @@ from torch import Tensor
 from egolib.nlq.config import ModelConfig, groundnlq, groundnlq_star
 from egolib.nlq.formats.checkpoint import KEYS
 from egolib.nlq.models.network import GroundNLQ
-from tests.parity.recordings import auxiliary, normal
+from tests.parity.recordings import auxiliary, normal, read
 from tests.parity.weights import make_state_dict
 
 Keys = dict[str, list]
+SMALL_NETWORKS = "net_small_variants.npz"
 
 
 def meta(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -85,6 +86,22 @@ def small_config(options: dict[str, Any]) -> ModelConfig:
         head_layers=options["head_num_layers"],
         classes=options["num_classes"],
     )
+
+
+def named_config(recording: Path, about: dict[str, Any]) -> ModelConfig:
+    """The network that a recording's metadata describe or name; else the default small one.
+
+    Args:
+        recording: its file; named networks are those of the ``net_small*`` files beside it.
+        about: its metadata.
+    """
+    described = [v for v in about.values() if isinstance(v, dict) and "embd_dim" in v]
+    if described:
+        return small_config(described[0])
+    files = [*recording.parent.glob("net_small*.npz"), auxiliary(recording, SMALL_NETWORKS)]
+    known = {name: each for file in reversed(files) for name, each in meta(read(file)).items()}
+    named = [v for v in about.values() if isinstance(v, str) and v in known]
+    return small_config(known[named[0] if named else "net_small"]["model"])
 
 
 def inputs(items: list[dict[str, Any]], config: ModelConfig, length: int) -> tuple:
