@@ -90,7 +90,7 @@ def inference(runs: int) -> list[Bar]:
         return found.scores(), found.boxes, found.adjusted, found.startness
 
     def equal(a: tuple, b: tuple) -> bool:
-        scores, boxes, _, curves = (float((x - y).abs().max()) for x, y in zip(a, b))
+        scores, boxes, _, curves = (float((x - y).abs().max()) for x, y in zip(a, b, strict=False))
         moved = ((a[2] - b[2]).abs() > 1e-3).float().mean()  # a column index may fall apart
         return scores < 1e-5 and boxes < 1e-3 and curves < 1e-5 and moved < 0.01
 
@@ -155,7 +155,10 @@ def suppression(runs: int) -> list[Bar]:
 
     fast()  # once, for what follows
     times = interleaved({"fast": fast, "by class": by_class, "by list": by_list}, min(runs, 3))
-    hard, soft = found["fast"][0], list(zip(found["fast"][1].tolist(), found["fast"][2].tolist()))
+    hard, soft = (
+        found["fast"][0],
+        list(zip(found["fast"][1].tolist(), found["fast"][2].tolist(), strict=False)),
+    )
     same_hard = np.allclose(hard.scores, found["by class"], rtol=1e-6)
     same_soft = np.allclose(soft[:20], found["list"], rtol=1e-9)
     return [

@@ -21,7 +21,7 @@ from benchmarks.bars import timed
 from egolib.config import project_root
 from egolib.errors import EgolibError
 from egolib.io.records import write_json
-from egolib.mq.config import MetricConfig
+from egolib.mq.config import EvaluateConfig
 from egolib.mq.data.annotations import Clip, read_clips, select
 from egolib.mq.data.statistics import class_counts, statistics
 from egolib.mq.evaluation import evaluate
@@ -56,7 +56,7 @@ def measure(root: Path) -> dict[str, Any]:
 def _row(prior: blind.Prior, clips: Sequence[Clip]) -> dict[str, Any]:
     detections, retrievals = blind.detect(prior, clips), blind.retrieve(prior, clips)
     seconds, official = timed(lambda: evaluate(clips, detections, retrievals))
-    public = evaluate(clips, detections, config=MetricConfig(convention="actionformer"))
+    public = evaluate(clips, detections, config=EvaluateConfig(convention="actionformer"))
     return {
         "official": official.summary(),
         "actionformer": public.summary(),

@@ -94,7 +94,7 @@ def inference(runs: int) -> list[Bar]:
         a.segments_sec.shape == b.segments_sec.shape
         and np.allclose(a.segments_sec, b.segments_sec, atol=1e-2)
         and np.allclose(a.scores, b.scores, atol=1e-4)
-        for a, b in zip(answers["official"], answers["fast"])
+        for a, b in zip(answers["official"], answers["fast"], strict=False)
     )
     factor = ratio(times, "official", "fast")
     return [Bar("inference, fast against official order of work", factor, "x", 2.5, True, equal)]
@@ -113,7 +113,7 @@ def suppression(runs: int) -> list[Bar]:
     def full() -> tuple:
         return soft_nms(segments, scores, sigma=0.75)
 
-    equal = all(np.array_equal(a, b[:5]) for a, b in zip(stopped(), full()))
+    equal = all(np.array_equal(a, b[:5]) for a, b in zip(stopped(), full(), strict=False))
     times = interleaved({"all": full, "five": stopped}, max(5, runs))
     factor, best = ratio(times, "all", "five"), min(times["five"])
     return [
@@ -149,7 +149,7 @@ def evaluator(runs: int) -> list[Bar]:
 
 def _recall_by_loop(queries: list[Query], results: list[dict], found: Evaluation) -> bool:
     hits = np.zeros((2, 3))
-    for query, record in zip(queries, results):
+    for query, record in zip(queries, results, strict=False):
         assert query.windows_sec is not None
         (start, end) = query.windows_sec[0]
         overlaps = [

@@ -31,13 +31,14 @@ from egolib.engine.job import Job
 from egolib.io.features import Provenance
 from egolib.io.records import write_json
 from egolib.nlq.api import Grounder
-from egolib.nlq.config import DataConfig, InferConfig, LossConfig, ModelConfig, TrainConfig
+from egolib.nlq.config import DataConfig, InferConfig, LossConfig, ModelConfig, OptimConfig
 from egolib.nlq.data.annotations import Query
 from egolib.nlq.data.dataset import NlqData
 from egolib.nlq.data.truth import truth_of
 from egolib.nlq.evaluation import evaluate
+from egolib.nlq.losses.training import TrainingLoss
 from egolib.nlq.models.network import GroundNLQ
-from egolib.nlq.steps.train import TrainingLoss, make_optimizer, schedule
+from egolib.nlq.optim import make_optimizer, schedule
 from egolib.report import results
 
 EVIDENCE = "book/evidence/nlq_planted.json"
@@ -60,7 +61,7 @@ MODEL = ModelConfig(
     stem_blocks=2,
     plain_branch_blocks=3,
 )
-TRAIN = TrainConfig(learning_rate=3e-3, warmup_epochs=1)
+OPTIM = OptimConfig(learning_rate=3e-3, warmup_epochs=1)
 FIT = FitConfig(epochs=14, batch_size=8, clip_norm=1.0, log_every=50, device="cpu")
 
 
@@ -97,7 +98,7 @@ def plant(split: str, seed: int) -> NlqData:
         for index, thing in enumerate(rng.permutation(THINGS)[:SHOWN]):
             length = min(rng.uniform(*LENGTHS_SEC) / SECONDS_PER_ROW, slots[1] - 1)
             start = rng.uniform(slots[index], slots[index + 1] - length)
-            video += shown_share(start, start + length)[:, None] * looks[thing]
+            video += shown_fraction(start, start + length)[:, None] * looks[thing]
             window = (start * SECONDS_PER_ROW, (start + length) * SECONDS_PER_ROW)
             query = Query("?", f"{uid}_{index}", ROWS * SECONDS_PER_ROW, uid, (window,))
             said = THINGS + rng.integers(FILLERS, size=rng.integers(2, 10))
@@ -111,7 +112,7 @@ def plant(split: str, seed: int) -> NlqData:
     )
 
 
-def shown_share(start: float, end: float) -> np.ndarray:
+def shown_fraction(start: float, end: float) -> np.ndarray:
     """(ROWS,) how much of each row's stretch of time lies between two positions."""
     rows = np.arange(ROWS)
     return np.clip(np.minimum(rows + 1, end) - np.maximum(rows, start), 0, 1)
@@ -124,8 +125,8 @@ def train(seed: int, loss: LossConfig, folder: Path) -> tuple[GroundNLQ, float]:
     def build() -> Job:
         nonlocal model
         model, objective = GroundNLQ(MODEL), TrainingLoss(loss)
-        factor = schedule(TRAIN, FIT.epochs, updates_per_epoch(len(data), FIT))
-        optimizer = make_optimizer(model, TRAIN)
+        factor = schedule(OPTIM, FIT.epochs, updates_per_epoch(len(data), FIT))
+        optimizer = make_optimizer(model, OPTIM)
         return Job(model, objective, data, optimizer, factor, stateful={"loss": objective})
 
     begin = time.perf_counter()
@@ -139,7 +140,9 @@ def recalls(model: GroundNLQ, infer: InferConfig, data: NlqData) -> dict[str, fl
     records = Grounder(model, infer=infer).predict(data)
     truth = truth_of(data.queries)
     windows = [query.windows_sec[0] for query in data.queries if query.windows_sec]
-    short = [r for r, (start, end) in zip(records, windows) if end - start < SHORT_SEC]
+    short = [
+        r for r, (start, end) in zip(records, windows, strict=False) if end - start < SHORT_SEC
+    ]
     return {
         "all": 100 * evaluate(records, truth).recall.at(1, 0.5),
         "short": 100 * evaluate(short, truth).recall.at(1, 0.5),

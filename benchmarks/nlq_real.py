@@ -61,7 +61,7 @@ def measure(root: Path) -> dict[str, Any]:
 
 def _row(prior: blind.Prior, queries: list[Query], truth: Any) -> dict[str, Any]:
     found = evaluate(blind.predict(prior, queries), truth)
-    return {**found.summary(), "questions": found.evaluated, "first interval": str(prior)}
+    return {**found.percentages(), "questions": found.evaluated, "first interval": str(prior)}
 
 
 def _about(file: Path, queries: list[Query]) -> dict[str, Any]:

@@ -21,8 +21,8 @@ from benchmarks.bars import Bar, interleaved, ratio, run_parts
 from egolib.nlq.data_vslnet.cells import cell_borders, to_cells
 from egolib.vlp.api import VideoLanguage
 from egolib.vlp.config import egovlpv2
+from egolib.vlp.features.questions import QUESTION_TOKENS, question_features
 from egolib.vlp.models.build import build
-from egolib.vlp.question_features import QUESTION_TOKENS, question_features
 
 CELLS, DURATION = 256, 479.4666666666667
 SEARCHED = 8  # questions that every stretch is tried for

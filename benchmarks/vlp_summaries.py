@@ -20,9 +20,9 @@ import numpy as np
 import torch
 
 from benchmarks.bars import Bar, cpu_seconds, interleaved, ratio, run_parts
+from egolib.ops.segmentation import segment_kernel
 from egolib.vlp.config import ModelConfig
 from egolib.vlp.models.question_answering import AnsweringConfig, build_answering
-from egolib.vlp.summarization.segmentation import segment_kernel
 
 SHOTS, WIDTH = 1_500, 64  # the published videos have 2,152 to 3,692 shots
 LONGEST, MAX_POINTS = 199, 19

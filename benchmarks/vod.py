@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 python -m benchmarks.vod [--runs 3] [--only evaluator,selsa]
 
 The slow side is our own code in the official order of work, on the same kernels
-(``benchmarks/vod_official.py``). Ends with 1 when a bar is missed or outputs differ.
+(``tests/oracles/vod.py``). Ends with 1 when a bar is missed or outputs differ.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from egolib.metrics.detection import evaluate_vid, predictions_from_lists, truth
 from egolib.metrics.motion_speed import table_from_rows
 from egolib.nn.roi import Found
 from egolib.vod.config import networks
+from egolib.vod.config.infer import published_infer
 from egolib.vod.data.classes import IMAGENET_VID, make_categories
 from egolib.vod.data.cocovid import convert_vid
 from egolib.vod.data.lists import ListedVideo
@@ -71,14 +72,16 @@ def network(builder: Callable[[], Any]) -> Any:
 def equal(first: Found, second: Found) -> bool:
     """Whether two sets of detections agree."""
     return len(first.scores) == len(second.scores) and all(
-        torch.allclose(a.float(), b.float(), rtol=1e-3, atol=1e-2) for a, b in zip(first, second)
+        torch.allclose(a.float(), b.float(), rtol=1e-3, atol=1e-2)
+        for a, b in zip(first, second, strict=False)
     )
 
 
 def selsa(runs: int) -> list[Bar]:
     """A frame with 14 references at 600x1000."""
     model, references, frame = network(networks.selsa_r101_dc5), frames(REFERENCES), frames(1, 1)
-    state, official = model.start_video(references), OfficialSelsa(model, references)
+    state = model.start_video(published_infer(model.config), references)
+    official = OfficialSelsa(model, references)
     found: dict[str, Found] = {}
     with torch.no_grad():
         maps = model.detector.maps(frame.images)
@@ -117,7 +120,8 @@ def selsa(runs: int) -> list[Bar]:
 def mamba(runs: int) -> list[Bar]:
     """The box head on 300 regions with full banks (2,000 rows read)."""
     model = network(networks.mamba_r101_dc5)
-    head, settings = model.head, model.memory
+    head, settings = model.head, published_infer(model.config).memory
+    top = model.memory.top
     generator = torch.Generator().manual_seed(0)
     pooled = torch.rand(300, head.layers[0].in_features, generator=generator)
     rows = torch.randn(4000, 1024, generator=generator)
@@ -136,11 +140,11 @@ def mamba(runs: int) -> list[Bar]:
 
         def official() -> None:
             with torch.no_grad():
-                hidden["official"] = official_mamba_head(head, pooled, plain, settings.top)
+                hidden["official"] = official_mamba_head(head, pooled, plain, top)
 
         def ours() -> None:
             with torch.no_grad():
-                hidden["ours"] = model._attend_and_write(pooled, cached)
+                hidden["ours"] = model.attend_and_write(pooled, cached, top)
 
         times = interleaved({"official": official, "ours": ours}, max(runs, 5))
     agree = torch.allclose(hidden["official"], hidden["ours"], rtol=1e-3, atol=1e-3)
@@ -168,10 +172,12 @@ def stpn(runs: int) -> list[Bar]:
     interleaved(works, 1)
     times = interleaved(works, max(runs, 7))
     agree = all(
-        torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(maps["ours"], maps["official"])
+        torch.allclose(a, b, rtol=1e-3, atol=1e-4)
+        for a, b in zip(maps["ours"], maps["official"], strict=False)
     )
     cost = {
-        name: 100 * (statistics.median(a / b for a, b in zip(times[name], times["plain"])) - 1)
+        name: 100
+        * (statistics.median(a / b for a, b in zip(times[name], times["plain"], strict=False)) - 1)
         for name in ("ours", "official")
     }
     return [

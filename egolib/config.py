@@ -30,7 +30,7 @@ import yaml
 from egolib.errors import EgolibError, UsageError, nearest
 from egolib.io.records import read_text
 
-TASKS = ("vq2d", "vod", "vlp", "nlq")
+TASKS = ("vq2d", "vod", "vlp", "nlq", "mq")
 STEPS = ("1_data", "2_train", "3_infer", "4_evaluate")
 DEFAULT_INPUTS: dict[str, dict[str, str]] = {
     "1_data": {},
@@ -74,7 +74,8 @@ def build(cls: type[Built], values: Mapping[str, Any], *, where: str = "") -> Bu
         for name, value in values.items()
     }
     if start is not None:
-        return dataclasses.replace(start, **parts)
+        result: Built = dataclasses.replace(start, **parts)
+        return result
     try:
         return cls(**parts)
     except TypeError as error:
@@ -83,7 +84,8 @@ def build(cls: type[Built], values: Mapping[str, Any], *, where: str = "") -> Bu
 
 def to_tree(config: Any) -> Tree:
     """The plain values of a dataclass; tuples become lists, as YAML and JSON have them."""
-    return json.loads(json.dumps(dataclasses.asdict(config), default=str))
+    result: Tree = json.loads(json.dumps(dataclasses.asdict(config), default=str))
+    return result
 
 
 def tree_hash(values: Any) -> str:
@@ -197,7 +199,10 @@ def _convert_sequence(hint: Any, value: Any, where: str) -> Any:
     if origin is tuple and inner[-1:] != (Ellipsis,):
         if len(inner) != len(value):
             raise _mismatch(where, hint, value)
-        return tuple(_convert(h, v, f"{where}[{i}]") for i, (h, v) in enumerate(zip(inner, value)))
+        return tuple(
+            _convert(h, v, f"{where}[{i}]")
+            for i, (h, v) in enumerate(zip(inner, value, strict=True))
+        )
     return origin(_convert(inner[0], v, f"{where}[{i}]") for i, v in enumerate(value))
 
 
@@ -348,6 +353,9 @@ def resolve(
 
     Args:
         schema: the task's ``Config`` dataclass.
+        task: its name.
+        variant: ``params/<task>/<variant>.yaml``.
+        preset: ``params/presets/<preset>.yaml``.
         overrides: texts like ``train.epochs=1``; a name that stands in one section
             only may go without its section (``epochs=1``).
         params_file: a YAML file with the same names, for instance what
@@ -398,7 +406,8 @@ def parse_override(text: str, tree: Mapping[str, Any]) -> Tree:
         raise EgolibError(f"{text[:80]!r} is no YAML value: {error}") from error
     for part in reversed(dotted.split(".")):
         parsed = {part: parsed}
-    return parsed
+    result: Tree = parsed
+    return result
 
 
 def _full_name(name: str, tree: Mapping[str, Any]) -> str:

@@ -142,11 +142,14 @@ def track(
     unit: str = "it",
     interval_sec: float = 30.0,
 ) -> Iterator[Item]:
-    """Yields the items and shows how far the work is.
+    """Yields the items and shows how far the work is (see ``Progress``).
 
     Args:
-        items: what is worked on.
-        what, total, unit, interval_sec: see ``Progress``; ``total`` defaults to the length.
+        items: what is gone through.
+        what: the name that is shown.
+        total: how many; None for ``len(items)``, where there is one.
+        unit: of one item.
+        interval_sec: between lines in a log.
     """
     if total is None and isinstance(items, Sized):
         total = len(items)

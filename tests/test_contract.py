@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 from importlib import import_module
 from importlib.util import find_spec
@@ -113,8 +114,8 @@ def test_public_functions_show_their_parameters(task):
         assert inspect.Parameter.VAR_KEYWORD not in kinds, name
     api = import_module(f"egolib.{task}.api")
     assert _plain(package.load) == _plain(api.load)
-    fields = import_module(f"egolib.{task}.config").Config.__dataclass_fields__
-    assert set(fields) <= set(inspect.signature(package.start).parameters)
+    fields = dataclasses.fields(import_module(f"egolib.{task}.config").Config)
+    assert {field.name for field in fields} <= set(inspect.signature(package.start).parameters)
 
 
 def _plain(function) -> list[tuple[str, object]]:

@@ -314,6 +314,59 @@ def test_detections_are_drawn_into_the_frames_looked_at(video: Path, tmp_path: P
         assert _near(image, 3 * 90, 3 * 80, PALETTE[1]) < 40
 
 
+def test_an_answer_of_one_frame_stays_for_a_second(video: Path, tmp_path: Path) -> None:
+    reader = VideoReader(viz.draw(video, _track(40, 41), tmp_path / "a.mp4"))  # type: ignore[arg-type]
+    shown = numbers(image[:360] for image in reader)
+    assert shown == [*range(40), *[40] * 30, *range(41, FRAMES)]
+    one = Detections(DETECTIONS.frames[3:4], DETECTIONS.class_names)
+    reader = VideoReader(viz.draw(video, one, tmp_path / "b.mp4"))  # type: ignore[arg-type]
+    assert reader.duration_sec == pytest.approx(1.0)
+    assert numbers(reader) == [30] * 30
+
+
+def test_boxes_have_names_and_thresholds(video: Path, tmp_path: Path) -> None:
+    def drawn(**options: object) -> np.ndarray:
+        path = viz.draw(video, _track(70, 75), tmp_path / "a.mp4", **options)
+        return VideoReader(path)[62]  # type: ignore[arg-type]
+
+    plain, named, weak = drawn(), drawn(name="mug"), drawn(threshold=0.9)
+    label = np.s_[3 * 40 - 18 : 3 * 40 - 4, 3 * 30 : 3 * 30 + 60]
+    assert np.abs(plain[label].astype(int) - named[label]).mean() > 5, "another name"
+    assert _near(plain, 3 * 30 + 1, 3 * 40 - 6, PREDICTED) < 60, "a label with a ground"
+    assert _near(weak, 3 * 60, 3 * 40, PREDICTED) > 40, "below the threshold: no box"
+
+
+def test_movies_at_a_chosen_rate(video: Path, tmp_path: Path) -> None:
+    path = viz.draw(video, _track(70, 75), tmp_path / "a.mp4", rate=5)
+    reader = VideoReader(path)  # type: ignore[arg-type]
+    assert (reader.fps, numbers(i[:360] for i in reader)) == (5, list(range(10, FRAMES, 6)))
+    path = viz.draw(video, DETECTIONS, tmp_path / "b.mp4", rate=1.5)
+    reader = VideoReader(path)  # type: ignore[arg-type]
+    assert (reader.fps, numbers(reader)) == (1.5, [0, 20, 40, 60, 80])
+    path = viz.detection_stream(video, DETECTIONS.frames, tmp_path / "c.mp4")
+    assert VideoReader(path).duration_sec == pytest.approx(81 / 30, abs=0.02), "at its own pace"
+
+
+def test_movies_of_variable_rate_keep_their_times(tmp_path: Path) -> None:
+    encode(tmp_path / "in.mp4", [*range(10), *range(10, 60, 10)], 10)
+    path = viz.draw(tmp_path / "in.mp4", EMPTY, tmp_path / "a.mp4", rate=10)
+    shown = numbers(VideoReader(path))  # type: ignore[arg-type]
+    assert shown == [*range(10), *np.repeat(range(10, 14), 10), 14]
+
+
+@pytest.mark.parametrize("result", [_track(), DETECTIONS])
+@pytest.mark.parametrize("name", ["a.mp4", "a.png"])
+def test_unwritable_targets(name: str, result: Result, video: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    (tmp_path / name).mkdir()
+    nowhere = [tmp_path / "file" / name, Path("/proc/egolib") / name]
+    for target in nowhere:
+        with pytest.raises(EgolibError, match="cannot be written"):
+            viz.draw(video, result, target)
+    with pytest.raises(EgolibError, match="this is a folder"):
+        viz.draw(video, result, tmp_path / name)
+
+
 def test_odd_sizes(tmp_path: Path) -> None:
     encode(tmp_path / "a.mkv", range(20), size=(638, 482))
     detections = Detections(DETECTIONS.frames[:2], DETECTIONS.class_names)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -46,7 +47,8 @@ Checkpoint = Annotated[
 
 def schema(task: str) -> type:
     """The configuration dataclass of a task; loads no torch."""
-    return import_module(f"egolib.{task}.config").Config
+    result: type = import_module(f"egolib.{task}.config").Config
+    return result
 
 
 @app.command()
@@ -76,9 +78,18 @@ def run(
     data_root: DataRoot = None,
     runs_dir: RunsDir = None,
     checkpoint: Checkpoint = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--input", help="NAME=PATH: an input of the step, in place of the usual."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Run the steps that are named again, from the start.")
+    ] = False,
     executor: Annotated[str, typer.Option(help="local or slurm.")] = "local",
     jobs: Annotated[int | None, typer.Option(help="Notebooks side by side.")] = None,
-    dry_run: Annotated[bool, typer.Option(help="Print what would run, read and write.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option(help="Print what would run, read, write, and is absent.")
+    ] = False,
     show_list: Annotated[bool, typer.Option("--list", help="List variants and the chain.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -97,6 +108,8 @@ def run(
         data_root=data_root,
         runs_dir=runs_dir,
         checkpoint=checkpoint,
+        inputs=_inputs(given or (), step),
+        force=force,
     )
     if show_list:
         _show_list(task, as_json)
@@ -111,7 +124,7 @@ def run(
     except EgolibError as error:
         raise _wrong_use(error) from error
     if dry_run:
-        _show_plan(nodes, as_json)
+        _show_plan(nodes, request, as_json)
         return
     _run_nodes(nodes, executor, jobs, points, as_json)
 
@@ -147,6 +160,16 @@ def _target(target: str) -> tuple[str, str | None]:
     return task, step or None
 
 
+def _inputs(texts: Iterable[str], step: str | None) -> dict[str, str]:
+    """``NAME=PATH`` as a mapping; only one step can be given inputs."""
+    found = dict(text.partition("=")[::2] for text in texts)
+    if found and not step:
+        raise _wrong_use("--input belongs to one step: egolib run <task>/<step> --input NAME=PATH")
+    if not all(found.values()):
+        raise _wrong_use("--input is of the form NAME=PATH")
+    return found
+
+
 def _grid_axis(text: str) -> tuple[str, list[Any]]:
     key, equals, values = text.partition("=")
     if not equals:
@@ -177,7 +200,9 @@ def _show_list(task: str, as_json: bool) -> None:
         print("\n".join(f"    {v:<28} {t}" for v, t in content["variants"].items()))
 
 
-def _show_plan(nodes: list[Node], as_json: bool) -> None:
+def _show_plan(nodes: list[Node], request: Request, as_json: bool) -> None:
+    from egolib.runs import needs
+    from egolib.runs.places import default_data_root
     from egolib.runs.stamps import reasons
 
     rerun: list[str] = []
@@ -196,8 +221,10 @@ def _show_plan(nodes: list[Node], as_json: bool) -> None:
                 "writes": str(node.out),
             }
         )
+    root = request.data_root or default_data_root(request.preset)
+    needed = [] if request.makes_world else needs.needs(nodes, root)
     if as_json:
-        print(json.dumps(rows))
+        print(json.dumps({"steps": rows, "needs": [need.to_json() for need in needed]}))
         return
     for row in rows:
         print(f"{row['step']}: {row['state']}")
@@ -205,6 +232,8 @@ def _show_plan(nodes: list[Node], as_json: bool) -> None:
             if row[name]:
                 print(f"  {name}: {'; '.join(row[name])}")
         print(f"  writes: {row['writes']}")
+    if needed:
+        print(f"needs, below {root}:\n{needs.as_text(needed)}")
 
 
 @app.command()
@@ -241,10 +270,10 @@ def status(
     as_json: Json = False,
 ) -> None:
     """List the steps of runs: finished or not, when, how long, with their first metrics."""
-    from egolib.runs import overview
+    from egolib.runs import inventory
 
-    rows = overview.steps(runs_dir or configs.project_root() / "runs", name)
-    print(json.dumps(rows) if as_json else overview.as_text(rows))
+    rows = inventory.steps(runs_dir or configs.project_root() / "runs", name)
+    print(json.dumps(rows) if as_json else inventory.as_text(rows))
 
 
 @app.command()

@@ -83,5 +83,6 @@ def _publish(page: str, live: Path, run: Path) -> None:
 
 def _not_run(page: str, command: str) -> str:
     text = f"# {page}\n\nThis page has not been run yet.\n\n```\n{command}\n```\n"
-    cell = nbformat.v4.new_markdown_cell(text, id="not-run")
-    return nbformat.writes(nbformat.v4.new_notebook(cells=[cell]))
+    cell = nbformat.v4.new_markdown_cell(text, id="not-run")  # type: ignore[no-untyped-call]
+    result: str = nbformat.writes(nbformat.v4.new_notebook(cells=[cell]))  # type: ignore[no-untyped-call]
+    return result

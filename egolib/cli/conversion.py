@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import torch
@@ -61,11 +62,13 @@ def convert_file(
 
 
 def official_models() -> dict[str, OfficialModel]:
-    """The published architectures of all tasks by name."""
+    """The published architectures of all tasks by name: ``MODELS`` of their ``formats``."""
     found: dict[str, OfficialModel] = {}
     for task in configs.TASKS:
-        models = import_module(f"egolib.{task}.formats.checkpoint").MODELS
-        found |= {model.name: model for model in models}
+        formats = import_module(f"egolib.{task}.formats")
+        for module in iter_modules(formats.__path__, f"{formats.__name__}."):
+            models = getattr(import_module(module.name), "MODELS", [])
+            found |= {model.name: model for model in models}
     return found
 
 

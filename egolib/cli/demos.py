@@ -26,7 +26,7 @@ from egolib.runs.plan import Request, plan
 from egolib.video.timing import exact_rate
 
 LEAST_SCORE = 0.3  # of boxes that are drawn and counted
-GROUNDING = "features_vlp"  # the variant of nlq that reads what a vlp model of ours sees
+GROUNDING = "features_vlp"  # the variant of nlq that reads what an egolib vlp model sees
 
 
 def run(
@@ -39,7 +39,18 @@ def run(
     fps: float | None,
     out: Path | None,
 ) -> list[str]:
-    """Runs one demo; returns the lines to print, the last names the drawing."""
+    """Runs one demo; returns the lines to print, the last names the drawing.
+
+    Args:
+        task: whose model is shown.
+        video: any video file.
+        texts: descriptions (vlp) or a question (nlq).
+        model: a path, a Hub id, or ``<task>/<variant>`` of the newest run; None for the newest.
+        query_frame: vq2d: the frame that shows the object.
+        box: vq2d: ``x,y,w,h`` in that frame.
+        fps: frames a second that are read; None for all.
+        out: the video or figure to write; None beside the video's name.
+    """
     from egolib import viz
 
     if not video.is_file():
@@ -66,6 +77,7 @@ def models(preset: str, given: Mapping[str, str]) -> dict[str, str]:
     Where a task was never trained, its default variant is, on the preset.
 
     Args:
+        preset: of a training that is started.
         given: task -> path, Hub id or ``<task>/<variant>``.
 
     Raises:
@@ -104,9 +116,11 @@ def describe(result: Result) -> list[str]:
         first, last = result.frames[0], result.frames[-1]
         return [f"frames {first} to {last}, score {result.score:.3f}"]
     if isinstance(result, Similarity):
-        return [f"{score:.3f}  {text}" for text, score in zip(result.texts, result.scores)]
+        return [
+            f"{score:.3f}  {text}" for text, score in zip(result.texts, result.scores, strict=True)
+        ]
     if isinstance(result, Moments):
-        rows = zip(result.segments_sec, result.scores)
+        rows = zip(result.segments_sec, result.scores, strict=True)
         return [
             f"{start:7.2f} s to {end:7.2f} s, score {score:.3f}" for (start, end), score in rows
         ]
@@ -188,4 +202,7 @@ def _ground(video: Path, texts: Sequence[str], model: str | None) -> Moments:
         raise UsageError("nlq needs one question")
     grounding: Any = nlq.load(model or f"nlq/{GROUNDING}")
     features: Any = vlp.load(None)
-    return grounding.ground(features.features(video), texts[0], text_encoder=features.tokens)
+    result: Moments = grounding.ground(
+        features.features(video), texts[0], text_encoder=features.tokens
+    )
+    return result

@@ -105,15 +105,15 @@ def batch_plan(settings: FitConfig, processes: int = 1) -> BatchPlan:
     Raises:
         EgolibError: the update cannot be divided evenly; the arithmetic is in the message.
     """
-    share, rest = divmod(settings.batch_size, processes)
-    micro = min(settings.micro_batch_size or share, share)
-    if rest or not share or share % micro:
+    each, rest = divmod(settings.batch_size, processes)
+    micro = min(settings.micro_batch_size or each, each)
+    if rest or not each or each % micro:
         raise EgolibError(
             f"an update of {settings.batch_size} samples (fit.batch_size) cannot be divided into "
             f"{processes} processes x micro-batches of {micro or settings.micro_batch_size}",
             remedy="choose fit.batch_size = processes x fit.micro_batch_size x a whole number",
         )
-    return BatchPlan(settings.batch_size, micro, share // micro, processes)
+    return BatchPlan(settings.batch_size, micro, each // micro, processes)
 
 
 def updates_per_epoch(samples: int, settings: FitConfig) -> int:

@@ -81,12 +81,14 @@ def gather_rows(x: Tensor, backward: Backward = "exact") -> Tensor:
     ``local`` keeps only what this process's loss contributes to its own rows: 1 / W
     of that gradient.
     """
-    return _GatherRows.apply(x, backward) if is_parallel() else x  # type: ignore[no-any-return]
+    gathered: Tensor = _GatherRows.apply(x, backward) if is_parallel() else x  # type: ignore[no-untyped-call]
+    return gathered
 
 
 def sum_over_processes(x: Tensor, backward: Backward = "exact") -> Tensor:
     """The sum of a tensor over the processes; ``backward`` as in ``gather_rows``."""
-    return _Sum.apply(x, backward) if is_parallel() else x  # type: ignore[no-any-return]
+    gathered: Tensor = _Sum.apply(x, backward) if is_parallel() else x  # type: ignore[no-untyped-call]
+    return gathered
 
 
 class _GatherRows(torch.autograd.Function):
@@ -140,11 +142,11 @@ def launch(
 
     Args:
         target: an importable function.
-        arguments: picklable (JSON values, where there are several nodes).
         processes: on each node; 0 means one for each GPU.
         nodes: machines that take part.
-        folder: that they share, where there are several.
+        folder: where the nodes find each other; needed where there are several.
         max_restarts: how often all processes are started again after one died (one node).
+        arguments: picklable (JSON values, where there are several nodes).
 
     Raises:
         EgolibError: no GPU where ``processes`` is 0; otherwise what the workers raised.
@@ -169,7 +171,10 @@ def join(
     """On the further nodes of a job: waits for ``launch`` on the first one and takes part.
 
     Args:
+        folder: the one that ``launch`` was given.
         number: this node's, from 1; the first node, which launches, is 0.
+        timeout_sec: how long the first node may take to launch.
+        poll_sec: how often the folder is looked at.
     """
     import time
 
@@ -216,7 +221,8 @@ def _elastic(
         monitor_interval=0.5,
     )
     with _same_signal_handlers():
-        return elastic_launch(config, _call)(target, arguments)
+        result: dict[int, Any] = elastic_launch(config, _call)(target, arguments)
+        return result
 
 
 def _call(target: str, arguments: Any) -> Any:

@@ -33,6 +33,8 @@ from egolib.errors import EgolibError
 from egolib.io import checkpoint
 from egolib.progress import Progress
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class FitResult:
@@ -74,9 +76,12 @@ def fit(
 
     Args:
         build: makes the job; called after all generators were seeded.
+        settings: length, batch, precision and what is kept.
         out: folder for weights, log and snapshot.
+        seed: of all generators.
         fingerprint: identifies configuration and data; a snapshot of another one is
             discarded and the training starts anew.
+        what: the name that progress shows.
 
     Raises:
         EgolibError: no training data, or a loss that is not finite (the last good

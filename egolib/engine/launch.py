@@ -24,6 +24,7 @@ def train(step: Step[Any], build: BuildJob, folder: str = "train") -> FitResult:
     Args:
         step: its configuration has a section ``fit`` and a ``seed``.
         build: a function of a module, from the step to a ``Job``; every process calls it.
+        folder: of weights, log and snapshot, below that of the step.
     """
     settings: FitConfig = step.config.fit
     if settings.processes == 1 and settings.nodes == 1:

@@ -45,7 +45,13 @@ class Ordered(Protocol):
 
 
 def epoch_order(data: TrainingData, epoch: int, seed: int) -> np.ndarray:
-    """The order of samples in one epoch: a permutation, or what the data asks for."""
+    """The order of samples in one epoch: a permutation, or what the data asks for.
+
+    Args:
+        data: training data; an ``Ordered`` one decides itself.
+        epoch: from 0.
+        seed: of the permutation.
+    """
     rng = np.random.default_rng([seed, epoch])
     return data.order(epoch, rng) if isinstance(data, Ordered) else rng.permutation(len(data))
 
@@ -54,7 +60,7 @@ class UpdateSampler(Sampler[list[Place]]):
     """The micro-batches of one process, from one update to the end of its epoch.
 
     An update takes ``batch_size`` consecutive places of the order, whatever the number
-    of processes; micro-batch ``a`` of process ``r`` takes its share of them.
+    of processes; micro-batch ``a`` of process ``r`` takes its part of them.
     """
 
     def __init__(
@@ -105,6 +111,13 @@ def loader(
     data: TrainingData, sampler: UpdateSampler, *, seed: int, workers: int, pin: bool
 ) -> DataLoader[Any]:
     """A torch loader over a sampler's micro-batches.
+
+    Args:
+        data: samples by number.
+        sampler: gives the numbers of every micro-batch.
+        seed: of the workers' generators.
+        workers: processes that load; 0 for none.
+        pin: whether batches lie in pinned memory.
 
     Raises:
         EgolibError: there is no training data.

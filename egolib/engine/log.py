@@ -37,7 +37,14 @@ class TrainingLog:
         return self.path.stat().st_size if self.active else 0
 
     def write(self, kind: str, update: int, values: Mapping[str, Any], **machine: Any) -> None:
-        """Adds one line of a kind (``train``, ``evaluate``)."""
+        """Adds one line of a kind (``train``, ``evaluate``).
+
+        Args:
+            kind: ``train`` or ``evaluate``.
+            update: its number.
+            values: names to numbers.
+            machine: names to numbers that depend on the machine, such as times.
+        """
         if not self.active:
             return
         line: dict[str, Any] = {"kind": kind, "update": update, **values}

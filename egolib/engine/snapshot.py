@@ -106,7 +106,8 @@ def _read(file: Path) -> dict[str, Any] | None:
     if file_sha256(file)[:DIGITS] != file.stem.rpartition("-")[2]:
         return None
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        return content
     except Exception as error:
         raise EgolibError(
             f"the snapshot cannot be read: {error}",

@@ -61,4 +61,5 @@ def trunk(model: SiameseRcnn) -> nn.Module:
             f"weights do not fit detectron2's network: missing {report.missing_keys[:6]}, "
             f"unexpected {report.unexpected_keys[:6]}"
         )
-    return theirs
+    result: nn.Module = theirs
+    return result

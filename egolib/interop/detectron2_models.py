@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from egolib.interop.detectron2_config import settings_of
 from egolib.vq2d.config import LossConfig
 from egolib.vq2d.data.dataset import TrainingBatch
+from egolib.vq2d.losses.training import TrainingLoss
 from egolib.vq2d.models.model import SiameseRcnn
-from egolib.vq2d.optim import TrainingLoss
 
 
 class EgolibSiameseRcnn(nn.Module):

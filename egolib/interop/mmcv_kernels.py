@@ -37,10 +37,17 @@ def nms(boxes: Tensor, scores: Tensor, *, iou_threshold: float, offset: int) -> 
     """Kept rows, best first. ``offset`` 1 counts the last pixel as part of a box.
 
     Equal scores keep their order; mmcv's own kernel orders them arbitrarily.
+
+    Args:
+        boxes: (N, 4).
+        scores: (N,).
+        iou_threshold: a box goes when its IoU with a better one is larger.
+        offset: 0 or 1, what is added to ``x2 - x1`` for a width.
     """
     if offset:
         boxes = boxes + boxes.new_tensor([0.0, 0.0, offset, offset])
-    return torchvision_nms(boxes, scores, iou_threshold)
+    result: Tensor = torchvision_nms(boxes, scores, iou_threshold)
+    return result
 
 
 def roi_align_forward(
@@ -57,7 +64,21 @@ def roi_align_forward(
     pool_mode: int,
     aligned: bool,
 ) -> None:
-    """Fills ``output`` (R, C, height, width) from features (B, C, H, W) and regions (R, 5)."""
+    """Fills ``output`` (R, C, height, width) from features (B, C, H, W) and regions (R, 5).
+
+    Args:
+        features: (B, C, H, W).
+        regions: (R, 5), image and box.
+        output: (R, C, height, width), is filled.
+        argmax_y: of maximum pooling, unused.
+        argmax_x: of maximum pooling, unused.
+        aligned_height: of the output.
+        aligned_width: of the output.
+        spatial_scale: cells of the map per pixel.
+        sampling_ratio: points a side of an output cell; 0 for as many as needed.
+        pool_mode: 1 for the mean, the only mode here.
+        aligned: whether regions are moved by half a pixel.
+    """
     _only_average(pool_mode)
     size = (aligned_height, aligned_width)
     output.copy_(roi_align(features, regions, size, spatial_scale, sampling_ratio, aligned))
@@ -77,7 +98,21 @@ def roi_align_backward(
     pool_mode: int,
     aligned: bool,
 ) -> None:
-    """Fills ``features_gradient`` (B, C, H, W) from the gradient of the output."""
+    """Fills ``features_gradient`` (B, C, H, W) from the gradient of the output.
+
+    Args:
+        gradient: (R, C, height, width).
+        regions: (R, 5), image and box.
+        argmax_y: of maximum pooling, unused.
+        argmax_x: of maximum pooling, unused.
+        features_gradient: (B, C, H, W), is filled.
+        aligned_height: of the output.
+        aligned_width: of the output.
+        spatial_scale: cells of the map per pixel.
+        sampling_ratio: points a side of an output cell; 0 for as many as needed.
+        pool_mode: 1 for the mean, the only mode here.
+        aligned: whether regions are moved by half a pixel.
+    """
     _only_average(pool_mode)
     with torch.enable_grad():
         features = torch.zeros_like(features_gradient, requires_grad=True)

@@ -25,10 +25,12 @@ from egolib.errors import EgolibError, nearest
 from egolib.interop import mmcv_kernels, require
 from egolib.vod.config import (
     DataConfig,
+    InferConfig,
     ModelConfig,
     PipelineConfig,
     networks,  # noqa: F401  (fills ModelConfig.builders)
 )
+from egolib.vod.config.infer import published_infer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -65,6 +67,7 @@ def model_settings(
     network: str | ModelConfig,
     data: DataConfig | None = None,
     *,
+    infer: InferConfig | None = None,
     weights: str | Path = "",
     clips: bool = False,
     seed: int = 0,
@@ -73,8 +76,9 @@ def model_settings(
 
     Args:
         network: a published one by name, or its settings.
-        data: preparation and references; as published for that network by default.
-        weights: a checkpoint of ours to load.
+        data: preparation of images; as published for that network by default.
+        infer: settings of testing; as published for that network by default.
+        weights: an egolib checkpoint to load.
         clips: samples are ``TrackDataSample`` clips and videos (T, 3, H, W), as the
             methods that look at other frames need; else single images.
         seed: of shuffles and memories in testing.
@@ -88,6 +92,7 @@ def model_settings(
         "type": NAME,
         "network": to_tree(config),
         "data": to_tree(data),
+        "infer": to_tree(infer or published_infer(config)),
         "weights": str(weights),
         "seed": seed,
         "data_preprocessor": {
@@ -113,7 +118,7 @@ def test_pipeline(pipeline: PipelineConfig) -> list[dict[str, Any]]:
         )
     return [
         {"type": "LoadImageFromFile"},
-        {"type": "Resize", "scale": (pipeline.long, pipeline.short), "keep_ratio": True},
+        {"type": "Resize", "scale": (pipeline.long_side, pipeline.short_side), "keep_ratio": True},
         {
             "type": "PackDetInputs",
             "meta_keys": ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor"),
@@ -156,6 +161,7 @@ def load_frames(
         wanted: (name, wnid) of the classes of the data set that it is used on; others
             are left out, and labels are numbered by this list. All by default.
         rename: the detector's name of a class -> the data set's (``{"cow": "cattle"}``).
+        device: where it runs.
 
     Raises:
         EgolibError: no class names, none of the wanted ones, a checkpoint that does not
@@ -182,7 +188,8 @@ def load_frames(
         )
     data = DataConfig(classes=kept, pipeline=_pipeline(settings))
     frames = MmdetFrames(model, labels)
-    return Detector(frames, ModelConfig(classes=len(kept)), data, device=device)
+    settings_of_testing = InferConfig(device=device)
+    return Detector(frames, ModelConfig(classes=len(kept)), data, settings_of_testing)
 
 
 def _settings(config: str | Path | Mapping[str, Any]) -> Mapping[str, Any]:
@@ -192,7 +199,8 @@ def _settings(config: str | Path | Mapping[str, Any]) -> Mapping[str, Any]:
 
     if not Path(config).is_file():
         raise EgolibError("the configuration does not exist", file=config)
-    return Config.fromfile(str(config))
+    result: Mapping[str, Any] = Config.fromfile(str(config))
+    return result
 
 
 def _load_weights(model: nn.Module, path: str | Path) -> None:
@@ -217,7 +225,8 @@ def _class_names(settings: Mapping[str, Any]) -> Sequence[str]:
         names = getattr(kind, "METAINFO", {}).get("classes")
     if not names:
         raise EgolibError("the configuration names no classes", remedy="give classes=[...]")
-    return names
+    result: Sequence[str] = names
+    return result
 
 
 def _pipeline(settings: Mapping[str, Any]) -> PipelineConfig:
@@ -229,8 +238,8 @@ def _pipeline(settings: Mapping[str, Any]) -> PipelineConfig:
     scale = resize.get("scale", (1333, 800))
     before = settings["model"].get("data_preprocessor") or {}
     return PipelineConfig(
-        long=max(scale),
-        short=min(scale),
+        long_side=max(scale),
+        short_side=min(scale),
         channels="rgb" if before.get("bgr_to_rgb") else "bgr",
         mean=tuple(before.get("mean") or (0.0, 0.0, 0.0)),
         std=tuple(before.get("std") or (1.0, 1.0, 1.0)),

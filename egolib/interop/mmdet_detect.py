@@ -4,7 +4,7 @@
         --images FOLDER --out FOLDER [--rename cow=cattle ...]
 
 The folder then holds ``detections.npz`` and ``result.json`` as ``3_infer`` writes them, and is
-an input of ``4_evaluate``: ``predictions``, or ``other`` to compare with a run of ours. ``egolib
+an input of ``4_evaluate``: ``predictions``, or ``other`` to compare with an egolib run. ``egolib
 evaluate vod`` takes the file as ``--predictions``. Its variant is the configuration's name.
 """
 
@@ -23,7 +23,7 @@ from egolib.interop.mmdet import load_frames
 from egolib.report import results
 from egolib.vod.data.dataset import make_source, test_videos
 from egolib.vod.data.index import read_index
-from egolib.vod.formats.submission import validate, write_detections
+from egolib.vod.formats.submission import validate, write
 
 FILE = "detections.npz"
 
@@ -40,18 +40,22 @@ def detect(
     """Detects and writes; returns the file.
 
     Args:
+        config: mmdet's configuration file.
+        checkpoint: its weights.
         annotations: a CocoVID file; its categories are the classes that are kept.
         images: the folder that its file names are below.
+        out: the file of detections to write.
         rename: see ``load_frames``.
+        device: where it runs.
     """
     begin, names = time.time(), read_index(annotations).class_names()
     wanted = [(name, "") for name in names]
     detector = load_frames(config, checkpoint, wanted=wanted, rename=rename, device=device)
     data = replace(detector.data, evaluation=str(annotations), images_vid=str(images))
     source = make_source(annotations, images, data, train=False)
-    found = detector.predict(test_videos(source, data))
+    found = detector.predict(test_videos(source, data, detector.settings))
     validate(found, source.index.image_id, names)
-    path = write_detections(Path(out) / FILE, found)
+    path = write(Path(out) / FILE, found)
     about = {"config": str(config), "checkpoint": checkpoint and str(checkpoint), "rename": rename}
     scores = found.boxes.score
     results.write_result(

@@ -7,6 +7,7 @@ clip or video; H, W rows and columns of pixels.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,11 +24,11 @@ from egolib.errors import EgolibError
 from egolib.io import checkpoint
 from egolib.nn.roi import Found
 from egolib.vod.api import Detector
-from egolib.vod.config import DataConfig, ModelConfig
+from egolib.vod.config import DataConfig, InferConfig, ModelConfig
 from egolib.vod.data.pipeline import Prepared, make_sample
+from egolib.vod.losses.clips import NOT_A_LOSS
 from egolib.vod.models.build import build_model
 from egolib.vod.models.frames import Clip, Frames, Losses, Truth
-from egolib.vod.optim import NOT_A_LOSS
 
 Samples = Sequence[Any]
 
@@ -41,13 +42,14 @@ def build_mmdet(settings: Mapping[str, Any]) -> nn.Module:
     section = ConfigDict(settings)
     if "backbone" in section:
         section.backbone = ConfigDict({**section.backbone, "init_cfg": None})
-    return MODELS.build(section)
+    result: nn.Module = MODELS.build(section)
+    return result
 
 
 # ------------------------------------------------------------------- ours, for mmdet
 
 
-class EgolibDetector(BaseDetector):
+class EgolibDetector(BaseDetector):  # type: ignore[misc, unused-ignore]
     """A video detector of ``egolib.vod`` as mmdet's trainers and inference want it.
 
     Images (N, 3, H, W) with ``DetDataSample``: every image on its own, for training only
@@ -57,8 +59,8 @@ class EgolibDetector(BaseDetector):
     chosen among them as published.
 
     Args:
-        network, data: plain values of ``ModelConfig`` and ``DataConfig``.
-        weights: a checkpoint of ours; empty keeps initial weights.
+        network, data, infer: plain values of ``ModelConfig``, ``DataConfig``, ``InferConfig``.
+        weights: an egolib checkpoint; empty keeps initial weights.
         seed: of shuffles and memories in testing.
     """
 
@@ -66,6 +68,7 @@ class EgolibDetector(BaseDetector):
         self,
         network: Mapping[str, Any],
         data: Mapping[str, Any],
+        infer: Mapping[str, Any],
         weights: str = "",
         seed: int = 0,
         data_preprocessor: Any = None,
@@ -73,6 +76,7 @@ class EgolibDetector(BaseDetector):
     ) -> None:
         super().__init__(data_preprocessor, init_cfg)
         self.config, self.data = build(ModelConfig, network), build(DataConfig, data)
+        self.infer = build(InferConfig, infer)
         self.seed = seed
         self.network: Any = build_model(self.config)
         if weights:
@@ -84,14 +88,14 @@ class EgolibDetector(BaseDetector):
         """Named losses, means over the samples; names start with ``loss_`` as mmdet's do."""
         parts = [
             self.network.losses(self._clip(images, sample))
-            for images, sample in zip(batch_inputs, batch_data_samples)
+            for images, sample in zip(batch_inputs, batch_data_samples, strict=True)
         ]
         means = {name: torch.stack([p[name] for p in parts]).mean() for name in parts[0]}
         return {n if n in NOT_A_LOSS else f"loss_{n}": v for n, v in means.items()}
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: Samples) -> Samples:
         """The samples with ``pred_instances``, boxes in pixels of the original images."""
-        for images, sample in zip(batch_inputs, batch_data_samples):
+        for images, sample in zip(batch_inputs, batch_data_samples, strict=True):
             frames = list(sample) if isinstance(sample, TrackDataSample) else [sample]
             images = images.reshape(len(frames), *images.shape[-3:])  # (T, 3, H, W)
             for place, found in self._detector(images).stream(_SampleVideo(images, frames)):
@@ -100,13 +104,15 @@ class EgolibDetector(BaseDetector):
 
     def extract_feat(self, batch_inputs: Tensor) -> list[Tensor]:
         """Maps of the neck for images (N, 3, H, W), finest first."""
-        return self.network.detector.maps(batch_inputs)
+        result: list[Tensor] = self.network.detector.maps(batch_inputs)
+        return result
 
     def _forward(self, batch_inputs: Tensor, batch_data_samples: Any = None) -> list[Tensor]:
         return self.extract_feat(batch_inputs)
 
     def _detector(self, images: Tensor) -> Detector:
-        return Detector(self.network, self.config, self.data, seed=self.seed, device=images.device)
+        settings = replace(self.infer, device=str(images.device))
+        return Detector(self.network, self.config, self.data, settings, seed=self.seed)
 
     def _clip(self, images: Tensor, sample: Any) -> Clip:
         """A training clip from an image (3, H, W) or a clip (T, 3, H, W)."""
@@ -176,12 +182,20 @@ class MmdetFrames(nn.Module):
         self.model: Any = model
         self.register_buffer("labels", labels, persistent=False)
 
-    def start_video(self, references: Frames | None = None, **_: Any) -> None:
+    def start_video(
+        self, settings: InferConfig, references: Frames | None = None, **_: Any
+    ) -> None:
         """Nothing to remember."""
 
     @torch.no_grad()
     def step(self, frame: Frames, state: None = None, references: Frames | None = None) -> Found:
-        """Detections in one frame, in pixels of the original image, best first."""
+        """Detections in one frame, in pixels of the original image, best first.
+
+        Args:
+            frame: one frame.
+            state: unused, frames are detected one by one.
+            references: unused.
+        """
         found = self.model.predict(frame.images, _samples(frame))[0].pred_instances
         labels = self.labels[found.labels]
         kept = labels >= 0
@@ -203,7 +217,7 @@ def _samples(frames: Frames) -> list[Any]:
     """mmdet's description of frames: sizes and scales, no objects."""
     padded = tuple(frames.images.shape[-2:])
     samples = []
-    for size, scale in zip(frames.sizes, frames.scales.tolist()):
+    for size, scale in zip(frames.sizes, frames.scales.tolist(), strict=True):
         original = (round(size[0] / scale[1]), round(size[1] / scale[0]))
         about = {
             "img_shape": size,

@@ -35,6 +35,7 @@ def save(path: str | Path, state: Mapping[str, Tensor], sidecar: Mapping[str, An
     """Writes ``x.safetensors`` and ``x.json``, both atomically, the tensors first.
 
     Args:
+        path: of the tensor file; its suffix becomes ``.safetensors``.
         state: tensors by our names; written contiguous, on the CPU, sorted by name,
             so that equal weights give equal bytes.
         sidecar: JSON values: at least ``model`` (the builder's name) and ``config``.
@@ -92,7 +93,13 @@ def exported_sidecar(official: str | Path) -> dict[str, Any]:
 def load_into(
     model: nn.Module, state: Mapping[str, Tensor], *, file: str | Path | None = None
 ) -> None:
-    """Loads our state dict into a model, strictly, with a readable error."""
+    """Loads our state dict into a model, strictly, with a readable error.
+
+    Args:
+        model: receives the weights.
+        state: tensors by our names.
+        file: for error messages.
+    """
     report = compare(state, model.state_dict())
     report.require_complete(file=file)
     model.load_state_dict(dict(state))

@@ -1,6 +1,6 @@
 """The feature store: arrays by uid, with the provenance that says what they are.
 
-A store of ours is a folder with ``store.json`` (format, layout, provenance) and
+An egolib store is a folder with ``store.json`` (format, layout, provenance) and
 
 - layout ``files``: one ``<uid>.safetensors`` per video, written as it is computed, or
 - layout ``packed``: all arrays in one ``features.safetensors`` (short texts).
@@ -26,6 +26,7 @@ from safetensors.numpy import save_file
 
 from egolib.errors import EgolibError, nearest
 from egolib.io.foreign_features import open_foreign
+from egolib.io.names import file_name
 from egolib.io.provenance import Provenance as Provenance
 from egolib.io.provenance import Store as Store
 from egolib.io.records import atomic_path, read_json, write_json
@@ -49,8 +50,7 @@ class FeatureStore:
         about = read_json(self.path / "store.json", dict)
         if about.get("format") != FORMAT:
             raise EgolibError(f"not an {FORMAT} store", file=self.path / "store.json")
-        self.layout: str = about["layout"]
-        self.provenance = Provenance(**about["provenance"])
+        self.layout, self.provenance = _layout(about, self.path / "store.json")
 
     def uids(self) -> list[str]:
         """All uids, sorted."""
@@ -65,14 +65,15 @@ class FeatureStore:
     def get(self, uid: str) -> np.ndarray:
         """The array (n, width) float32 of one uid."""
         file, key = self._locate(uid)
-        array = self._open(file).get_tensor(key).astype(np.float32, copy=False)
-        if array.ndim != 2 or array.shape[1] != self.provenance.width:
+        array: np.ndarray = self._open(file).get_tensor(key).astype(np.float32, copy=False)
+        if array.ndim != 2 or array.shape[1] != self.provenance.width or not len(array):
             raise EgolibError(
                 f"array of shape {array.shape} in a store of width {self.provenance.width}",
                 file=file,
                 record=uid,
             )
-        return array
+        result: np.ndarray = array
+        return result
 
     def length(self, uid: str) -> int:
         """Number of rows, read from the file's header alone."""
@@ -86,7 +87,8 @@ class FeatureStore:
     def _known(self) -> set[str]:
         if self.layout == "packed":
             return set(self._open(self.path / PACKED).keys())
-        return {file.stem for file in self.path.glob("*.safetensors")}
+        files = self.path.glob("*.safetensors")
+        return {file.stem for file in files if not file.name.startswith(".")}
 
     @cached_property
     def _packed(self) -> Any:
@@ -106,6 +108,30 @@ class FeatureStore:
         if self.layout == "packed":
             return self.path / PACKED, uid
         return self.path / f"{uid}.safetensors", "features"
+
+
+def _layout(about: Mapping[str, Any], file: Path) -> tuple[str, Provenance]:
+    """What a sidecar says, each value of the kind that it must have."""
+    stated = about.get("provenance")
+    fields = {
+        "kind": str, "width": int, "model": str, "model_hash": str,
+        "fps": float | int | None, "stride_frames": float | int | None,
+        "window_frames": float | int | None,
+    }  # fmt: skip
+    if about.get("layout") not in ("files", "packed") or not isinstance(stated, dict):
+        raise EgolibError("not a sidecar of a feature store", file=file)
+    for name, value in stated.items():
+        if name not in fields or not isinstance(value, fields[name]) or isinstance(value, bool):
+            raise EgolibError(
+                f"{value!r} is not understood", file=file, record=f"provenance.{name}"
+            )
+    for name in ("kind", "width"):
+        if name not in stated:
+            raise EgolibError("a field is missing", file=file, record=f"provenance.{name}")
+    numbers = [v for v in stated.values() if isinstance(v, float | int)]
+    if not all(np.isfinite(value) and value > 0 for value in numbers):
+        raise EgolibError("numbers must be positive", file=file, record="provenance")
+    return about["layout"], Provenance(**stated)
 
 
 class ConcatenatedStore:
@@ -153,7 +179,7 @@ class ConcatenatedStore:
 
 
 def open_store(path: str | Path | Sequence[str | Path], assume: Provenance | None = None) -> Store:
-    """Opens a store of ours or a foreign one; a list of paths is put side by side.
+    """Opens an egolib store or a foreign one; a list of paths is put side by side.
 
     Args:
         path: a folder with ``store.json``, an LMDB folder, a folder of ``.pt``,
@@ -211,19 +237,27 @@ class FeatureWriter:
         if not file.is_file():
             return False
         try:
-            return _open_tensors(file, self.provenance).get_slice("features").get_shape()[0] >= 0
+            tensors = _open_tensors(file, self.provenance)
+            return bool(tensors.get_slice("features").get_shape()[0] > 0)
         except EgolibError:
             return False
 
     def write(self, uid: str, array: np.ndarray) -> None:
-        """Writes the array (n, width) of one uid, atomically. NaN is refused."""
-        _save(self.path / f"{uid}.safetensors", {"features": array}, self.provenance, uid)
+        """Writes the array (n, width) of one uid, atomically. NaN and no rows are refused."""
+        file = self.path / f"{file_name(uid, file=self.path)}.safetensors"
+        _save(file, {"features": array}, self.provenance, uid)
 
 
 def write_packed(
     path: str | Path, provenance: Provenance, arrays: Mapping[str, np.ndarray]
 ) -> Path:
-    """Writes a store of layout ``packed`` in one go; returns its folder."""
+    """Writes a store of layout ``packed`` in one go; returns its folder.
+
+    Args:
+        path: folder of the store.
+        provenance: what the arrays are.
+        arrays: (n, width) by uid.
+    """
     _begin_store(Path(path), provenance, "packed")
     _save(Path(path) / PACKED, {uid: arrays[uid] for uid in sorted(arrays)}, provenance, None)
     return Path(path)
@@ -253,7 +287,7 @@ def _save(
     file: Path, arrays: Mapping[str, np.ndarray], provenance: Provenance, uid: str | None
 ) -> None:
     for name, array in arrays.items():
-        if array.ndim != 2 or array.shape[1] != provenance.width:
+        if array.ndim != 2 or array.shape[1] != provenance.width or not len(array):
             raise EgolibError(
                 f"array of shape {array.shape} for a store of width {provenance.width}",
                 file=file,
@@ -273,7 +307,7 @@ def _open_tensors(file: Path, provenance: Provenance) -> Any:
         raise EgolibError(
             f"damaged feature file: {error}", file=file, remedy="remove it and extract it again"
         ) from error
-    inside = (tensors.metadata() or {}).get("provenance")
+    inside = (tensors.metadata() or {}).get("provenance")  # type: ignore[no-untyped-call]
     if inside is not None and json.loads(inside) != asdict(provenance):
         raise EgolibError(
             "the file's provenance is not its store's", file=file, remedy="extract it again"

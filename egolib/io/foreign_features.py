@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -18,22 +18,22 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from egolib.errors import EgolibError, nearest
+from egolib.io.feature_arrays import as_rows
 from egolib.io.provenance import Provenance
 from egolib.io.records import atomic_path
 
-ARRAY_NAMES = ("features", "token_features")
 SUFFIXES = (".safetensors", ".npy", ".npz", ".pt", ".pth")
 LMDB_SUFFIXES = (".mdb", ".lmdb")
 
 
 class Backend(Protocol):
-    """Raw arrays by uid."""
+    """Arrays by uid, in any form that ``as_rows`` takes."""
 
     path: Path
 
     def keys(self) -> list[str]: ...
 
-    def get(self, uid: str) -> np.ndarray: ...
+    def get(self, uid: str) -> Any: ...
 
 
 class ForeignStore:
@@ -95,25 +95,23 @@ class ForeignStore:
 
     def _read(self, uid: str) -> np.ndarray:
         try:
-            array = np.asarray(self.backend.get(uid), dtype=np.float32)
-        except EgolibError:
-            raise
+            return as_rows(self.backend.get(uid))
+        except EgolibError as error:
+            raise EgolibError(
+                error.what, file=error.file or self.path, record=uid, remedy=error.remedy
+            ) from error
         except Exception as error:
             raise EgolibError(
                 f"damaged entry: {error}", file=self.path, record=uid, remedy="copy it again"
             ) from error
-        array = np.atleast_2d(array)  # one token may be stored flat
-        if array.ndim != 2:
-            raise EgolibError(
-                f"array of shape {array.shape}, two dimensions are needed",
-                file=self.path,
-                record=uid,
-            )
-        return array
 
 
 def open_foreign(path: str | Path, assume: Provenance | None = None) -> ForeignStore:
     """Opens a foreign store by what is found at ``path``.
+
+    Args:
+        path: an LMDB, a folder of files, or an archive.
+        assume: see ``ForeignStore``.
 
     Raises:
         EgolibError: nothing there that can be read as a feature store.
@@ -123,7 +121,7 @@ def open_foreign(path: str | Path, assume: Provenance | None = None) -> ForeignS
         return ForeignStore(LmdbBackend(path), assume)
     if path.is_file() and path.suffix in SUFFIXES:
         return ForeignStore(ArchiveBackend(path), assume)
-    if path.is_dir() and any(file.suffix in SUFFIXES for file in path.iterdir()):
+    if path.is_dir() and any(_is_features(file) for file in path.iterdir()):
         return ForeignStore(FolderBackend(path), assume)
     raise EgolibError(
         "no feature store that can be read",
@@ -136,7 +134,7 @@ def open_foreign(path: str | Path, assume: Provenance | None = None) -> ForeignS
 
 
 class LmdbBackend:
-    """LMDB: key = uid in UTF-8, value = an npz file with ``features`` or ``token_features``."""
+    """LMDB: key = uid in UTF-8, value = an npz or npy file; bookkeeping entries are passed over."""
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
@@ -154,12 +152,30 @@ class LmdbBackend:
 
     def keys(self) -> list[str]:
         with self._environment.begin() as transaction:
-            return [key.decode() for key in transaction.cursor().iternext(values=False)]
+            keys = list(transaction.cursor().iternext(values=False))
+            return [self._uid(k) for k in keys if not _is_bookkeeping(k, transaction.get)]
 
-    def get(self, uid: str) -> np.ndarray:
+    def get(self, uid: str) -> Any:
         with self._environment.begin() as transaction:
             value = transaction.get(uid.encode())
-        return _named_array(value)
+        return _read_numpy(value)
+
+    def _uid(self, key: bytes) -> str:
+        try:
+            return key.decode()
+        except UnicodeDecodeError as error:
+            raise EgolibError("a key is no UTF-8 text", file=self.path, record=key) from error
+
+
+#: Keys under which data-set tools keep their own facts.
+_BOOKKEEPING = {b"keys", b"length", b"len", b"size", b"num_samples", b"meta", b"metadata"}
+_ARRAY_STARTS = (b"PK", b"\x93NUMPY")
+
+
+def _is_bookkeeping(key: bytes, get: Callable[[bytes], bytes]) -> bool:
+    """Whether an entry is no features but a fact about the database."""
+    suspicious = key.startswith(b"_") or key.lower() in _BOOKKEEPING
+    return suspicious and not get(key).startswith(_ARRAY_STARTS)
 
 
 # A process may open a database only once; stores over the same one share it.
@@ -197,17 +213,17 @@ def _refuse_truncated(file: Path) -> None:
     size = file.stat().st_size
     with file.open("rb") as stream:
         first = stream.read(_META.size)
-        magic, _, page, *newest = _META.unpack(first) if len(first) == _META.size else (0,) * 5
+        magic, _, page, *last = _META.unpack(first) if len(first) == _META.size else (0,) * 5
         if magic == _MAGIC and page:
             stream.seek(page)
             second = stream.read(_META.size)
             if len(second) == _META.size:
-                newest = max(newest, _META.unpack(second)[3:], key=lambda meta: meta[1])
+                last = max(last, [*_META.unpack(second)[3:]], key=lambda meta: meta[1])
     if magic != _MAGIC or not page:
         raise EgolibError("not a readable LMDB", file=file)
-    if size < (newest[0] + 1) * page:
+    if size < (last[0] + 1) * page:
         raise EgolibError(
-            f"the LMDB is truncated: {size} bytes of {(newest[0] + 1) * page}",
+            f"the LMDB is truncated: {size} bytes of {(last[0] + 1) * page}",
             file=file,
             remedy="copy it again",
         )
@@ -221,19 +237,37 @@ class FolderBackend:
 
     @cached_property
     def _files(self) -> dict[str, Path]:
-        return {file.stem: file for file in self.path.iterdir() if file.suffix in SUFFIXES}
+        found: dict[str, Path] = {}
+        for file in sorted(self.path.iterdir()):
+            if not _is_features(file):
+                continue
+            other = found.setdefault(file.stem, file)
+            if other != file:
+                raise EgolibError(
+                    f"two files of one name, {other.name} and {file.name}",
+                    file=self.path,
+                    record=file.stem,
+                    remedy="keep the one that is meant",
+                )
+        return found
 
     def keys(self) -> list[str]:
         return list(self._files)
 
-    def get(self, uid: str) -> np.ndarray:
+    def get(self, uid: str) -> Any:
         file = self._files[uid]
-        if file.suffix == ".npy":
-            return np.load(file)
-        if file.suffix == ".npz":
-            return _named_array(file.read_bytes())
-        content = _read_tensors(file)
-        return _only(content) if isinstance(content, Mapping) else content
+        if file.suffix in (".npy", ".npz"):
+            return _read_numpy(file.read_bytes())
+        return _read_tensors(file)
+
+
+_UNFINISHED = (".tmp", ".temp", ".part", ".partial")
+
+
+def _is_features(file: Path) -> bool:
+    """Whether a file of a folder holds features: no hidden and no half-written one."""
+    hidden = file.name.startswith((".", "~")) or file.stem.endswith(_UNFINISHED)
+    return file.suffix in SUFFIXES and not hidden and file.is_file()
 
 
 class ArchiveBackend:
@@ -243,9 +277,11 @@ class ArchiveBackend:
         self.path = Path(path)
 
     @cached_property
-    def _arrays(self) -> Mapping[str, np.ndarray]:
+    def _arrays(self) -> Mapping[str, Any]:
         try:
             content = np.load(self.path) if self.path.suffix == ".npz" else _read_tensors(self.path)
+        except EgolibError:
+            raise
         except Exception as error:
             raise EgolibError(f"not a readable archive: {error}", file=self.path) from error
         if not isinstance(content, Mapping):
@@ -258,40 +294,38 @@ class ArchiveBackend:
     def keys(self) -> list[str]:
         return list(self._arrays)
 
-    def get(self, uid: str) -> np.ndarray:
-        return np.asarray(self._arrays[uid])
+    def get(self, uid: str) -> Any:
+        return self._arrays[uid]
 
 
-def _named_array(data: bytes) -> np.ndarray:
-    """The features of an npz; others (an ``allow_pickle`` of old NumPy) are ignored."""
-    with np.load(io.BytesIO(data)) as arrays:
-        for name in ARRAY_NAMES:
-            if name in arrays.files:
-                return arrays[name]
-        raise ValueError(f"none of {', '.join(ARRAY_NAMES)} among {', '.join(arrays.files)}")
+def _read_numpy(data: bytes) -> Any:
+    """What an npy or npz file holds: an array, or arrays by name."""
+    with io.BytesIO(data) as stream:
+        content = np.load(stream)
+        if isinstance(content, np.ndarray):
+            return content
+        return {name: content[name] for name in content.files}
 
 
 def _read_tensors(file: Path) -> Any:
     """A safetensors file by name, or what a ``.pt`` file holds, without executing it."""
     if file.suffix == ".safetensors":
-        from safetensors.numpy import load_file
-
-        return load_file(file)
+        return _read_safetensors(file)
     from egolib.io.torch_files import read_torch
 
-    content = read_torch(file, strict=True)
-    if isinstance(content, Mapping):
-        return {name: value.float().numpy() for name, value in content.items()}
-    return content.float().numpy()
+    return read_torch(file, strict=True)
 
 
-def _only(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    for name in ARRAY_NAMES:
-        if name in arrays:
-            return arrays[name]
-    if len(arrays) == 1:
-        return next(iter(arrays.values()))
-    raise ValueError(f"none of {', '.join(ARRAY_NAMES)} among {', '.join(arrays)}")
+def _read_safetensors(file: Path) -> Any:
+    """Arrays by name; NumPy has no bfloat16, torch has."""
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(file)
+    except (TypeError, KeyError):
+        from safetensors.torch import load_file as load_tensors
+
+        return load_tensors(file)
 
 
 # --------------------------------------------------------------------------- writing
@@ -307,6 +341,7 @@ def write_lmdb(
     """Writes an LMDB folder in the official layout; returns it.
 
     Args:
+        path: the folder to make.
         arrays: (uid, array) pairs; arrays are stored as float32.
         name: of the array in each value, ``features`` or ``token_features``.
         map_size: largest size of the database in bytes; the file grows only as needed.

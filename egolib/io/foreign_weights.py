@@ -19,7 +19,7 @@ from egolib.io.torch_files import read_torch
 State = dict[str, Tensor]
 Weights = Literal["official", "averaged"]
 
-WHERE = ("state_dict", "model", "net", "model_state")
+WHERE = ("state_dict", "model", "net", "model_state", "model_state_dict")
 WHERE_AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema")
 DTYPES = {
     "float32": torch.float32,
@@ -84,8 +84,8 @@ def find_weights(
 ) -> FoundWeights:
     """The weights inside an official file.
 
-    They are looked for under ``state_dict``, ``model``, ``net``, ``model_state``, then at the
-    top level. Names lose what training tools put before them: ``module.`` (data parallel,
+    They are looked for under ``state_dict``, ``model``, ``net``, ``model_state``,
+    ``model_state_dict``, then at the top level. Names lose what training tools put before them: ``module.`` (data parallel,
     averaging; also twice) and ``_orig_mod.`` (compilation). ``n_averaged`` and the entries
     ``ema_*``, which mmcv keeps beside the weights, are no weights of the model.
 

@@ -97,7 +97,13 @@ class KeyTable:
     def load(
         self, model: nn.Module, official: Mapping[str, Tensor], *, file: str | Path | None = None
     ) -> LoadReport:
-        """Loads an official state dict into our model, strictly."""
+        """Loads an official state dict into our model, strictly.
+
+        Args:
+            model: receives the weights.
+            official: tensors by official names.
+            file: for error messages.
+        """
         state = self.to_ours(official)
         report = compare(state, model.state_dict()).require_complete(file=file)
         model.load_state_dict(state)

@@ -127,7 +127,7 @@ class _Dtype:
         order = state[1] if isinstance(state, tuple) and len(state) > 1 else "="
         if order not in ("<", ">", "=", "|"):
             raise refuse(f"the byte order {order!r}")
-        return self.dtype.newbyteorder(order)
+        return self.dtype.newbyteorder(order)  # type: ignore[arg-type]
 
 
 class _Array:
@@ -183,6 +183,11 @@ def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any = "C", *_: object
     return build_array(shape, dtype, data, order)
 
 
+_ARRAYS: dict[str, Builder] = {
+    "multiarray._reconstruct": _Array,
+    "multiarray.scalar": _scalar,
+    "numeric._frombuffer": _from_buffer,
+}
 _PLAIN: dict[str, Builder] = {
     "collections.OrderedDict": _mapping,
     "collections.defaultdict": lambda factory=None, pairs=(): dict(_mapping(pairs)),
@@ -197,15 +202,8 @@ _PLAIN: dict[str, Builder] = {
     "builtins.bytes": _bytes,
     "_codecs.encode": _encode,
     "numpy.dtype": _Dtype,
-    **{
-        f"numpy.{core}.{name}": function
-        for core in ("core", "_core")
-        for name, function in {
-            "multiarray._reconstruct": _Array,
-            "multiarray.scalar": _scalar,
-            "numeric._frombuffer": _from_buffer,
-        }.items()
-    },
+    **{f"numpy.core.{name}": function for name, function in _ARRAYS.items()},
+    **{f"numpy._core.{name}": function for name, function in _ARRAYS.items()},
 }
 _TOKENS = ("numpy.ndarray",)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -18,7 +18,8 @@ class Provenance:
         kind: ``video`` (rows are windows in time) or ``text`` (rows are tokens).
         width: number of columns of every array.
         fps: frames per second that stride and window are counted in; None for text.
-        stride_frames, window_frames: distance between rows and length of a row's window.
+        stride_frames: distance between rows.
+        window_frames: length of a row's window.
         model: what computed them, for instance a variant or a published name.
         model_hash: SHA-256 of its weights, or of the definition of a fixed projection.
     """
@@ -39,6 +40,7 @@ class Provenance:
         return self.fps / self.stride_frames
 
 
+@runtime_checkable
 class Store(Protocol):
     """What every store offers: arrays (n, width) float32 by uid."""
 

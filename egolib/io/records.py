@@ -113,7 +113,13 @@ def write_text(path: str | Path, text: str) -> Path:
 
 
 def write_json(path: str | Path, value: Any, indent: int | None = None) -> Path:
-    """Writes one JSON value; NaN and infinity are refused (they are not JSON)."""
+    """Writes one JSON value; NaN and infinity are refused (they are not JSON).
+
+    Args:
+        path: the file.
+        value: plain values.
+        indent: spaces a level; None for one line.
+    """
     try:
         text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -163,6 +169,7 @@ def read_json(path: str | Path, expect: type | None = None) -> Any:
     """One JSON value.
 
     Args:
+        path: the file.
         expect: ``dict`` or ``list``, where the caller needs that.
 
     Raises:
@@ -210,6 +217,7 @@ def read_table(
     """A CSV or TSV table.
 
     Args:
+        path: the file.
         columns: the columns that must be there; only these are returned, in this order.
         separator: one character.
         skip_malformed: drop lines with too many fields, as the official EgoClip
@@ -249,8 +257,17 @@ def read_xml(path: str | Path) -> ElementTree.Element:
         raise EgolibError(f"malformed XML: {error}", file=path) from error
 
 
-def require(record: Mapping[str, Any], keys: Iterable[str], *, file: str | Path, name: object):
-    """Checks that a record has the keys; the error names file, record and nearest key."""
+def require(
+    record: Mapping[str, Any], keys: Iterable[str], *, file: str | Path, name: object
+) -> None:
+    """Checks that a record has the keys; the error names file, record and nearest key.
+
+    Args:
+        record: a mapping that was read.
+        keys: what it must hold.
+        file: where it was read, for the error.
+        name: of the record, for the error.
+    """
     for key in keys:
         if key not in record:
             raise EgolibError(

@@ -148,7 +148,8 @@ def _read_stream(stream: IO[bytes], classes: Mapping[str, type] | None, strict: 
 
     def persistent(pid: Any) -> _Storage:
         if isinstance(pid, tuple) and pid[:1] == ("module",) and len(pid) == 4:
-            return pid[1]  # a class with its source code, which is not read: a stand-in
+            result: _Storage = pid[1]  # a class with its source code, which is not read: a stand-in
+            return result
         if not isinstance(pid, tuple) or (len(pid) == 6 and pid[5] is not None):
             raise refuse("a view of a storage, as torch wrote before 2017")
         key, dtype, count = _describe(pid[:5])

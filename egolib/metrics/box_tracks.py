@@ -49,7 +49,8 @@ class Tracks:
     def areas(self) -> np.ndarray:
         """(L,) box areas, (x2 - x1)(y2 - y1)."""
         x1, y1, x2, y2 = self.boxes_xyxy.T
-        return (x2 - x1) * (y2 - y1)
+        result: np.ndarray = (x2 - x1) * (y2 - y1)
+        return result
 
 
 def ranges(lengths: np.ndarray) -> np.ndarray:
@@ -59,7 +60,10 @@ def ranges(lengths: np.ndarray) -> np.ndarray:
     array([0, 1, 0, 1, 2])
     """
     ends = np.cumsum(lengths)
-    return np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)
+    result: np.ndarray = np.arange(ends[-1] if len(ends) else 0) - np.repeat(
+        ends - lengths, lengths
+    )
+    return result
 
 
 def pack_tracks(rows: np.ndarray, lengths: Sequence[int] | np.ndarray) -> Tracks:
@@ -91,7 +95,7 @@ def pack_tracks(rows: np.ndarray, lengths: Sequence[int] | np.ndarray) -> Tracks
 
 
 def temporal_iou(predicted: Tracks, truth: Tracks) -> np.ndarray:
-    """(P,) share of common frames in the frames of either track, pair by pair.
+    """(P,) fraction of common frames in the frames of either track, pair by pair.
 
     Frames count inclusively; two empty tracks give 0.
     """

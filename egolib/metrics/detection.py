@@ -85,12 +85,12 @@ class VidResult:
         present = ~np.isnan(self.ap)
         return {
             name: float(row[known].mean()) if known.any() else float("nan")
-            for name, row, known in zip(self.ranges, self.ap, present)
+            for name, row, known in zip(self.ranges, self.ap, present, strict=True)
         }
 
     def as_dict(self) -> dict[str, float | None]:
         """Official result keys: the ranges, then the classes over all speeds; None for NaN."""
-        values = {**self.means(), **dict(zip(self.class_names, self.ap[0].tolist()))}
+        values = {**self.means(), **dict(zip(self.class_names, self.ap[0].tolist(), strict=True))}
         return {name: None if np.isnan(value) else value for name, value in values.items()}
 
 
@@ -119,7 +119,13 @@ def predictions_from_lists(results: Sequence[Sequence[Any]]) -> Boxes:
 
 
 def truths(frame: np.ndarray, label: np.ndarray, box: np.ndarray) -> Boxes:
-    """True boxes; ``frame`` ascending."""
+    """True boxes; ``frame`` ascending.
+
+    Args:
+        frame: (A,) row of the frame, ascending.
+        label: (A,) from 0.
+        box: (A, 4) xyxy.
+    """
     box = np.asarray(box, np.float32).reshape(-1, 4)
     return Boxes(np.asarray(frame), np.asarray(label), box, np.zeros(0, np.float32))
 
@@ -139,8 +145,12 @@ def evaluate_vid(
     Truths outside a range are ignored: a detection matched to one counts neither way.
 
     Args:
+        truth: true boxes.
+        predicted: boxes with scores.
         motion: of every true box, in the order of ``truth``; frames without boxes count
             in the weight of detections where their class is absent.
+        class_names: of the labels.
+        conventions: rules of the metric; None for the official ones.
     """
     rules = conventions or Conventions()
     ranges = list(RANGES.values())
@@ -149,7 +159,7 @@ def evaluate_vid(
     ap = np.full((len(ranges), len(class_names)), np.nan)
     rows_of_truth = _rows_by_label(truth.label, len(class_names))
     rows_of_found = _rows_by_label(predicted.label, len(class_names))
-    for label, (of_class, found) in enumerate(zip(rows_of_truth, rows_of_found)):
+    for label, (of_class, found) in enumerate(zip(rows_of_truth, rows_of_found, strict=True)):
         part = _ClassPart(truth, of_class, predicted, found, rules)
         for r, weight in enumerate(weights):
             ap[r, label] = part.average_precision(ignored[r, of_class], weight)
@@ -172,13 +182,13 @@ def _in_range(values: np.ndarray, limits: tuple[float, float], rules: Convention
 def _weight_of_absent(
     motion: MotionTable, limits: tuple[float, float], rules: Conventions
 ) -> float:
-    """Weight of a detection in a frame without its class: the share of all entries within
-    the range, or 1 where that share is 0 or 1."""
+    """Weight of a detection in a frame without its class: the fraction of all entries within
+    the range, or 1 where that fraction is 0 or 1."""
     entries = motion.entries()
     if limits == (0.0, 1.0) or not len(entries):
         return 1.0
-    share = float(_in_range(entries, limits, rules).sum()) / len(entries)
-    return share if 0 < share < 1 else 1.0
+    fraction = float(_in_range(entries, limits, rules).sum()) / len(entries)
+    return fraction if 0 < fraction < 1 else 1.0
 
 
 class _ClassPart:
@@ -289,7 +299,7 @@ class _ClassPart:
 
     def _weight_of_unmatched(self, rows: np.ndarray, ignored: np.ndarray) -> np.ndarray:
         """Weight as false positive, by the best overlap with any truth of the frame: 1 next
-        to a counted truth, 0 next to an ignored one; between two equals the share of
+        to a counted truth, 0 next to an ignored one; between two equals the fraction of
         ignored ones, or 1 where that is 0."""
         if not ignored.any():
             return np.ones(int(rows.sum()))
@@ -298,8 +308,8 @@ class _ClassPart:
         of_ignored = outside[:, slots]
         best_ignored = np.where(of_ignored, overlap, -1).max(axis=0)
         best_counted = np.where(of_ignored, -1, overlap).max(axis=0)
-        share = (outside.sum(axis=0) / self.valid.sum(axis=0))[slots]
-        equal = np.where(share == 0, 1.0, np.where(share == 1, 0.0, share))
+        fraction = (outside.sum(axis=0) / self.valid.sum(axis=0))[slots]
+        equal = np.where(fraction == 0, 1.0, np.where(fraction == 1, 0.0, fraction))
         weight = np.where(best_counted > best_ignored, 1.0, 0.0)
         return np.where(best_counted == best_ignored, equal, weight)
 
@@ -342,9 +352,15 @@ def _official_iou(boxes: np.ndarray, others: np.ndarray, rules: Conventions) -> 
     corners = np.array([0, 0, extent, extent], np.float32)
     boxes, others = boxes + corners, others + corners
     shared = paired_intersection(boxes, others, extent)
-    return shared / (_signed_area(boxes, extent) + _signed_area(others, extent) - shared)
+    result: np.ndarray = shared / (
+        _signed_area(boxes, extent) + _signed_area(others, extent) - shared
+    )
+    return result
 
 
 def _signed_area(boxes: np.ndarray, extent: float) -> np.ndarray:
     """Width times height, not clipped."""
-    return (boxes[..., 2] - boxes[..., 0] + extent) * (boxes[..., 3] - boxes[..., 1] + extent)
+    result: np.ndarray = (boxes[..., 2] - boxes[..., 0] + extent) * (
+        boxes[..., 3] - boxes[..., 1] + extent
+    )
+    return result

@@ -10,9 +10,9 @@ N segments, P predictions, C classes, T thresholds, K values of k.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +53,7 @@ class Segments:
         """(N,) one number for each clip and class."""
         return self.clip * classes + self.label
 
-    def take(self, rows: NDArray) -> Segments:
+    def take(self, rows: NDArray[Any]) -> Segments:
         """Some of the segments."""
         score = self.score[rows] if len(self.score) else self.score
         return Segments(self.clip[rows], self.label[rows], self.segment[rows], score)
@@ -149,7 +149,7 @@ def _score_orders(predicted: Segments, ties: Ties, orders: int, seed: int) -> li
     place = np.arange(len(predicted))
     if ties == "expected":
         rng = np.random.default_rng(seed)
-        breaks: list[NDArray] = [rng.random(len(place)) for _ in range(orders)]
+        breaks: list[NDArray[np.float64]] = [rng.random(len(place)) for _ in range(orders)]
     else:
         breaks = [-place if ties == "official" else place]
     return [np.lexsort((tie, -predicted.score, predicted.label)) for tie in breaks]
@@ -181,7 +181,8 @@ def interpolated_area(precision: Floats, recall: Floats) -> Floats:
         (...) average precision.
     """
     envelope = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
-    return (envelope * np.diff(recall, axis=0, prepend=0)).sum(0)
+    average: Floats = (envelope * np.diff(recall, axis=0, prepend=0)).sum(0)
+    return average
 
 
 def _right(
@@ -220,7 +221,7 @@ class _Pairs:
     truth: Integers
     iou: Floats
 
-    def take(self, rows: NDArray) -> _Pairs:
+    def take(self, rows: NDArray[Any]) -> _Pairs:
         return _Pairs(self.predicted[rows], self.truth[rows], self.iou[rows])
 
     def by_overlap(self) -> _Pairs:
@@ -229,7 +230,9 @@ class _Pairs:
         return self.take(np.lexsort((-self.truth, -high, self.predicted)))
 
 
-def _pairs(truth: Segments, predicted: Segments, classes: int, overlap=iou) -> _Pairs:
+def _pairs(
+    truth: Segments, predicted: Segments, classes: int, overlap: Callable[..., Any] = iou
+) -> _Pairs:
     """All pairs of one clip and class, by prediction."""
     groups = truth.groups(classes)
     order = np.argsort(groups, kind="stable")

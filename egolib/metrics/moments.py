@@ -26,7 +26,7 @@ class Recall:
     """Recall of ranked windows.
 
     Args:
-        values: (T, K) share of questions that one of the first k windows hits.
+        values: (T, K) fraction of questions that one of the first k windows hits.
         thresholds: a hit needs an IoU above this.
         top_k: the values of k.
         mean_iou: mean IoU of the first windows.
@@ -61,6 +61,7 @@ def pack(lists: Sequence[Sequence[Sequence[float]]], most: int) -> Floats:
     Args:
         lists: for each question its windows, best first; only the first two numbers
             of a window count.
+        most: windows of a question that are looked at.
     """
     counts = np.fromiter((min(len(windows), most) for windows in lists), np.int64, len(lists))
     kept = chain.from_iterable(windows[:most] for windows in lists)
@@ -84,6 +85,8 @@ def recall(
     Args:
         windows: (Q, W, 2), NaN where a question has fewer windows.
         truth: (Q, 2).
+        thresholds: temporal IoU from which a window counts.
+        top_k: how many of the first windows are looked at, several numbers.
     """
     overlap = np.nan_to_num(hull_iou(windows, truth[:, None]))  # Q W
     hits = overlap > np.reshape(thresholds, (-1, 1, 1))  # T Q W

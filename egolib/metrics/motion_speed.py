@@ -99,9 +99,11 @@ def motion_from_tracks(
     borders agree with the official table cannot be checked without the real data.
 
     Args:
-        frame, video: (F,) place of every frame in its video, and its video.
-        owner: (A,) frame of every box, ascending. instance: (A,) its track, unique over
-            all videos. boxes: (A, 4) xyxy.
+        frame: (F,) place of every frame in its video.
+        video: (F,) the video of every frame.
+        owner: (A,) frame of every box, ascending.
+        instance: (A,) its track, unique over all videos.
+        boxes: (A, 4) xyxy.
         window: frames before and after that count.
 
     Returns:

@@ -31,6 +31,7 @@ def accuracy_by_kind(
         scores: (Q, K).
         answers: (Q,) int, the right choice.
         kinds: (Q,) int, 1 or 2.
+        names: of the two kinds.
 
     >>> accuracy_by_kind(np.eye(2), np.array([0, 0]), np.array([1, 2]))
     {'Inter-video': 100.0, 'Intra-video': 0.0}
@@ -38,7 +39,7 @@ def accuracy_by_kind(
     right = np.argmax(scores, 1) == answers if len(scores) else np.zeros(0, bool)
     present = np.unique(kinds).tolist()
     labels = (
-        dict(zip(present, KINDS.values()))
+        dict(zip(present, KINDS.values(), strict=False))
         if names == "official"
         else {kind: KINDS.get(kind, f"kind {kind}") for kind in present}
     )
@@ -60,7 +61,9 @@ def egomcq_accuracy(
     Args:
         dual: (Q, K) cosines of text and videos.
         fusion: (Q, K) probabilities of a match; None where they were not computed.
-        answers, kinds, names: see ``accuracy_by_kind``.
+        answers: (Q,) int, the right choice.
+        kinds: (Q,) int, 1 or 2.
+        names: of the two kinds.
     """
     scores = {"dual": dual}
     if fusion is not None:

@@ -62,6 +62,11 @@ def rank_queries(
 
     Queries without relevant item give NaN. Items of equal similarity are ranked as
     the official code does: for nDCG the later item first, for precision the earlier.
+
+    Args:
+        similarity: (Q, N), a row a query.
+        relevancy: (Q, N) in 0..1.
+        precision: see ``Precision``.
     """
     blocks = []
     for similar, relevant in _blocks(similarity, relevancy):
@@ -74,7 +79,7 @@ def rank_queries(
         blocks.append((_ndcg(ranked, relevant), average))
     if not blocks:
         return np.zeros(0), np.zeros(0)
-    gains, averages = zip(*blocks)
+    gains, averages = zip(*blocks, strict=True)
     return np.concatenate(gains), np.concatenate(averages)
 
 
@@ -93,6 +98,11 @@ def average_precision(
 
     Official behaviour: the precision at a rank is the *sum of graded relevancies* up
     to it over the rank, so that partly relevant items count too.
+
+    Args:
+        similarity: (Q, N), a row a query.
+        relevancy: (Q, N) in 0..1.
+        precision: see ``Precision``.
     """
     return rank_queries(similarity, relevancy, precision)[1]
 
@@ -143,7 +153,8 @@ def _ndcg(ranked: np.ndarray, relevancy: np.ndarray) -> np.ndarray:
     ideal = -np.sort(-relevancy, 1)[:, :longest]
     weights = (np.arange(longest) < counts[:, None]) / np.log2(np.arange(longest) + 2)
     with np.errstate(invalid="ignore"):
-        return (ranked[:, :longest] * weights).sum(1) / (ideal * weights).sum(1)
+        result: np.ndarray = (ranked[:, :longest] * weights).sum(1) / (ideal * weights).sum(1)
+        return result
 
 
 def _average_precision(ranked: np.ndarray, precision: Precision) -> np.ndarray:
@@ -153,7 +164,8 @@ def _average_precision(ranked: np.ndarray, precision: Precision) -> np.ndarray:
     rows, ranks = np.nonzero(exact)
     sums = np.bincount(rows, gains[rows, ranks] / (ranks + 1), len(ranked))
     with np.errstate(invalid="ignore"):
-        return sums / exact.sum(1)
+        result: np.ndarray = sums / exact.sum(1)
+        return result
 
 
 # ------------------------------------------------------------- from loader to matrix
@@ -181,7 +193,8 @@ def clips_by_sentences(
     """
     order = first_occurrences(loader_index)
     captions = order[sentence_rows]
-    return (similarity[captions][:, order].T + 1) / 2
+    result: np.ndarray = (similarity[captions][:, order].T + 1) / 2
+    return result
 
 
 # ------------------------------------------------------------------------ Charades
@@ -204,7 +217,8 @@ def multi_label_precision(scores: np.ndarray, targets: np.ndarray) -> np.ndarray
     hits = np.take_along_axis(targets, order, 0).astype(bool)
     precision = np.cumsum(hits, 0) / np.arange(1, len(hits) + 1)[:, None]
     with np.errstate(invalid="ignore"):
-        return np.where(hits, precision, 0).sum(0) / hits.sum(0)
+        result: np.ndarray = np.where(hits, precision, 0).sum(0) / hits.sum(0)
+        return result
 
 
 def charades_metrics(
@@ -214,8 +228,14 @@ def charades_metrics(
 
     Official behaviour: classes without positives are left out of the mean. ``zero``
     counts them as 0.
+
+    Args:
+        scores: (V, C), a row a video.
+        targets: (V, C), 1 where the class occurs.
+        empty_classes: ``official`` leaves classes without positives out, ``zero`` counts them as
+            0.
     """
     classes = multi_label_precision(scores, targets)
-    share = targets.sum(0) / targets.sum()
+    fraction = targets.sum(0) / targets.sum()
     mean = np.nanmean(classes) if empty_classes == "official" else np.nan_to_num(classes).mean()
-    return {"mAP": float(mean), "weighted_mAP": float(np.nansum(classes * share))}
+    return {"mAP": float(mean), "weighted_mAP": float(np.nansum(classes * fraction))}

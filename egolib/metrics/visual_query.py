@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -40,14 +40,14 @@ class AveragePrecision:
 
     Attributes:
         values: (T,) average precision in the order of the tie mode.
-        share: (T,) share p of the queries that any prediction hits. It is the
+        fraction: (T,) fraction p of the queries that any prediction hits. It is the
             ceiling with perfect ranking; with equal scores the expectation is near p².
         band: (T, 2) 2.5 and 97.5 % quantiles over random orders of tied predictions;
             both equal to the value where no scores are tied.
     """
 
     values: np.ndarray
-    share: np.ndarray
+    fraction: np.ndarray
     band: np.ndarray
 
 
@@ -71,19 +71,22 @@ def average_precision(
         iou: (P,) IoU of each prediction with the truth of its query.
         query: (P,) index of that query, 0 to n_queries - 1.
         scores: (P,) confidences.
+        n_queries: how many queries there are, with or without predictions.
+        thresholds: (T,) IoU from which a prediction is right.
         ties: who comes first among equal scores. ``official``: whatever
             ``numpy.argsort`` leaves, reversed; it depends on the NumPy version and
             the processor. ``file``: the earlier prediction. ``expected``: the mean
             over ``orders`` random orders drawn with ``seed``. Or an explicit order,
             best first, of all predictions.
-        orders, seed: the random orders behind ``expected`` and the band.
+        orders: number of random orders behind ``expected`` and the band.
+        seed: of these orders.
 
     Official behaviour: all published scores are 1.0, so that ``official`` hangs on
     the sorting routine alone.
     """
     hits = np.asarray(iou)[None, :] >= np.asarray(thresholds)[:, None]  # (T, P)
     scores, query = np.asarray(scores, np.float64), np.asarray(query, np.int64)
-    share = np.array([len(np.unique(query[row])) for row in hits]) / max(n_queries, 1)
+    fraction = np.array([len(np.unique(query[row])) for row in hits]) / max(n_queries, 1)
     samples = [
         _envelope_area(hits, query, order, n_queries)
         for order in _random_orders(scores, orders, seed)
@@ -93,7 +96,7 @@ def average_precision(
     else:
         values = _envelope_area(hits, query, score_order(scores, ties), n_queries)
     band = np.quantile(samples, [0.025, 0.975], axis=0).T if samples else np.stack([values] * 2, 1)
-    return AveragePrecision(values, share, band)
+    return AveragePrecision(values, fraction, band)
 
 
 def _random_orders(scores: np.ndarray, orders: int, seed: int) -> np.ndarray:
@@ -128,7 +131,8 @@ def _envelope_area(
         return np.zeros(len(hits))
     precision = np.cumsum(right, axis=1) / np.arange(1, right.shape[1] + 1)
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    return (envelope * right).sum(axis=1) / max(n_queries, 1)
+    result: np.ndarray = (envelope * right).sum(axis=1) / max(n_queries, 1)
+    return result
 
 
 def _first_hits(hits: np.ndarray, query: np.ndarray) -> np.ndarray:
@@ -147,7 +151,13 @@ def _first_hits(hits: np.ndarray, query: np.ndarray) -> np.ndarray:
 
 def choose(value: np.ndarray, query: np.ndarray, n_queries: int) -> np.ndarray:
     """(Q,) index of the prediction with the largest value of each query, the first among
-    equals; -1 for a query without prediction."""
+    equals; -1 for a query without prediction.
+
+    Args:
+        value: (P,) of each prediction.
+        query: (P,) the query that it belongs to.
+        n_queries: how many queries there are.
+    """
     order = np.lexsort((np.arange(len(value)), -value, query))
     chosen = np.full(n_queries, -1, np.int64)
     queries, first = np.unique(query[order], return_index=True)
@@ -166,21 +176,32 @@ def recovery(
     Every frame counts once (micro average); a frame without a predicted box is missed.
 
     Args:
+        shared: what predictions and truths share, frame by frame.
+        truth: the true tracks.
         chosen: (Q,) the prediction that stands for each query, -1 for none.
+        thresholds: (T,) IoU from which a frame is found.
     """
     counted = np.isin(shared.pair, chosen)
     found = shared.frame_iou[counted][None, :] >= np.asarray(thresholds)[:, None]
-    return 100.0 * found.sum(axis=1) / max(truth.lengths.sum(), 1)
+    result: np.ndarray = 100.0 * found.sum(axis=1) / max(truth.lengths.sum(), 1)
+    return result
 
 
 def success(
     stiou: np.ndarray, chosen: np.ndarray, thresholds: Sequence[float] = SUCCESS_THRESHOLDS
 ) -> np.ndarray:
-    """(T,) percentage of queries whose chosen prediction reaches that spatio-temporal IoU."""
+    """(T,) percentage of queries whose chosen prediction reaches that spatio-temporal IoU.
+
+    Args:
+        stiou: (P,) of each prediction.
+        chosen: (Q,) the prediction that stands for each query, -1 for none.
+        thresholds: (T,).
+    """
     if not len(chosen):
         return np.zeros(len(thresholds))
     best = np.where(chosen >= 0, np.append(stiou, 0.0)[chosen], 0.0)
-    return 100.0 * (best[None, :] >= np.asarray(thresholds)[:, None]).mean(axis=1)
+    result: np.ndarray = 100.0 * (best[None, :] >= np.asarray(thresholds)[:, None]).mean(axis=1)
+    return result
 
 
 # -------------------------------------------------------------------- all together
@@ -216,8 +237,8 @@ class Scores:
             "stAP@0.25": s.values[0],
             "recovery%": self.recovery[0],
             "success%": self.success[0],
-            "p_temporal@0.25": t.share[0],
-            "p_spatio_temporal@0.25": s.share[0],
+            "p_temporal@0.25": t.fraction[0],
+            "p_spatio_temporal@0.25": s.fraction[0],
             "tAP@0.25_low": t.band[0, 0],
             "tAP@0.25_high": t.band[0, 1],
             "stAP@0.25_low": s.band[0, 0],
@@ -290,9 +311,12 @@ def evaluate(
     """All metrics of VQ2D.
 
     Args:
-        ties, orders, seed: see ``average_precision``.
+        queries: truths and predictions.
+        ties: see ``average_precision``.
         several: which of several predictions of one query counts for recovery and
             success: the best scored one or the one with the best stIoU.
+        orders: see ``average_precision``.
+        seed: see ``average_precision``.
     """
     n_queries = len(queries.truth)
     paired = queries.truth.take(queries.query)
@@ -320,12 +344,14 @@ def evaluate(
 
 
 def evaluate_pairings(
-    queries: Queries, pairings: Mapping[str, tuple[str, str]], **options
+    queries: Queries, pairings: Mapping[str, tuple[str, str]], **options: Any
 ) -> dict[str, Scores]:
     """``evaluate`` on each subset by area; a pairing without members is left out.
 
     Args:
+        queries: truths and predictions.
         pairings: name -> (range of the crop area, range of the largest response area).
+        options: passed on to ``evaluate``.
     """
     subsets = {name: queries.pairing(*pair) for name, pair in pairings.items()}
     return {name: evaluate(q, **options) for name, q in subsets.items() if len(q.truth)}

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from egolib.errors import EgolibError, nearest
+from egolib.io.records import read_json
 from egolib.metrics.moment_detection import (
     DETECTION_THRESHOLDS,
     AveragePrecision,
@@ -20,8 +21,9 @@ from egolib.metrics.moment_detection import (
     average_precision,
     recall_at_kx,
 )
-from egolib.mq.config import MetricConfig
-from egolib.mq.data.annotations import Clip, without_duplicates
+from egolib.mq.config import EvaluateConfig
+from egolib.mq.data.annotations import Clip, read_annotations, without_duplicates
+from egolib.mq.formats import submission
 
 Results = Mapping[str, Sequence[Mapping[str, Any]]]
 """Clip uid -> ``{"label", "score", "segment": [start, end]}``, in file order."""
@@ -67,7 +69,7 @@ def evaluate(
     truth: Iterable[Clip],
     detections: Results | None = None,
     retrievals: Results | None = None,
-    config: MetricConfig | None = None,
+    config: EvaluateConfig | None = None,
     *,
     file: str | Path | None = None,
 ) -> Evaluation:
@@ -85,7 +87,7 @@ def evaluate(
         EgolibError: the truth holds no moment; a clip of the truth is missing in the
             retrievals (in the detections it counts as missed).
     """
-    config = config or MetricConfig()
+    config = config or EvaluateConfig()
     public = config.convention == "actionformer"
     clips = [without_duplicates(clip) if public else clip for clip in truth if clip.moments]
     if not clips:
@@ -170,3 +172,48 @@ def pack_results(
         "unknown clip": int(((clip >= len(clips)) & (label >= 0)).sum()),
     }
     return Segments(clip, label, segment, score).take(label >= 0), strangers
+
+
+def evaluate_files(
+    truth: str | Path,
+    predictions: str | Path,
+    *,
+    subset: str | None = None,
+    kind: Literal["detection", "retrieval"] | None = None,
+    zero_length: Literal["official", "miss"] = "official",
+    ap_ties: Literal["official", "file", "expected"] = "official",
+    convention: Literal["official", "actionformer"] = "official",
+) -> dict[str, Any]:
+    """Detection mAP and retrieval recall of a file, in per cent.
+
+    Args:
+        truth: an official ``moments_*.json``, or a ``clip_annotations.json``.
+        predictions: a submission, or one of the two official result files.
+        subset: of the truth, where it holds several.
+        kind: of a result file; by default told by its name.
+        zero_length: see ``EvaluateConfig``.
+        ap_ties: see ``EvaluateConfig``.
+        convention: see ``EvaluateConfig``.
+
+    Raises:
+        EgolibError: a file that cannot be read, no moment in the truth, or a clip without
+            retrievals.
+    """
+    clips = read_annotations(truth, subset)
+    detections, retrievals = _read_predictions(predictions, kind)
+    config = EvaluateConfig(zero_length, ap_ties, convention)
+    found = evaluate(clips, detections, retrievals, config, file=predictions)
+    about = {"clips": found.clips, "moments": found.moments, "classes": len(found.classes)}
+    return found.summary() | about | found.strangers
+
+
+def _read_predictions(
+    path: str | Path, kind: Literal["detection", "retrieval"] | None
+) -> tuple[Results | None, Results | None]:
+    """Detections and retrievals of a submission; the one that a result file holds."""
+    if "results" not in read_json(path, dict):
+        return submission.read(path)
+    results = submission.read_results(path)
+    if (kind or ("retrieval" if Path(path).name.startswith("ret") else "detection")) == "detection":
+        return results, None
+    return None, results

@@ -1,7 +1,8 @@
 """Answers: ranked windows in seconds for questions about clips.
 
 ``load`` gives a ``Grounder`` with two verbs: ``ground`` for one question about one
-video's features, ``predict`` for a whole data set.
+video's features, ``predict`` for a whole data set. Settings of inference are passed
+with the question, or are those that the grounder was loaded with.
 
 Shapes: Q questions about one clip, T padded video length, L tokens, P points.
 """
@@ -17,26 +18,28 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import torch
 
-from egolib.config import build, to_tree
+from egolib.config import build
+from egolib.engine.device import resolve_device
 from egolib.errors import EgolibError
 from egolib.io import checkpoint
-from egolib.io.features import Store
+from egolib.io.feature_arrays import feature_array
+from egolib.io.features import Provenance, Store
 from egolib.nlq.config import DataConfig, InferConfig, ModelConfig
 from egolib.nlq.data.annotations import Query
 from egolib.nlq.data.dataset import Item, NlqData, pad
-from egolib.nlq.data.text import TextEncoder
-from egolib.nlq.formats.checkpoint import read_official
+from egolib.nlq.data.text import TextEncoder, known_encoder, require_same_text
+from egolib.nlq.formats.checkpoint import describe, read
 from egolib.nlq.formats.submission import prediction
 from egolib.nlq.localization.decode import decode
 from egolib.nlq.models.blocks import Tokens
+from egolib.nlq.models.clip_text import ClipTextEncoder
 from egolib.nlq.models.network import GroundNLQ, Predictions, padded_length
 from egolib.progress import track
 from egolib.report.results import Moments
-from egolib.runs.inputs import locate
+from egolib.runs.inputs import locate, weights_file
 
 Thing = TypeVar("Thing")
 Streams = dict[str, Tokens]
-Padding = Literal["official", "per_query"]
 
 
 class Grounder:
@@ -45,8 +48,10 @@ class Grounder:
     Args:
         model: the network; it is put into evaluation mode.
         data: strides of the features that it was trained on.
-        infer: decoding and batching.
+        infer: decoding and batching, where a call does not say otherwise.
         device: where to compute.
+        text_encoder: turns a question into the token features that it was trained on.
+        text: what made those features; None where unknown.
     """
 
     def __init__(
@@ -55,32 +60,42 @@ class Grounder:
         data: DataConfig | None = None,
         infer: InferConfig | None = None,
         device: str | torch.device = "cpu",
+        text_encoder: TextEncoder | None = None,
+        text: Provenance | None = None,
     ):
         self.model = model.to(device).eval()
         self.data, self.infer = data or DataConfig(), infer or InferConfig()
         self.device = torch.device(device)
+        self.text_encoder, self.text = text_encoder, text
 
     def ground(
         self,
-        features: np.ndarray | Store,
+        features: np.ndarray | torch.Tensor | Store,
         question: str,
         *,
-        text_encoder: TextEncoder,
+        text_encoder: TextEncoder | None = None,
         uid: str | None = None,
         duration_sec: float | None = None,
         cues: Mapping[str, np.ndarray] | None = None,
+        infer: InferConfig | None = None,
     ) -> Moments:
         """Windows that answer a question, best first.
 
         Args:
             features: (n, V) features of one video at the stride that the model was
-                trained on, or a store.
+                trained on, as an array, a tensor or a list of rows; or a store.
             question: the text.
-            text_encoder: turns it into token features (L, W).
+            text_encoder: turns it into token features (L, W); by default the one that
+                the model brings along.
             uid: which video of a store.
             duration_sec: length of the video; by default what the features cover.
             cues: (L, W) tokens of the text streams after the question.
+            infer: decoding, in place of the grounder's own.
+
+        Raises:
+            EgolibError: the features do not fit, or no text encoder is known.
         """
+        encoder = self._encoder(text_encoder)
         video = self._video(features, uid)
         if duration_sec is None:
             duration_sec = len(video) * self.data.stride_frames / self.data.fps
@@ -91,28 +106,29 @@ class Grounder:
         item = Item(
             query=query,
             video=video,
-            tokens={**absent, **(cues or {}), first: np.atleast_2d(text_encoder(question))},
+            tokens={**absent, **(cues or {}), first: np.atleast_2d(encoder(question))},
             windows_feat=None,
             labels=np.zeros(0, np.int64),
             stride_frames=self.data.stride_frames,
         )
         _check_item(item, self.model.config)
-        return self.answer_items([item])[0]
+        return self.answer_items([item], infer)[0]
 
-    def predict(self, data: NlqData) -> list[dict[str, Any]]:
+    def predict(self, data: NlqData, infer: InferConfig | None = None) -> list[dict[str, Any]]:
         """Prediction records of all questions, in their order (the submission format)."""
         return [
             prediction(query, moments.segments_sec, moments.scores)
-            for query, moments in zip(data.queries, self.answers(data), strict=True)
+            for query, moments in zip(data.queries, self.answers(data, infer), strict=True)
         ]
 
-    def answers(self, data: NlqData) -> list[Moments]:
+    def answers(self, data: NlqData, infer: InferConfig | None = None) -> list[Moments]:
         """Ranked windows of all questions, in their order."""
-        answers = {i: m for indices, found in self.stream(data) for i, m in zip(indices, found)}
+        parts = self.stream(data, infer=infer)
+        answers = {i: m for part, found in parts for i, m in zip(part, found, strict=True)}
         return [answers[index] for index in range(len(data))]
 
     def stream(
-        self, data: NlqData, done: Collection[int] = ()
+        self, data: NlqData, done: Collection[int] = (), infer: InferConfig | None = None
     ) -> Iterator[tuple[list[int], list[Moments]]]:
         """Ranked windows as they are found: (indices of some questions, their answers).
 
@@ -121,37 +137,37 @@ class Grounder:
         the question once for each clip, and as much padding as the outputs need.
 
         Args:
+            data: the questions and their features.
             done: indices of questions that need no answer any more.
+            infer: decoding and batching, in place of the grounder's own.
         """
-        official = self.infer.path == "official"
-        parts = _chunks(range(len(data)), self.infer.text_batch) if official else self._clips(data)
+        infer = infer or self.infer
+        official = infer.path == "official"
+        parts = question_parts(data.queries, infer)
         left = [part for part in parts if not set(part) <= set(done)]
         if not left:
             return
-        streams = [] if official else self._encode_texts([data.tokens(q) for q in data.queries])
+        tokens = [] if official else [data.tokens(query) for query in data.queries]
+        streams = self._encode_texts(tokens, infer)
         for part in track(left, "grounding", unit="batch" if official else "clip"):
             items = [data[i] for i in part]
             if official:
-                yield part, self._answer_batch(items)
+                yield part, self._answer_batch(items, infer)
             else:
-                yield part, self._answer_clip(items, [streams[i] for i in part])
+                yield part, self._answer_clip(items, [streams[i] for i in part], infer)
 
-    def _clips(self, data: NlqData) -> Iterator[list[int]]:
-        """Questions about one clip, as many as are computed at once."""
-        by_clip: dict[str, list[int]] = {}
-        for index, query in enumerate(data.queries):
-            by_clip.setdefault(query.clip_uid, []).append(index)
-        for indices in by_clip.values():
-            yield from _chunks(indices, self.infer.clip_batch)
-
-    def answer_items(self, items: Sequence[Item]) -> list[Moments]:
+    def answer_items(
+        self, items: Sequence[Item], infer: InferConfig | None = None
+    ) -> list[Moments]:
         """Ranked windows of a few questions about one clip."""
-        return self._answer_clip(items, self._encode_texts([item.tokens for item in items]))
+        infer = infer or self.infer
+        streams = self._encode_texts([item.tokens for item in items], infer)
+        return self._answer_clip(items, streams, infer)
 
     # ------------------------------------------------------------------- paths
 
     @torch.inference_mode()
-    def _answer_batch(self, items: Sequence[Item]) -> list[Moments]:
+    def _answer_batch(self, items: Sequence[Item], infer: InferConfig) -> list[Moments]:
         """The official order of work: everything padded, every video as often as asked about."""
         config = self.model.config
         video, mask = pad([item.video for item in items], config.max_length)
@@ -163,11 +179,14 @@ class Grounder:
             mask.to(self.device),
             {name: tokens.to(self.device) for name, (tokens, _) in streams.items()},
             {name: m.to(self.device) for name, (_, m) in streams.items()},
+            text_padding=infer.text_padding,
         )
-        return self._decode(predictions, items)
+        return self._decode(predictions, items, infer)
 
     @torch.inference_mode()
-    def _encode_texts(self, tokens: Sequence[Mapping[str, np.ndarray]]) -> list[Streams]:
+    def _encode_texts(
+        self, tokens: Sequence[Mapping[str, np.ndarray]], infer: InferConfig
+    ) -> list[Streams]:
         """Encoded tokens of each question, without padding.
 
         Official behaviour: a question is encoded beside the others of its batch, whose
@@ -175,11 +194,12 @@ class Grounder:
         """
         names = [name for name, _ in self.model.config.text_streams]
         encoded: list[Streams] = []
-        for part in _chunks(tokens, self.infer.text_batch):
+        for part in _chunks(tokens, infer.text_batch):
             padded = {name: pad([each[name] for each in part]) for name in names}
             streams = self.model.encode_text(
                 {name: values.to(self.device) for name, (values, _) in padded.items()},
                 {name: mask.to(self.device) for name, (_, mask) in padded.items()},
+                infer.text_padding,
             )
             for row, each in enumerate(part):
                 lengths = {name: len(each[name]) for name in names}
@@ -195,17 +215,33 @@ class Grounder:
         return encoded
 
     @torch.inference_mode()
-    def _answer_clip(self, items: Sequence[Item], streams: Sequence[Streams]) -> list[Moments]:
+    def _answer_clip(
+        self, items: Sequence[Item], streams: Sequence[Streams], infer: InferConfig
+    ) -> list[Moments]:
         """Questions about one clip; its video is embedded once."""
         features = items[0].video
         video, mask = pad([features], padded_length(len(features), self.model.config))
         encoded = self.model.encode_video(video.to(self.device), mask.to(self.device))
         predictions = self.model.ground(encoded.expand(len(items)), _stack(streams))
-        return self._decode(predictions, items)
+        return self._decode(predictions, items, infer)
 
     # ------------------------------------------------------------------ details
 
-    def _decode(self, predictions: Predictions, items: Sequence[Item]) -> list[Moments]:
+    def _encoder(self, given: TextEncoder | None) -> TextEncoder:
+        encoder = given or self.text_encoder
+        if encoder is None:
+            made = self.text.model if self.text else "CLIP ViT-B/32, where it is a published one"
+            raise EgolibError(
+                f"the model does not bring its text encoder along (it was trained on: {made})",
+                remedy="pass text_encoder=..., or load it with nlq.load(..., text_encoder=FOLDER), "
+                "a folder with CLIP's text weights and vocabulary",
+            )
+        require_same_text(encoder, self.text)
+        return encoder
+
+    def _decode(
+        self, predictions: Predictions, items: Sequence[Item], infer: InferConfig
+    ) -> list[Moments]:
         probabilities = predictions.logits.float().sigmoid() * predictions.mask.unsqueeze(2)
         scores, offsets = (x.float().cpu().numpy() for x in (probabilities, predictions.offsets))
         found = []
@@ -213,7 +249,7 @@ class Grounder:
             data = replace(self.data, stride_frames=item.stride_frames)
             duration = item.query.duration_sec
             segments, kept, _ = decode(
-                scores[row], offsets[row], predictions.lengths, duration, self.infer, data
+                scores[row], offsets[row], predictions.lengths, duration, infer, data
             )
             truth = item.query.windows_sec
             found.append(
@@ -227,9 +263,9 @@ class Grounder:
             )
         return found
 
-    def _video(self, features: np.ndarray | Store, uid: str | None) -> np.ndarray:
-        if isinstance(features, np.ndarray):
-            return np.asarray(features, np.float32)
+    def _video(self, features: np.ndarray | torch.Tensor | Store, uid: str | None) -> np.ndarray:
+        if not isinstance(features, Store):
+            return feature_array(features, record=uid)
         if uid is None:
             raise EgolibError("say which video of the store: uid=...")
         stride = features.provenance.stride_frames
@@ -239,7 +275,17 @@ class Grounder:
                 f"{self.data.stride_frames}",
                 remedy="extract features with the model's stride",
             )
-        return features.get(uid)
+        return feature_array(features.get(uid), record=uid)
+
+
+def question_parts(queries: Sequence[Query], infer: InferConfig) -> list[list[int]]:
+    """Indices of the questions that are computed at once, in the order of work."""
+    if infer.path == "official":
+        return list(_chunks(range(len(queries)), infer.text_batch))
+    by_clip: dict[str, list[int]] = {}
+    for index, query in enumerate(queries):
+        by_clip.setdefault(query.clip_uid, []).append(index)
+    return [part for own in by_clip.values() for part in _chunks(own, infer.clip_batch)]
 
 
 def _stack(streams: Sequence[Streams]) -> Streams:
@@ -287,55 +333,46 @@ def _check_item(item: Item, config: ModelConfig) -> None:
 def load(
     name: str | Path | None = None,
     *,
-    device: str | torch.device = "cpu",
-    text_padding: Padding | None = None,
+    device: str = "auto",
     weights: Literal["official", "averaged"] = "official",
+    text_encoder: TextEncoder | str | Path | None = None,
     model: ModelConfig | None = None,
     data: DataConfig | None = None,
     infer: InferConfig | None = None,
 ) -> Grounder:
-    """A grounder from a checkpoint of ours (``.safetensors``) or an official file.
+    """A grounder from an egolib checkpoint (``.safetensors``) or an official file.
 
     Args:
-        name: a path, ``nlq/<variant>`` or None for the newest finished training, or a
-            repository on the Hugging Face Hub (see ``egolib.runs.inputs.locate``).
-        text_padding: replaces what the model was configured with.
+        name: a file, a folder that holds one, ``nlq/<variant>`` or None for the newest
+            finished training, or a repository on the Hugging Face Hub (see
+            ``egolib.runs.inputs.locate``).
+        device: ``auto`` takes a GPU where there is one; ``cpu``, ``cuda``, ``cuda:N``.
         weights: of an official file: ``official`` is what its evaluation uses, the live
             weights; ``averaged`` their moving average.
+        text_encoder: in place of the one that the model brings along, or the folder of
+            CLIP's text weights and vocabulary, which published checkpoints need.
         model: of an official file: settings that leave no trace in the weights.
-        data, infer: replace what the checkpoint says.
+        data: of the features, in place of what the checkpoint says.
+        infer: decoding and batching, in place of what the checkpoint says.
 
     Raises:
         UsageError: nothing of that name.
-        EgolibError: the file is damaged or holds another model.
+        EgolibError: the file is damaged or holds another model, or there is no such device.
     """
-    path = locate(name, "nlq")
-    if path.suffix == ".safetensors":
-        network, known = _load_ours(path, text_padding)
-    else:
-        start = model or ModelConfig()
-        if text_padding is not None:
-            start = replace(start, text_padding=text_padding)
-        network, _ = read_official(path, weights=weights, start=start)
-        known = {}
-    data = data or build(DataConfig, known.get("data", {}))
-    infer = infer or build(InferConfig, known.get("infer", {}))
-    return Grounder(network, data, infer, device)
-
-
-def _load_ours(path: str | Path, text_padding: Padding | None) -> tuple[GroundNLQ, dict[str, Any]]:
-    state, sidecar = checkpoint.load(path)
-    if not str(sidecar.get("model", "")).startswith("nlq"):
-        raise EgolibError(f"a checkpoint of {sidecar.get('model')!r}, not of nlq", file=path)
-    known = sidecar["config"]
-    config = build(ModelConfig, known["model"])
-    if text_padding is not None:
-        config = replace(config, text_padding=text_padding)
-    with torch.device("meta"):
-        network = GroundNLQ(config)
-    checkpoint.compare(state, network.state_dict()).require_complete(file=path)
-    network.load_state_dict(state, assign=True)
-    return network, known
+    chosen, path = resolve_device(device), weights_file(locate(name, "nlq"))
+    network, known = read(path, weights=weights, start=model)
+    parts = known.get("config", {})
+    text = build(Provenance, known["text"]) if known.get("text") else None
+    if isinstance(text_encoder, str | Path):
+        text_encoder = ClipTextEncoder.from_folder(text_encoder, chosen)
+    return Grounder(
+        network,
+        data or build(DataConfig, parts.get("data", {})),
+        infer or build(InferConfig, parts.get("infer", {})),
+        chosen,
+        text_encoder or (known_encoder(text) if text else None),
+        text,
+    )
 
 
 def save(
@@ -348,14 +385,11 @@ def save(
     """Writes a checkpoint that ``load`` reads; returns the path of its tensor file.
 
     Args:
+        path: of the tensor file.
+        model: the network.
+        data: strides of the features that it was trained on.
+        infer: decoding and batching that it should be asked with.
         sidecar: further JSON values, for instance step and metrics.
     """
     about = describe(model.config, data or DataConfig(), infer or InferConfig())
     return checkpoint.save(path, model.state_dict(), {**sidecar, **about})
-
-
-def describe(model: ModelConfig, data: DataConfig, infer: InferConfig) -> dict[str, Any]:
-    """What the sidecar of a checkpoint must say for ``load``: ``model`` and ``config``."""
-    name = "nlq/groundnlq_star" if model.cross_branch_blocks else "nlq/groundnlq"
-    parts = {"model": model, "data": data, "infer": infer}
-    return {"model": name, "config": {key: to_tree(part) for key, part in parts.items()}}

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from egolib.errors import EgolibError, nearest
 from egolib.metrics.moments import THRESHOLDS, TOP_K, Recall, pack, recall
 from egolib.nlq.data.truth import Truth, read_truth
-from egolib.nlq.formats.submission import read_submission
+from egolib.nlq.formats.submission import read as read_submission
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Missing = Literal["official", "strict"]
 SUMMARY_TOP_K = (1, 5)  # five windows are kept, so that R@10 equals R@5
@@ -38,18 +41,18 @@ class Evaluation:
 
     @property
     def coverage(self) -> float:
-        """Share of the questions that have a prediction."""
+        """Fraction of the questions that have a prediction."""
         return (self.questions - self.missing) / max(self.questions, 1)
 
-    def metrics(self) -> dict[str, float]:
-        """Percentages by name, with the coverage, for ``result.json``."""
+    def printed(self) -> dict[str, float]:
+        """Percentages as the official evaluators print them, with the coverage."""
         found = self.recall.table()
         if 1 in self.recall.top_k:
             found["mean R@1"] = 100 * self.recall.mean_recall_at_1
         return found | {"mIoU": 100 * self.recall.mean_iou, "coverage": 100 * self.coverage}
 
-    def summary(self) -> dict[str, float]:
-        """The percentages that claims and tables rest on, by plain names."""
+    def percentages(self) -> dict[str, float]:
+        """What claims, tables and ``result.json`` rest on, by plain names."""
         recall = self.recall
         found = {
             f"r{k}_at_{t:g}": 100 * recall.at(k, t)
@@ -88,6 +91,11 @@ def evaluate(
     Args:
         results: records with ``clip_uid``, ``annotation_uid``, ``query_idx`` and
             ``predicted_times`` (best first).
+        truth: the true windows.
+        thresholds: of the IoU; more than that is a hit.
+        top_k: how many first windows count.
+        missing: ``official`` or ``strict``.
+        file: where the records come from, for errors.
 
     Raises:
         EgolibError: a record names an unknown question (the first one is given), or an
@@ -136,7 +144,19 @@ def evaluate_files(
     thresholds: Sequence[float] = THRESHOLDS,
     top_k: Sequence[int] = TOP_K,
 ) -> dict[str, Any]:
-    """Metrics by name (percent) of a submission file against an annotation file, with counts."""
+    """Metrics by name (percent) of a submission file against an annotation file, with counts.
+
+    Args:
+        truth: official annotations, or JSON lines.
+        predictions: a submission file.
+        missing: ``official`` takes the mean over what was submitted, ``strict`` over all
+            questions.
+        thresholds: of the IoU; more than that is a hit.
+        top_k: how many first windows count.
+
+    Raises:
+        EgolibError: a file is malformed, or a prediction is of an unknown question.
+    """
     found = evaluate(
         read_submission(predictions),
         read_truth(truth),
@@ -145,4 +165,12 @@ def evaluate_files(
         missing=missing,
         file=predictions,
     )
-    return {"metrics": found.metrics(), "missing": missing, "counts": found.counts()}
+    return {"metrics": found.printed(), "missing": missing, "counts": found.counts()}
+
+
+def table_of(evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:
+    """One row for each evaluation, in percent."""
+    import pandas as pd
+
+    rows = {name: {**e.percentages(), "questions": e.evaluated} for name, e in evaluations.items()}
+    return pd.DataFrame(rows).T.astype({"questions": int})

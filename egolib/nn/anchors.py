@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -57,7 +58,7 @@ class AnchorGrid:
 
     def __init__(self, config: AnchorConfig) -> None:
         self.config = config
-        self._kept: dict[tuple, Tensor] = {}
+        self._kept: dict[tuple[Any, ...], Tensor] = {}
 
     @property
     def per_cell(self) -> int:
@@ -68,7 +69,9 @@ class AnchorGrid:
         """Anchors (H * W * A, 4) of one level, flattened as (row, column, anchor).
 
         Args:
+            level: its number, from the finest.
             size: H, W of the map.
+            device: where the anchors lie.
         """
         key = (level, *size, str(device))
         if key not in self._kept:
@@ -86,7 +89,13 @@ class AnchorGrid:
 
 
 def grid_anchors(cells: Tensor, size: tuple[int, int], stride: int) -> Tensor:
-    """Cell anchors (A, 4) shifted to every cell: (H * W * A, 4)."""
+    """Cell anchors (A, 4) shifted to every cell: (H * W * A, 4).
+
+    Args:
+        cells: (A, 4) around the origin.
+        size: H, W of the map.
+        stride: pixels between cells.
+    """
     height, width = size
     y = torch.arange(height, device=cells.device) * stride
     x = torch.arange(width, device=cells.device) * stride

@@ -19,6 +19,7 @@ def assign(overlaps: Tensor, config: AssignConfig) -> Tensor:
 
     Args:
         overlaps: (G, N) IoU of truths and boxes; G may be 0.
+        config: thresholds, and what low overlaps count for.
 
     Official behaviour: with ``low_quality="assign"`` (mmdetection) a box that is the best
     of several truths goes to the last of them, whatever it overlaps most; with
@@ -61,10 +62,11 @@ def sample(
 
     Args:
         matches: (N,) from ``assign``.
+        config: how many, and which part of them may be positive.
         generator: CPU generator; torch's global one without it.
     """
     positive = _draw(
-        (matches >= 0).nonzero()[:, 0], int(config.number * config.positive_share), generator
+        (matches >= 0).nonzero()[:, 0], int(config.number * config.positive_fraction), generator
     )
     negative = _draw(
         (matches == BACKGROUND).nonzero()[:, 0], config.number - len(positive), generator

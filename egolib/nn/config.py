@@ -32,8 +32,8 @@ class ResNetConfig:
         stem_channels: channels after the 7x7 stem.
         width: inner channels of the first stage; they double from stage to stage and
             a stage gives four times its inner channels.
-        strides, dilations: of every stage; a stage's stride lies in its first block,
-            its dilation in the 3x3 convolutions of all blocks.
+        strides: of every stage, in its first block.
+        dilations: of every stage, in the 3x3 convolutions of all blocks.
         stride_in: ``3x3`` ("pytorch style") or ``1x1`` ("caffe style"): the convolution
             of a block, and always the shortcut, that carries the stride.
         norm: ``fixed`` (batch norm on stored statistics, never updated), ``batch``
@@ -64,11 +64,12 @@ class SwinConfig:
 
     Args:
         width: channels after the patch embedding; they double from stage to stage.
-        depths, heads: blocks and attention heads of every stage.
+        depths: blocks of every stage.
+        heads: attention heads of every stage.
         window: side of the attention windows, in tokens.
         patch: side of the patches, in pixels.
         expansion: inner width of the two-layer networks, in token widths.
-        drop_path: share of dropped residual branches of the last block; it grows linearly.
+        drop_path: fraction of dropped residual branches of the last block; it grows linearly.
     """
 
     width: int = 96
@@ -158,11 +159,11 @@ class SampleConfig:
 
     Args:
         number: examples an image.
-        positive_share: largest share of positive ones.
+        positive_fraction: largest fraction of positive ones.
     """
 
     number: int = 256
-    positive_share: float = 0.5
+    positive_fraction: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,12 @@ class RpnConfig:
     """A region proposal network (Ren et al., NeurIPS 2015), shared by all its levels.
 
     Args:
-        anchors, boxes, train, test, assign, sample: see there.
+        anchors: shapes and places.
+        boxes: how offsets are counted.
+        train: selection of proposals in training.
+        test: selection of proposals in testing.
+        assign: overlaps from which an anchor is an example.
+        sample: how many examples are drawn.
         border: how far in pixels an anchor may lie outside the image to be used in
             training; a negative number admits all.
         normalise: what both losses are divided by: the number of ``sampled`` anchors, or

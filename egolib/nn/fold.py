@@ -25,7 +25,8 @@ def for_inference(network: Network) -> Network:
     twin = copy.deepcopy(network).eval().requires_grad_(False)
     for module in twin.modules():
         _fold_children(module)
-    return twin.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    result: Network = twin.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return result
 
 
 def blocked(network: Network) -> Network:
@@ -34,12 +35,14 @@ def blocked(network: Network) -> Network:
     The network then takes and gives tensors of that layout (``to_mkldnn``, ``to_dense``).
     Only for the CPU and without gradients.
     """
-    return to_mkldnn(network.to(memory_format=torch.contiguous_format))  # type: ignore[call-overload]
+    result: Network = to_mkldnn(network.to(memory_format=torch.contiguous_format))  # type: ignore[call-overload, no-untyped-call]
+    return result
 
 
 def has_blocked_layout() -> bool:
     """Whether torch was built with oneDNN."""
-    return torch.backends.mkldnn.is_available()
+    result: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return result
 
 
 def _fold_children(module: nn.Module) -> None:

@@ -32,16 +32,16 @@ class FeaturePyramid(nn.Module):
         self.output = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in inputs)
         missing = config.levels - len(inputs) if config.extra == "conv" else 0
         self.extra = nn.ModuleList(nn.Conv2d(width, width, 3, 2, 1) for _ in range(missing))
-        convolutions: list[nn.Conv2d] = [*self.lateral, *self.output, *self.extra]  # type: ignore
+        convolutions: list[nn.Conv2d] = [*self.lateral, *self.output, *self.extra]
         for conv in convolutions:
             init.xavier(conv)
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """``config.levels`` maps (B, channels, H_l, W_l), finest first."""
-        sums = [conv(x) for conv, x in zip(self.lateral, maps[self.config.first :])]
+        sums = [conv(x) for conv, x in zip(self.lateral, maps[self.config.first :], strict=True)]
         for i in range(len(sums) - 1, 0, -1):
             sums[i - 1] = sums[i - 1] + F.interpolate(sums[i], sums[i - 1].shape[-2:])
-        levels = [conv(x) for conv, x in zip(self.output, sums)]
+        levels = [conv(x) for conv, x in zip(self.output, sums, strict=True)]
         for i, conv in enumerate(self.extra):
             levels.append(conv(F.relu(levels[-1]) if i else levels[-1]))
         while len(levels) < self.config.levels:

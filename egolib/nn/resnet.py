@@ -76,7 +76,8 @@ class Shortcut(nn.Module):
         self.norm = make_norm(outputs, config)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.conv(x))
+        result: Tensor = self.norm(self.conv(x))
+        return result
 
 
 class Bottleneck(nn.Module):
@@ -122,6 +123,8 @@ def make_stage(inputs: int, stage: int, config: ResNetConfig) -> nn.Sequential:
 
     Args:
         inputs: channels that come in; ``stage_channels(config)[stage]`` go out.
+        stage: its number, from 0.
+        config: of the whole network.
     """
     width = config.width * 2**stage
     stride, dilation = config.strides[stage], config.dilations[stage]

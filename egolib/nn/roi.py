@@ -35,6 +35,7 @@ class RoiAlign(nn.Module):
             maps: one map (B, C, H, W) per stride, finest first; more are ignored.
             regions: boxes (R_b, 4) in pixels of every image of the batch.
         """
+        maps = [x.float() for x in maps]  # boxes need it, whatever the maps were computed in
         rows = index_rows(regions).to(maps[0])
         strides = self.config.strides
         if len(strides) == 1:
@@ -56,9 +57,10 @@ class RoiAlign(nn.Module):
 
     def _pool(self, features: Tensor, rows: Tensor, stride: int) -> Tensor:
         settings = self.config
-        return roi_align(
+        result: Tensor = roi_align(
             features, rows, settings.size, 1 / stride, settings.sampling_ratio, settings.aligned
         )
+        return result
 
 
 def index_rows(regions: Sequence[Tensor]) -> Tensor:
@@ -100,9 +102,15 @@ def roi_examples(
     """Training regions of one image from its proposals (P, 4) and true boxes (G, 4).
 
     Args:
+        proposals: (P, 4).
+        truth: true boxes and labels.
+        assigning: overlaps from which a region is an example.
+        sampling: how many examples are drawn.
+        extent: what the convention adds to ``x2 - x1`` for a width.
         add_truth: the true boxes join the proposals ``first`` (as examples of themselves,
             after the proposals were assigned: mmdetection), ``last`` (assigned like any
             proposal: maskrcnn-benchmark, detectron2) or not (``no``).
+        generator: draws the examples.
     """
     boxes = torch.cat([proposals, truth]) if add_truth == "last" else proposals
     matches = assign(bx.iou(truth, boxes, extent), assigning)
@@ -147,6 +155,8 @@ def select_detections(
         regions: (R, 4) in pixels of the network's input.
         size: (height, width) of the input without padding; boxes are clipped to it.
         scale: (4,) input pixels per pixel of the original image, for x, y, x, y.
+        coder: turns offsets into boxes.
+        config: thresholds and numbers.
     """
     region, label = (scores > config.score_threshold).nonzero(as_tuple=True)
     picked = scores[region, label]

@@ -76,7 +76,8 @@ class RegionProposals(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> RpnOutput:
         """Dense predictions of the maps (B, channels, H, W), finest first."""
-        return self.head(maps)
+        result: RpnOutput = self.head(maps)
+        return result
 
     # ------------------------------------------------------------------ proposals
 
@@ -87,6 +88,7 @@ class RegionProposals(nn.Module):
         """Proposals of every image.
 
         Args:
+            output: logits and offsets of every level.
             sizes: (height, width) of every image without padding; boxes are clipped to it.
             limits: ``config.test`` unless another selection is asked for.
         """
@@ -96,7 +98,7 @@ class RegionProposals(nn.Module):
     def _propose(self, output: RpnOutput, size: Size, limits: ProposalConfig) -> Proposals:
         found = [
             self._best_of_level(level, logits[0], offsets[0], limits)
-            for level, (logits, offsets) in enumerate(zip(*output))
+            for level, (logits, offsets) in enumerate(zip(*output, strict=True))
         ]
         boxes = bx.clip(torch.cat([b for b, _ in found]), size, self.config.boxes.extent)
         scores = torch.cat([s for _, s in found])
@@ -117,6 +119,7 @@ class RegionProposals(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Decoded boxes (P, 4) and scores (P,) of the best predictions of one level."""
         anchors = self.anchors.level(level, map_size(logits), logits.device)
+        logits, offsets = logits.float(), offsets.float()  # under mixed precision too
         scores = _flat(logits, 1)[:, 0]
         if limits.rank_by == "probability":
             scores = scores.sigmoid()
@@ -140,7 +143,7 @@ class RegionProposals(nn.Module):
         """``objectness`` (binary cross-entropy) and ``rpn_box`` (smooth L1), scalars.
 
         Args:
-            output: dense predictions.
+            output: logits and offsets of every level.
             sizes: (height, width) of every image without padding.
             truths: true boxes (G, 4) of every image.
             generator: draws the examples.
@@ -150,8 +153,8 @@ class RegionProposals(nn.Module):
         anchors = torch.cat(self.anchors([map_size(x) for x in output.logits], truths[0].device))
         objectness, box, examples = truths[0].new_zeros(()), truths[0].new_zeros(()), 0
         for i, (size, truth) in enumerate(zip(sizes, truths, strict=True)):
-            logits = torch.cat([_flat(x[i], 1) for x in output.logits])[:, 0]
-            offsets = torch.cat([_flat(x[i], 4) for x in output.offsets])
+            logits = torch.cat([_flat(x[i].float(), 1) for x in output.logits])[:, 0]
+            offsets = torch.cat([_flat(x[i].float(), 4) for x in output.offsets])
             positive, negative, matches = self._examples(anchors, size, truth, generator, config)
             chosen = torch.cat([positive, negative])
             wanted = (matches[chosen] >= 0).to(logits)
@@ -194,7 +197,13 @@ def map_size(x: Tensor) -> tuple[int, int]:
 
 
 def smooth_l1(predicted: Tensor, target: Tensor, beta: float) -> Tensor:
-    """Summed smooth L1 distance; plain L1 where ``beta`` is 0."""
+    """Summed smooth L1 distance; plain L1 where ``beta`` is 0.
+
+    Args:
+        predicted: any shape.
+        target: of the same shape.
+        beta: distance at which the square becomes a line.
+    """
     if beta == 0:
         return (predicted - target).abs().sum()
     return F.smooth_l1_loss(predicted, target, reduction="sum", beta=beta)

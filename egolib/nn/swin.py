@@ -18,19 +18,19 @@ from egolib.nn.config import SwinConfig
 class DropPath(nn.Module):
     """Drops the residual branch of whole images in training (Huang et al., ECCV 2016)."""
 
-    def __init__(self, share: float) -> None:
+    def __init__(self, fraction: float) -> None:
         super().__init__()
-        self.share = share
+        self.fraction = fraction
 
     def forward(self, x: Tensor) -> Tensor:
         return self.together(x)[0]
 
     def together(self, *parts: Tensor) -> tuple[Tensor, ...]:
         """Several tensors of the same images, (B, ...), dropped by the same draw."""
-        if not self.training or self.share == 0:
+        if not self.training or self.fraction == 0:
             return parts
-        kept = torch.rand(len(parts[0]), device=parts[0].device) >= self.share
-        factor = kept.to(parts[0]) / (1 - self.share)
+        kept = torch.rand(len(parts[0]), device=parts[0].device) >= self.fraction
+        factor = kept.to(parts[0]) / (1 - self.fraction)
         return tuple(x * factor.view(-1, *[1] * (x.dim() - 1)) for x in parts)
 
 
@@ -105,13 +105,16 @@ class WindowAttention(nn.Module):
 
     def split_heads(self, x: Tensor) -> Tensor:
         """(..., T, N * K) as (..., N, T, K)."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(-3, -2)
+        result: Tensor = x.unflatten(-1, (self.heads, -1)).transpose(-3, -2)  # type: ignore[no-untyped-call]
+        return result
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
         """Attended values (B, n, T, C), before the output layer.
 
         Args:
-            query, key, value: (B, n, T, C) windows; key and value may have more tokens.
+            query: (B, n, T, C) windows.
+            key: (B, n, T', C); may have more tokens.
+            value: (B, n, T', C).
             bias: (N, T, T') for all windows, or (n, N, T, T').
         """
         q, k, v = (self.split_heads(x).flatten(0, 1) for x in (query, key, value))
@@ -144,7 +147,8 @@ class TwoLayers(nn.Module):
         self.outer = nn.Linear(expansion * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.outer(F.gelu(self.inner(x)))
+        result: Tensor = self.outer(F.gelu(self.inner(x)))
+        return result
 
 
 class SwinBlock(nn.Module):
@@ -182,7 +186,8 @@ class SwinBlock(nn.Module):
 
     def finish(self, x: Tensor) -> Tensor:
         """The second half of the block."""
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        result: Tensor = x + self.drop_path(self.mlp(self.norm2(x)))
+        return result
 
 
 class PatchMerging(nn.Module):
@@ -199,9 +204,11 @@ class PatchMerging(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.pad(x, (0, 0, 0, x.shape[2] % 2, 0, x.shape[1] % 2))
-        x = x.unflatten(2, (-1, 2)).unflatten(1, (-1, 2))  # (B, H/2, 2, W/2, 2, C)
+        # (B, H/2, 2, W/2, 2, C)
+        x = x.unflatten(2, (-1, 2)).unflatten(1, (-1, 2))  # type: ignore[no-untyped-call]
         x = x.permute(0, 1, 3, 5, 2, 4).flatten(3)  # (B, H/2, W/2, 4C)
-        return self.reduction(self.norm(x))
+        result: Tensor = self.reduction(self.norm(x))
+        return result
 
 
 class PatchEmbedding(nn.Module):
@@ -216,7 +223,8 @@ class PatchEmbedding(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         height, width = images.shape[-2:]
         images = F.pad(images, (0, -width % self.side, 0, -height % self.side))
-        return self.norm(self.conv(images).permute(0, 2, 3, 1))
+        result: Tensor = self.norm(self.conv(images).permute(0, 2, 3, 1))
+        return result
 
 
 class SwinStage(nn.Module):
@@ -255,7 +263,8 @@ class Swin(nn.Module):
 
     def output(self, stage: int, x: Tensor) -> Tensor:
         """A stage's tokens (B, H, W, C) as its map (B, C, H, W)."""
-        return self.norms[stage](x).permute(0, 3, 1, 2).contiguous()
+        result: Tensor = self.norms[stage](x).permute(0, 3, 1, 2).contiguous()
+        return result
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Maps (B, C_s, H / stride_s, W / stride_s) of images (B, 3, H, W), finest first."""

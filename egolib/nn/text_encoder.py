@@ -23,6 +23,7 @@ def attention_bias(mask: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
 
     Args:
         mask: (B, S), 1 for tokens and 0 for padding.
+        dtype: of the result.
 
     Returns:
         (B, 1, 1, S).
@@ -69,7 +70,8 @@ class TextEmbeddings(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """(B, L, D) for token ids (B, L)."""
         embedded = self.words(ids) + self.types.weight[0] + self.positions(self.position_ids(ids))
-        return self.dropout(self.norm(embedded))
+        result: Tensor = self.dropout(self.norm(embedded))
+        return result
 
 
 class Attention(nn.Module):
@@ -92,7 +94,13 @@ class Attention(nn.Module):
         self.out_dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, context: Tensor, bias: Tensor | None = None) -> Tensor:
-        """(B, L, D) from x (B, L, D), context (B, S, C) and a bias (B, 1, 1, S) on scores."""
+        """(B, L, D) from x (B, L, D), context (B, S, C) and a bias (B, 1, 1, S) on scores.
+
+        Args:
+            x: (B, L, D), asks.
+            context: (B, S, C), is asked.
+            bias: (B, 1, 1, S) on the scores, or None.
+        """
         query = self._split(self.query(x))  # B H L D/H
         attended = F.scaled_dot_product_attention(
             query,
@@ -101,10 +109,12 @@ class Attention(nn.Module):
             attn_mask=fitting(bias, query),
             dropout_p=self.dropout if self.training else 0.0,
         )
-        return self.out_dropout(self.out(attended.transpose(1, 2).flatten(2)))
+        result: Tensor = self.out_dropout(self.out(attended.transpose(1, 2).flatten(2)))
+        return result
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        result: Tensor = x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # type: ignore[no-untyped-call]
+        return result
 
 
 class TextLayer(nn.Module):
@@ -144,21 +154,28 @@ class TextLayer(nn.Module):
         Args:
             x: (B, L, D).
             bias: (B, 1, 1, L), see ``attention_bias``.
+            context: (B, S, C), or None.
         """
         attended = self.attention(x, x, bias)
         if context is not None:
             assert self.cross is not None, "this layer has no cross-attention"
             attended = attended + self.cross_gate * self.cross(attended, context)
         x = self.attention_norm(attended + x)
-        return self.mlp_norm(self.mlp_dropout(self.contract(F.gelu(self.expand(x)))) + x)
+        result: Tensor = self.mlp_norm(self.mlp_dropout(self.contract(F.gelu(self.expand(x)))) + x)
+        return result
 
 
 class TextEncoder(nn.Module):
     """Embeddings and layers; the last layers may attend to another sequence.
 
     Args:
-        vocabulary_size, width, positions, pad_id: see ``TextEmbeddings``.
-        heads, mlp_width, dropout: see ``TextLayer``.
+        vocabulary_size: number of tokens.
+        width: of the hidden states.
+        positions: longest text in tokens.
+        pad_id: the token that fills up.
+        heads: of the attention.
+        mlp_width: inside the feed-forward part.
+        dropout: of embeddings, attention and feed-forward part.
         depth: number of layers.
         fusion_depth: how many of the last layers have cross-attention.
         context_width: width of what those attend to.
@@ -195,11 +212,25 @@ class TextEncoder(nn.Module):
         )
 
     def forward(self, ids: Tensor, mask: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
-        """Hidden states (B, L, D) of token ids (B, L) after layers ``[start, stop)``, unfused."""
+        """Hidden states (B, L, D) of token ids (B, L) after layers ``[start, stop)``, unfused.
+
+        Args:
+            ids: (B, L) int64.
+            mask: (B, L), 1 for tokens that count.
+            start: first layer.
+            stop: layer before which to end; None for all.
+        """
         return self.run(self.embeddings(ids), attention_bias(mask), start, stop)
 
     def run(self, x: Tensor, bias: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
-        """Hidden states (B, L, D) after the layers ``[start, stop)``, without context."""
+        """Hidden states (B, L, D) after the layers ``[start, stop)``, without context.
+
+        Args:
+            x: (B, L, D).
+            bias: (B, 1, 1, L), see ``attention_bias``.
+            start: first layer.
+            stop: layer before which to end; None for all.
+        """
         for layer in self.layers[start:stop]:
             x = self.run_layer(layer, x, bias)
         return x
@@ -207,7 +238,14 @@ class TextEncoder(nn.Module):
     def run_layer(
         self, layer: nn.Module, x: Tensor, bias: Tensor, context: Tensor | None = None
     ) -> Tensor:
-        """One layer, recomputed in the backward pass where that is asked for."""
+        """One layer, recomputed in the backward pass where that is asked for.
+
+        Args:
+            layer: one of ``layers``.
+            x: (B, L, D).
+            bias: (B, 1, 1, L), see ``attention_bias``.
+            context: (B, S, C), or None.
+        """
         if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
             return checkpoint(layer, x, bias, context, use_reentrant=False)  # type: ignore[no-any-return]
         return layer(x, bias, context)  # type: ignore[no-any-return]

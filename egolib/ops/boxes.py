@@ -31,22 +31,64 @@ def area(boxes: Tensor, extent: float = 0.0) -> Tensor:
 
 
 def intersection(boxes: Tensor, others: Tensor, extent: float = 0.0) -> Tensor:
-    """Shared areas, (N, M), of boxes (N, 4) and others (M, 4)."""
-    low = torch.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = torch.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    sides = (high - low + extent).clamp(min=0)  # (N, M, 2)
-    return sides[..., 0] * sides[..., 1]
+    """Shared areas, (N, M), of boxes (N, 4) and others (M, 4).
+
+    Args:
+        boxes: (N, 4).
+        others: (M, 4).
+        extent: see above.
+    """
+    return paired_intersection(boxes[:, None], others[None], extent)
 
 
 def iou(boxes: Tensor, others: Tensor, extent: float = 0.0) -> Tensor:
-    """Intersection over union, (N, M); 0 between boxes without area."""
+    """Intersection over union, (N, M); 0 between boxes without area.
+
+    Args:
+        boxes: (N, 4).
+        others: (M, 4).
+        extent: see above.
+    """
     shared = intersection(boxes, others, extent)
     union = area(boxes, extent)[:, None] + area(others, extent)[None] - shared
     return shared / union.clamp(min=1e-6)
 
 
+def paired_intersection(boxes: Tensor, others: Tensor, extent: float = 0.0) -> Tensor:
+    """Shared areas, (...), of boxes (..., 4) with others (..., 4), one by one.
+
+    Args:
+        boxes: (..., 4), broadcast against ``others``.
+        others: (..., 4).
+        extent: see above.
+    """
+    low = torch.maximum(boxes[..., :2], others[..., :2])
+    high = torch.minimum(boxes[..., 2:], others[..., 2:])
+    sides = (high - low + extent).clamp(min=0)
+    return sides[..., 0] * sides[..., 1]
+
+
+def paired_iou(boxes: Tensor, others: Tensor, extent: float = 0.0) -> Tensor:
+    """Intersection over union, (...), of boxes (..., 4) with others (..., 4), one by one.
+
+    Args:
+        boxes: (..., 4), broadcast against ``others``.
+        others: (..., 4).
+        extent: see above.
+    """
+    shared = paired_intersection(boxes, others, extent)
+    union = area(boxes, extent) + area(others, extent) - shared
+    return shared / union.clamp(min=1e-6)
+
+
 def clip(boxes: Tensor, size: tuple[int, int], extent: float = 0.0) -> Tensor:
-    """Boxes (..., 4) with corners moved into [0, width - extent] x [0, height - extent]."""
+    """Boxes (..., 4) with corners moved into [0, width - extent] x [0, height - extent].
+
+    Args:
+        boxes: (..., 4).
+        size: (height, width).
+        extent: see above.
+    """
     height, width = size
     x = boxes[..., 0::2].clamp(0, width - extent)
     y = boxes[..., 1::2].clamp(0, height - extent)
@@ -54,7 +96,13 @@ def clip(boxes: Tensor, size: tuple[int, int], extent: float = 0.0) -> Tensor:
 
 
 def flip(boxes: Tensor, width: float, extent: float = 0.0) -> Tensor:
-    """Boxes (..., 4) of the image mirrored left to right."""
+    """Boxes (..., 4) of the image mirrored left to right.
+
+    Args:
+        boxes: (..., 4).
+        width: of the image.
+        extent: see above.
+    """
     x1, y1, x2, y2 = boxes.unbind(-1)
     return torch.stack([width - extent - x2, y1, width - extent - x1, y2], dim=-1)
 
@@ -114,15 +162,18 @@ def nms(boxes: Tensor, scores: Tensor, threshold: float, extent: float = 0.0) ->
     """Greedy non-maximum suppression.
 
     Args:
-        boxes: (N, 4) float. scores: (N,) float.
+        boxes: (N, 4) float.
+        scores: (N,) float.
         threshold: a box goes when its IoU with a better one is larger.
+        extent: see above.
 
     Returns:
         Indices kept, best score first; equal scores in their order.
     """
     if extent:
         boxes = torch.cat([boxes[:, :2], boxes[:, 2:] + extent], dim=1)
-    return _nms(boxes, scores, threshold)
+    result: Tensor = _nms(boxes, scores, threshold)
+    return result
 
 
 def nms_by_group(
@@ -134,7 +185,11 @@ def nms_by_group(
     number of boxes; elsewhere they are moved apart and suppressed in one call.
 
     Args:
+        boxes: (N, 4) float.
+        scores: (N,) float.
         groups: (N,) int64, the group of every box.
+        threshold: a box goes when its IoU with a better one is larger.
+        extent: see above.
 
     Returns:
         Indices kept, best score first; equal scores in their order.
@@ -145,7 +200,7 @@ def nms_by_group(
         apart = groups.to(boxes) * (boxes.max() + 1 + extent)
         return nms(boxes + apart[:, None], scores, threshold, extent)
     order = groups.argsort(stable=True)
-    members = order.split(torch.unique_consecutive(groups[order], return_counts=True)[1].tolist())
+    members = order.split(torch.unique_consecutive(groups[order], return_counts=True)[1].tolist())  # type: ignore[no-untyped-call]
     kept = torch.cat([m[nms(boxes[m], scores[m], threshold, extent)] for m in members])
     kept = kept.sort().values
     return kept[scores[kept].argsort(descending=True, stable=True)]

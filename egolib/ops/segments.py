@@ -29,7 +29,8 @@ EMPTY_AREA = np.float32(1e-6)  # added to every length in suppression, never in 
 def intersection(a: Floats, b: Floats) -> Floats:
     """Length of the common part of segments (..., 2), broadcast; at least 0."""
     common = np.minimum(a[..., 1], b[..., 1]) - np.maximum(a[..., 0], b[..., 0])
-    return np.maximum(common, 0)
+    result: Floats = np.maximum(common, 0)
+    return result
 
 
 def iou(a: Floats, b: Floats) -> Floats:
@@ -47,7 +48,8 @@ def hull_iou(a: Floats, b: Floats) -> Floats:
     """
     hull = np.maximum(a[..., 1], b[..., 1]) - np.minimum(a[..., 0], b[..., 0])
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.maximum(intersection(a, b) / hull, 0)
+        result: Floats = np.maximum(intersection(a, b) / hull, 0)
+        return result
 
 
 # --------------------------------------------------------------------- suppression
@@ -78,8 +80,10 @@ def soft_nms(
         segments: (N, 2).
         scores: (N,).
         sigma: width of the Gaussian decay ``exp(-iou**2 / sigma)``.
+        min_score: picks end below it.
         iou_threshold: overlap from which "hard" drops and "linear" multiplies
             with ``1 - iou``; without part in "gaussian".
+        decay: how overlap lowers scores: ``gaussian``, ``linear`` or ``hard``.
         limit: how many picks are wanted; None for all.
 
     Returns:
@@ -110,7 +114,8 @@ def _overlap(pick: Floats, rest: Floats) -> Floats:
     union = rest[2] + pick[2]
     union -= common
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.divide(common, union, out=common)
+        result: Floats = np.divide(common, union, out=common)
+        return result
 
 
 def _decay(overlap: Floats, decay: Decay, sigma: float, iou_threshold: float) -> Floats:
@@ -148,6 +153,13 @@ def hard_nms(
 
     Scores must exceed ``min_score``; equal scores keep their input order; a segment
     goes when its overlap with a better kept one reaches ``iou_threshold``.
+
+    Args:
+        segments: (N, 2).
+        scores: (N,).
+        iou_threshold: overlap from which the worse one goes.
+        min_score: segments below it go first.
+        limit: how many are wanted; None for all.
     """
     order = np.flatnonzero(scores > min_score)
     order = order[np.argsort(-scores[order], kind="stable")]
@@ -168,11 +180,18 @@ def vote(kept: Floats, segments: Floats, scores: Floats, iou_threshold: float) -
 
     Official behaviour: no epsilon guards the IoU, so that a kept segment of zero
     length becomes NaN.
+
+    Args:
+        kept: (M, 2).
+        segments: (N, 2), all of them.
+        scores: (N,), their weights.
+        iou_threshold: overlap from which a segment takes part.
     """
     overlap = iou(kept[:, None], segments[None])  # (M, N)
     with np.errstate(invalid="ignore", divide="ignore"):
         weights = np.where(overlap >= iou_threshold, overlap, overlap * 0) * scores
-        return (weights / weights.sum(1, keepdims=True)) @ segments
+        result: Floats = (weights / weights.sum(1, keepdims=True)) @ segments
+        return result
 
 
 @dataclass(frozen=True)
@@ -205,6 +224,12 @@ def suppress(
     """Final segments (K, 2), scores (K,) and labels (K,), best first, ties in pick order.
 
     With method "none" all candidates come back as they are.
+
+    Args:
+        segments: (N, 2).
+        scores: (N,).
+        labels: (N,) int; suppression stays within one.
+        settings: method, thresholds and numbers.
 
     Raises:
         EgolibError: an unknown method, or ``max_segments`` below 1.

@@ -22,7 +22,8 @@ class Row:
 
     Args:
         name: of the metric.
-        first, second: the numbers; None where a side has none.
+        first: the number of the first side; None where it has none.
+        second: that of the second side.
     """
 
     name: str

@@ -117,7 +117,15 @@ def read_evidence(task: str) -> dict[str, Any]:
 
 
 def cell_nodes(task: str, claims: Claims, cell: Cell, seed: int, schema: Schema) -> list[Node]:
-    """The notebooks of one cell and seed."""
+    """The notebooks of one cell and seed.
+
+    Args:
+        task: its name.
+        claims: of the task.
+        cell: name of one of its cells.
+        seed: of the training.
+        schema: from a task's name to its configuration.
+    """
     request = Request(task, variant=cell.variant, preset=claims.preset, name="claims")
     return plan_point(request, {"seed": seed, **cell.params}, schema)
 
@@ -133,6 +141,9 @@ def judge(
     """Differences paired by seed, their mean and standard error, and the verdict.
 
     Args:
+        claim: what is claimed.
+        pair: the two cells that are compared.
+        cells: all results.
         once: the cells are meant for one seed alone, which shows a direction and no more.
 
     The verdict is ``held`` when the mean difference exceeds twice its standard error

@@ -98,6 +98,31 @@ class Moments:
 
 
 @dataclass(frozen=True)
+class LabelledMoments:
+    """Scored segments of known classes.
+
+    Args:
+        labels: K class names, one a segment.
+        segments_sec: (K, 2) float, start and end, best first.
+        scores: (K,) float.
+        duration_sec: length of the video; None where unknown.
+        truth_labels: M class names of the true segments.
+        truth_sec: (M, 2) float, true segments where they are known.
+    """
+
+    labels: tuple[str, ...]
+    segments_sec: np.ndarray
+    scores: np.ndarray
+    duration_sec: float | None = None
+    truth_labels: tuple[str, ...] = ()
+    truth_sec: np.ndarray | None = None
+
+    def of(self, label: str) -> np.ndarray:
+        """The rows of a class, best first."""
+        return np.array([i for i, own in enumerate(self.labels) if own == label], int)
+
+
+@dataclass(frozen=True)
 class Similarity:
     """How well texts describe a video.
 
@@ -114,7 +139,7 @@ class Similarity:
     times_sec: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
-Result = ResponseTrack | FrameDetections | Detections | Moments | Similarity
+Result = ResponseTrack | FrameDetections | Detections | Moments | LabelledMoments | Similarity
 
 
 # -------------------------------------------------------------------- result.json
@@ -133,6 +158,7 @@ def write_result(
     """Writes ``result.json``: the metrics and everything they rest on.
 
     Args:
+        path: the file.
         metrics: names to numbers (nested dictionaries allowed).
         config: the resolved configuration.
         config_hash: its hash.
@@ -163,7 +189,8 @@ def write_result(
 def read_result(path: str | Path) -> dict[str, Any]:
     """A ``result.json``, or the one in a step's folder."""
     path = Path(path)
-    return read_json(path / "result.json" if path.is_dir() else path, dict)
+    result: dict[str, Any] = read_json(path / "result.json" if path.is_dir() else path, dict)
+    return result
 
 
 def identity(path: str | Path) -> str:

@@ -121,7 +121,8 @@ def _print(text: str) -> None:
 def read_progress(out: Path) -> dict[str, Any] | None:
     """What a step's process last reported; None before it did."""
     try:
-        return read_json(out / PROGRESS_FILE, dict)
+        report: dict[str, Any] = read_json(out / PROGRESS_FILE, dict)
+        return report
     except EgolibError:
         return None
 

@@ -26,16 +26,16 @@ def execute(node: Node) -> None:
     """Runs a node and stamps it.
 
     The executed notebook is written cell by cell, so that a failed one can be read.
-    A training inside continues from its snapshot, unless the step had been finished
-    and something that it rests on changed since. Where another process is running the
-    same step, this one waits for it, and has nothing to do if that one finished it.
+    A training inside continues from its snapshot, unless the step is forced, or had been
+    finished and something that it rests on changed since. Where another process is running
+    the same step, this one waits for it, and has nothing to do if that one finished it.
 
     Raises:
         EgolibError: a cell failed, the kernel died, or the notebook wrote no ``result.json``.
     """
     node.out.mkdir(parents=True, exist_ok=True)
     with _lock(node.out / ".lock") as waited:
-        if waited and not stamps.reasons(node):
+        if waited and not node.force and not stamps.reasons(node):
             return
         stamp = stamps.stamp_of(node)
         _begin(node)
@@ -104,7 +104,7 @@ def out_of_memory_kills() -> int | None:
 def _begin(node: Node) -> None:
     """Removes what would be stale: results, snapshots of a training that was finished, and
     temporary files of a run that was killed."""
-    if (node.out / "stamp.json").is_file():
+    if node.force or (node.out / "stamp.json").is_file():
         for snapshot in node.out.rglob("snapshot-*.pt"):
             snapshot.unlink()
     for name in ("stamp.json", "result.json", "finished", "launch.json"):

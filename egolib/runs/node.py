@@ -20,6 +20,7 @@ class Node:
         upstream: folders of the nodes it depends on, by key.
         parts: what its stamp is made of, but for the upstream stamps.
         resources: what a batch system should give it.
+        force: run it again, from the start, even if it is current.
     """
 
     key: str
@@ -29,6 +30,7 @@ class Node:
     upstream: dict[str, Path]
     parts: Tree
     resources: Tree = field(default_factory=dict)
+    force: bool = False
 
     @property
     def executed(self) -> Path:

@@ -17,7 +17,13 @@ class Places:
     runs_dir: Path = field(default_factory=lambda: configs.project_root() / "runs")
 
     def step(self, task: str, variant: str, step: str) -> Path:
-        """The folder of one step of a task."""
+        """The folder of one step of a task.
+
+        Args:
+            task: its name.
+            variant: its name.
+            step: for instance ``2_train``.
+        """
         return self.runs_dir / self.name / task / variant / step
 
     def page(self, notebook: str) -> Path:
@@ -38,7 +44,14 @@ def default_data_root(preset: str) -> Path:
 
 
 def default_inputs(places: Places, task: str, variant: str, step: str) -> dict[str, Path]:
-    """Folders of the steps that a step takes its inputs from."""
+    """Folders of the steps that a step takes its inputs from.
+
+    Args:
+        places: folders of the run.
+        task: its name.
+        variant: its name.
+        step: for instance ``3_infer``.
+    """
     steps = configs.read_variant(task, variant).steps
     return {
         name: places.step(task, *variant_and_step(reference, variant))

@@ -32,14 +32,17 @@ class Request:
         task: a task, or ``all``.
         step: one step (with what it needs), or None for the whole variant or chain.
         variant: one variant, or None for the task's chain.
-        preset, name: the preset, and the run's name (default: the preset).
+        preset: data and sizes.
+        name: of the run; None for the preset.
         overrides: texts ``a.b=value``.
         params_file: a YAML file laid over variant and preset.
         data_root: folder of real data; None for the preset's own.
         runs_dir: where runs lie; None for ``runs`` in the checkout.
         checkpoint: weights for ``3_infer`` in place of the trained ones: an egolib or official
             file, an official folder, a training step, a Hub id. No training is run.
-        inputs: what the step that is asked for takes in, in place of the usual steps.
+        inputs: what the step that is asked for takes in, in place of the usual steps: paths,
+            Hub ids, runs.
+        force: run the steps that are asked for again, from the start, even if current.
     """
 
     task: str
@@ -52,7 +55,8 @@ class Request:
     data_root: Path | None = None
     runs_dir: Path | None = None
     checkpoint: str | Path | None = None
-    inputs: Mapping[str, Path] = field(default_factory=dict)
+    inputs: Mapping[str, str | Path] = field(default_factory=dict)
+    force: bool = False
 
     @property
     def places(self) -> Places:
@@ -84,11 +88,13 @@ def plan(request: Request, schema: Schema) -> list[Node]:
         planner.add_world()
     for task in tasks_with_chains() if request.task == "all" else [request.task]:
         for variant, step in planner.wanted(task):
-            planner.add(task, variant, step)
+            planner.asked.add(planner.add(task, variant, step).key)
     planner.require_all_overrides_used()
     if request.task == "all":
         for page in PAGES_AFTER_ALL:
             planner.add_page(page)
+    if request.force:
+        return [replace(node, force=node.key in planner.asked) for node in planner.nodes.values()]
     return list(planner.nodes.values())
 
 
@@ -99,6 +105,7 @@ class _Planner:
         self.request, self.schema = request, schema
         self.nodes: dict[str, Node] = {}
         self.used: set[str] = set()
+        self.asked: set[str] = set()
         root = request.data_root or default_data_root(request.preset)
         self.data_root = root.absolute()
 
@@ -116,7 +123,15 @@ class _Planner:
                 remedy = nearest(step, steps)
                 raise EgolibError(f"{task}/{variant} has no step {step!r}", remedy=remedy)
             pairs += [(variant, s) for s in steps if s == step or (not step and self._runs(s))]
+            if step:
+                self._require_inputs(steps[step])
         return pairs
+
+    def _require_inputs(self, known: Mapping[str, str]) -> None:
+        for name in self.request.inputs:
+            if name not in known:
+                what = f"step {self.request.step} has no input {name!r}"
+                raise EgolibError(what, remedy=nearest(name, known))
 
     def _runs(self, step: str) -> bool:
         """Whether a whole variant runs this step: with a checkpoint nothing is trained."""
@@ -144,8 +159,11 @@ class _Planner:
     def _given(self, task: str, step: str, name: str) -> Path | None:
         """What the request puts in the place of a step's usual input."""
         if self.request.checkpoint and (step, name) == ("3_infer", "model"):
-            return locate(self.request.checkpoint, task).absolute()
-        return self.request.inputs.get(name) if step == self.request.step else None
+            return locate(self.request.checkpoint, task, self.request.runs_dir).absolute()
+        given = self.request.inputs.get(name) if step == self.request.step else None
+        if given is None or isinstance(given, Path):
+            return given
+        return locate(given, task, self.request.runs_dir).absolute()
 
     def _step(
         self,
@@ -256,7 +274,13 @@ class GridPoint:
 def plan_grid(
     request: Request, grid: Mapping[str, Sequence[Any]], schema: Schema
 ) -> list[GridPoint]:
-    """The product of a grid; steps that a value does not reach are shared by its points."""
+    """The product of a grid; steps that a value does not reach are shared by its points.
+
+    Args:
+        request: what is run at every point.
+        grid: values by name of a parameter.
+        schema: from a task's name to its configuration.
+    """
     combinations = itertools.product(*grid.values())
     points = [dict(zip(grid, values, strict=True)) for values in combinations]
     return [GridPoint(values, plan_point(request, values, schema)) for values in points]
@@ -269,6 +293,11 @@ def plan_point(request: Request, values: Mapping[str, Any], schema: Schema) -> l
     it depends on, in ``<name>@<those values>``. So two points that differ in a value
     share every node which that value does not reach, and a value equal to the
     configured one changes nothing.
+
+    Args:
+        request: what is run.
+        values: by name of a parameter.
+        schema: from a task's name to its configuration.
     """
     texts = {k: f"{k}={json.dumps(v)}" for k, v in values.items()}  # JSON is YAML
     whole = plan(_with(request, texts.values()), schema)

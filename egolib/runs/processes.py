@@ -70,7 +70,8 @@ def _process(pid: int) -> psutil.Process | None:
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
     try:
-        return process.children(recursive=True)
+        found: list[psutil.Process] = process.children(recursive=True)
+        return found
     except psutil.NoSuchProcess:
         return []
 

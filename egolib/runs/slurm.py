@@ -80,7 +80,10 @@ def run_slurm(
     """Submits a graph and waits for it.
 
     Args:
+        nodes: in an order in which they can run.
+        say: receives a line for every event.
         wait: False returns after submission.
+        poll_sec: how often the queue is asked.
 
     Raises:
         EgolibError: there is no Slurm here, or it refused a job.
@@ -133,7 +136,10 @@ def _submit(nodes: list[Node], after: list[list[str]]) -> list[Any]:
     """One job, or one array where several nodes may start after the same jobs."""
     together = len(nodes) > 1 and all(ids == after[0] for ids in after)
     if not together:
-        return [_executor(n, ids).submit(_Task(str(n.write()))) for n, ids in zip(nodes, after)]
+        return [
+            _executor(n, ids).submit(_Task(str(n.write())))
+            for n, ids in zip(nodes, after, strict=True)
+        ]
     executor = _executor(nodes[0], after[0], array=True)
     return list(executor.map_array(_call, [_Task(str(node.write())) for node in nodes]))
 

@@ -38,8 +38,11 @@ def reasons(node: Node, rerun: Iterable[str] = ()) -> list[str]:
     """Why a node must run; empty when its result is current.
 
     Args:
+        node: the step.
         rerun: keys of nodes that will run before it.
     """
+    if node.force:
+        return ["--force"]
     again = [key for key in node.upstream if key in set(rerun)]
     old = read_stamp(node.out)
     if not old or not (node.out / "result.json").is_file():

@@ -26,7 +26,10 @@ class Step(Generic[Config]):
     """What a step works with.
 
     Args:
-        task, name, variant, preset: which step of which run.
+        task: its name.
+        name: of the step, for instance ``3_infer``.
+        variant: configuration.
+        preset: data and sizes.
         config: the task's typed configuration.
         sections: its sections that this step depends on.
         data_root: folder of the data sets, laid out as the data page says.

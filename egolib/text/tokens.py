@@ -71,6 +71,8 @@ def encode(
     """Ids and mask of some texts, each (B, L) int64, with start and end tokens.
 
     Args:
+        tokenizer: gives the ids of a text.
+        texts: B strings.
         length: longest text in tokens, start and end included; more is cut off.
         pad: fill up to ``length`` instead of to the longest text.
     """
@@ -110,6 +112,12 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
         return _byte_pairs(model["vocab"], merges, path)  # type: ignore[arg-type]
     if path.with_name("merges.txt").is_file():
         return _byte_pairs(content, _merges(path.with_name("merges.txt")), path)
+    if path.name == "vocab.json":
+        raise EgolibError(
+            "a vocabulary of byte pairs without its merges",
+            file=path,
+            remedy="put merges.txt of the same model beside it; whole words are vocabulary.json",
+        )
     return WordTokenizer(content, path)
 
 

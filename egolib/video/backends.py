@@ -1,4 +1,5 @@
-"""The other decoders: decord (fast, not exact on every file) and torchcodec (an extra)."""
+"""The decoders: PyAV (exact, the default), torchcodec and decord (extras; decord is not exact
+on every file and no longer maintained)."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from egolib.errors import EgolibError, nearest
 from egolib.video.pyav import PyAVFrames
+from egolib.video.source import check_file
 from egolib.video.timing import exact_rate
 
 
@@ -83,7 +85,7 @@ class DecordFrames:
                     f"decord cannot read the frame: {_first_line(error)}",
                     file=self.path,
                     record=f"frame {frame}",
-                    remedy="backend='pyav' reads every frame that can be decoded",
+                    remedy="backend='av' reads every frame that can be decoded",
                 ) from error
 
     def close(self) -> None:
@@ -94,7 +96,13 @@ class TorchcodecFrames:
     """Frames by torchcodec in its exact mode; needs the system's FFmpeg libraries."""
 
     def __init__(self, path: str | Path, threads: int = 1):
-        from torchcodec.decoders import VideoDecoder
+        try:
+            from torchcodec.decoders import VideoDecoder
+        except (ImportError, OSError, RuntimeError) as error:  # it looks for FFmpeg's libraries
+            raise EgolibError(
+                f"torchcodec cannot be loaded: {_first_line(error)}",
+                remedy="install FFmpeg's libraries, or use the back end av",
+            ) from error
 
         self.path = Path(path)
         try:
@@ -102,7 +110,9 @@ class TorchcodecFrames:
                 str(path), dimension_order="NHWC", num_ffmpeg_threads=threads, seek_mode="exact"
             )
         except (RuntimeError, ValueError) as error:
-            raise EgolibError(f"torchcodec cannot read it: {error}", file=path) from error
+            raise EgolibError(
+                f"torchcodec cannot read it: {_first_line(error)}", file=path
+            ) from error
 
     def __len__(self) -> int:
         return int(self._decoder.metadata.num_frames)
@@ -141,7 +151,7 @@ class TorchcodecFrames:
 
 
 BACKENDS: dict[str, Any] = {
-    "pyav": PyAVFrames,
+    "av": PyAVFrames,
     "decord": DecordFrames,
     "torchcodec": TorchcodecFrames,
 }
@@ -149,33 +159,48 @@ BACKENDS: dict[str, Any] = {
 
 def available_backends() -> list[str]:
     """Names of the back ends that are installed, the exact default first."""
-    modules = {"pyav": "av", "decord": "decord", "torchcodec": "torchcodec"}
-    return [name for name in BACKENDS if find_spec(modules[name])]
+    return [name for name in BACKENDS if find_spec(name)]
+
+
+def check_backend(backend: str) -> str:
+    """The name of a back end that is installed (``pyav`` is another name of ``av``).
+
+    Raises:
+        EgolibError: it is unknown, or an extra that is not installed.
+    """
+    name = "av" if backend == "pyav" else backend
+    if name not in BACKENDS:
+        raise EgolibError(
+            f"unknown video back end {backend!r}", remedy=nearest(backend, list(BACKENDS))
+        )
+    if name not in available_backends():
+        raise EgolibError(
+            f"the video back end {name} is not installed",
+            remedy=f"pip install 'egolib[{name}]', or use the back end av",
+        )
+    return name
 
 
 def open_frames(path: str | Path, backend: str, threads: int, **options: Any) -> Frames:
     """The decoder of that name on a file.
 
+    Args:
+        path: the file.
+        backend: see ``check_backend``.
+        threads: of the decoder.
+        options: of ``PyAVFrames``; the other decoders have none.
+
     Raises:
         EgolibError: unknown or missing back end, or an option only PyAV has.
     """
-    if backend not in BACKENDS:
-        raise EgolibError(
-            f"unknown video back end {backend!r}", remedy=nearest(backend, list(BACKENDS))
-        )
-    if backend not in available_backends():
-        raise EgolibError(
-            f"the video back end {backend} is not installed",
-            remedy=f"pip install {backend}, or use backend='pyav'",
-        )
-    if backend == "pyav":
+    backend = check_backend(backend)
+    if backend == "av":
         return PyAVFrames(path, threads=threads, **options)
-    changed = [name for name, value in options.items() if value not in ("refuse", "apply")]
+    changed = [name for name, value in options.items() if value not in ("refuse", "apply", None)]
     if changed:
-        raise EgolibError(f"{changed[0]} can only be chosen with backend='pyav'")
-    if not Path(path).is_file():
-        raise EgolibError("the file does not exist", file=path)
-    return BACKENDS[backend](path, threads=threads)
+        raise EgolibError(f"{changed[0]} can only be chosen with backend='av'")
+    frames: Frames = BACKENDS[backend](check_file(path).absolute(), threads=threads)
+    return frames
 
 
 # ------------------------------------------------------------------ comparison
@@ -208,6 +233,7 @@ def compare_backends(
     """The back ends that read a file differently from PyAV; an empty list if none does.
 
     Args:
+        path: the file.
         backends: names; None takes all that are installed.
         samples: how many evenly spread frames are compared, beside the lengths.
         tolerance: mean absolute difference, in grey levels, that still counts as
@@ -215,7 +241,7 @@ def compare_backends(
     """
     truth = PyAVFrames(path)
     chosen = [int(f) for f in np.unique(np.linspace(0, len(truth) - 1, samples).round())]
-    pictures = dict(zip(chosen, truth.images(chosen)))
+    pictures = dict(zip(chosen, truth.images(chosen), strict=True))
     names = available_backends() if backends is None else backends
     found = [_compare(path, name, len(truth), pictures, tolerance) for name in names]
     return [difference for difference in found if difference is not None]
@@ -228,7 +254,7 @@ def _compare(
     pictures: dict[int, NDArray[np.uint8]],
     tolerance: float,
 ) -> Disagreement | None:
-    if name == "pyav":
+    if name == "av":
         return None
     try:
         other = open_frames(path, name, threads=1)

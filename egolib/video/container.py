@@ -28,8 +28,8 @@ def truncation(path: str | Path) -> str | None:
         if head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"):
             return _iso(file, have)
         if head[:4] == b"RIFF":
-            return _compare(8 + int.from_bytes(head[4:8], "little"), have)
-        if int.from_bytes(head[:4], "big") == _EBML:
+            return _riff(file, have)
+        if is_matroska(head):
             return _matroska(file, have)
         if head[:1] == bytes([_TS_SYNC]) and have > _TS_PACKET:
             file.seek(_TS_PACKET)
@@ -62,21 +62,42 @@ def _iso(file: BinaryIO, have: int) -> str | None:
     return None if b"moov" in kinds else "its table of frames is missing (writing was interrupted)"
 
 
+def _riff(file: BinaryIO, have: int) -> str | None:
+    """Walks the parts of a RIFF file (large AVI files have several).
+
+    What was written into a pipe states no size: 0 or -1.
+    """
+    position = 0
+    while position + 8 <= have:
+        file.seek(position)
+        head = file.read(8)
+        size = int.from_bytes(head[4:8], "little")
+        if head[:4] != b"RIFF" or size in (0, 0xFFFFFFFF):
+            return None
+        position += 8 + size + size % 2
+    return _compare(position - size % 2, have)
+
+
+def is_matroska(head: bytes) -> bool:
+    """Whether a file that starts so is Matroska or WebM."""
+    return int.from_bytes(head[:4], "big") == _EBML
+
+
 def _matroska(file: BinaryIO, have: int) -> str | None:
     """Reads the header element and the stated size of the segment after it."""
     file.seek(0)
-    _, header = _element(file)
+    _, header = element(file)
     if header is None:
         return None
     file.seek(header, os.SEEK_CUR)
-    name, size = _element(file)
+    name, size = element(file)
     if name != _SEGMENT or size is None:
         return None
     return _compare(file.tell() + size, have)
 
 
-def _element(file: BinaryIO) -> tuple[int, int | None]:
-    """Name and content size of the next element; None for a size left open."""
+def element(file: BinaryIO) -> tuple[int, int | None]:
+    """Name (-1: none) and content size of the next Matroska element; None for an open size."""
     name = _variable_length(file, keep_marker=True)
     size = _variable_length(file, keep_marker=False)
     return (-1 if name is None else name), size

@@ -7,6 +7,7 @@ noted inside, so that a later run can tell whether it still fits.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -24,12 +25,15 @@ from av.video.frame import PictureType, VideoFrame
 from numpy.typing import NDArray
 
 from egolib.errors import EgolibError
-from egolib.video.index import frame_index, open_container
+from egolib.io.records import TEMPORARY, remove_temporaries
+from egolib.video.index import frame_index
 from egolib.video.picture import Converter, as_array, as_frame
 from egolib.video.reader import check_frames
 from egolib.video.sound import Sound
+from egolib.video.source import file_url, open_container
 from egolib.video.timing import Rate, exact_rate
 
+_PART = ".part-"  # how the names begin under which files are written
 _FINE = Fraction(1, 90_000)  # unit of time of files of variable rate
 
 
@@ -87,6 +91,7 @@ class VideoWriter:
         """Appends a picture: (H, W, 3) uint8 RGB with even sides, or a decoded frame.
 
         Args:
+            picture: what is appended.
             sec: when it is shown, for files of variable rate; None is the next
                 frame at the constant rate.
         """
@@ -140,7 +145,7 @@ class VideoWriter:
             raise EgolibError(
                 f"yuv420p needs even sides, not {frame.width}x{frame.height}", file=self.path
             )
-        self._output = av.open(str(self._part), "w", format="mp4")
+        self._output = av.open(file_url(self._part), "w", format="mp4")
         if self._note is not None:
             self._output.metadata["comment"] = json.dumps(self._note, separators=(",", ":"))
         self._stream = self._output.add_stream("libx264", rate=self.rate)
@@ -174,7 +179,7 @@ class VideoWriter:
                 f"{self._count} frames were written and {written} can be read", file=self.path
             )
 
-    def _mux(self, packets: Iterable[av.Packet]) -> None:
+    def _mux(self, packets: Iterable[av.Packet[Any]]) -> None:
         assert self._output is not None
         for packet in packets:
             if self._sound and packet.dts is not None:
@@ -195,7 +200,14 @@ def write_video(
     fps: Rate,
     encoding: Encoding = Encoding(),
 ) -> Path:
-    """Writes (H, W, 3) uint8 RGB pictures as an mp4 file, atomically; returns its path."""
+    """Writes (H, W, 3) uint8 RGB pictures as an mp4 file, atomically; returns its path.
+
+    Args:
+        path: of the file.
+        images: pictures of one size.
+        fps: frames per second.
+        encoding: codec and quality; None for the default.
+    """
     with VideoWriter(path, fps, encoding) as writer:
         for image in images:
             writer.write(image)
@@ -217,6 +229,8 @@ def is_whole(path: str | Path, frames: int, decode: bool = False) -> bool:
     """Whether a file exists, ends where it should and holds that many readable frames.
 
     Args:
+        path: of the file.
+        frames: how many it must hold.
         decode: decode every frame; else the last one only.
     """
     try:
@@ -247,14 +261,34 @@ def repeatable_x264() -> dict[str, str]:
     return {"x264-params": "asm=AVX2"} if has_avx512 else {}
 
 
+def remove_unfinished(folder: Path) -> list[Path]:
+    """Removes what killed processes left half written in a folder; returns it."""
+    removed = remove_temporaries(folder) if next(folder.glob(f"{TEMPORARY}*"), None) else []
+    for part in folder.glob(f"{_PART}*"):
+        with part.open("rb") as file, suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # its writer lives, else
+            part.unlink()
+            removed.append(part)
+    return removed
+
+
 def _claim(path: Path) -> tuple[Path, int]:
     """The name to write under, locked against other processes until it is closed.
 
     The lock ends with its process, so what a killed run left is simply overwritten.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".part-{path.name}")
-    lock = os.open(part, os.O_RDWR | os.O_CREAT, 0o644)
+    part = path.with_name(f"{_PART}{path.name}")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "this is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(part, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise EgolibError(
+            f"the file cannot be written: {error.strerror or error}",
+            file=path,
+            remedy="choose a folder that you may write to",
+        ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -1,20 +1,21 @@
 """Cutting many clips and images out of videos, each video in one pass.
 
 Targets appear whole or not at all; those that a former run finished under the
-same plan are kept; what cannot be made is listed with the reason. Videos are
-worked on side by side by single-threaded processes.
+same plan, and that are unchanged since, are kept; what cannot be made is listed
+with the reason. Videos are worked on side by side by single-threaded processes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import av
 import numpy as np
@@ -23,9 +24,10 @@ from av.video.frame import VideoFrame
 from egolib.errors import EgolibError
 from egolib.io.records import Skipped
 from egolib.progress import track
-from egolib.video.encode import VideoWriter
+from egolib.video.encode import VideoWriter, remove_unfinished
 from egolib.video.images import save_image
-from egolib.video.plans import ClipPlan, ImagePlan, VideoPlan, check_plans, is_made, note_for
+from egolib.video.ledger import Ledger, Recheck
+from egolib.video.plans import ClipPlan, ImagePlan, VideoPlan, check_plans, note_for
 from egolib.video.pyav import PyAVFrames
 from egolib.video.resize import PictureMaker
 from egolib.video.sound import Sound
@@ -61,16 +63,21 @@ def extract(
     plans: Sequence[VideoPlan],
     *,
     workers: int = 1,
-    recheck: Literal["quick", "decode"] = "quick",
+    recheck: Recheck = "quick",
+    force: bool = False,
 ) -> Extraction:
-    """Makes all clips and images of the plans that are not there yet.
+    """Makes all clips and images of the plans that are not there yet, or no longer whole.
+
+    Files that killed runs left half written are removed first.
 
     Args:
-        plans: one per source video.
+        plans: one per source video; ``egolib.video.plans.only`` restricts them.
         workers: processes; each works on one video at a time, with one thread.
-        recheck: how clips of former runs are checked: ``quick`` compares their note
-            with the plan, counts the frames and decodes the last one, ``decode``
-            decodes every frame.
+        recheck: how targets of former runs are checked. All three compare the note inside
+            them with the plan. ``quick`` compares the size with the one that was noted,
+            and the checksum where the time of the last change differs; ``checksum``
+            always compares it; ``decode`` decodes every frame as well.
+        force: make everything again.
 
     Returns:
         What was written, kept, and skipped with a reason: sources that are missing,
@@ -81,24 +88,24 @@ def extract(
         EgolibError: a plan contradicts itself, or two plans share a target.
     """
     check_plans(plans)
+    for folder in {target.path.parent for plan in plans for target in plan.targets}:
+        remove_unfinished(folder)
     total = Extraction()
-    done = _in_processes(plans, workers, recheck) if workers > 1 else _here(plans, recheck)
+    work = partial(extract_video, recheck=recheck, force=force)
+    done = _in_processes(plans, workers, work) if workers > 1 else map(work, plans)
     for part in track(done, "videos", total=len(plans), unit="video"):
         total.add(part)
     return total
 
 
-def _here(plans: Sequence[VideoPlan], recheck: str) -> Iterator[Extraction]:
-    for plan in plans:
-        yield extract_video(plan, recheck)
-
-
-def _in_processes(plans: Sequence[VideoPlan], workers: int, recheck: str) -> Iterator[Extraction]:
+def _in_processes(
+    plans: Sequence[VideoPlan], workers: int, work: Callable[[VideoPlan], Extraction]
+) -> Iterator[Extraction]:
     """Outcomes in the order of completion; a process that dies costs its own video only."""
     unfinished = []
     with _pool(min(workers, len(plans) or 1)) as pool:
-        futures: dict[Future, VideoPlan] = {
-            pool.submit(extract_video, plan, recheck): plan for plan in plans
+        futures: dict[Future[Extraction], VideoPlan] = {
+            pool.submit(work, plan): plan for plan in plans
         }
         for future in as_completed(futures):
             try:
@@ -108,7 +115,7 @@ def _in_processes(plans: Sequence[VideoPlan], workers: int, recheck: str) -> Ite
     for plan in unfinished:  # one of these ended the pool: each gets a process of its own
         with _pool(1) as pool:
             try:
-                yield pool.submit(extract_video, plan, recheck).result()
+                yield pool.submit(work, plan).result()
             except BrokenProcessPool:
                 outcome = Extraction()
                 reason = "the process that worked on this video died"
@@ -128,23 +135,35 @@ def _skip_all(
         outcome.skipped.add(target.path, f"its source {source.name}: {reason}")
 
 
-def extract_video(plan: VideoPlan, recheck: str = "quick") -> Extraction:
-    """Makes the clips and images of one video in one pass; see ``extract``."""
-    made = [target.path for target in plan.targets if is_made(target, plan.source, recheck)]
-    left = [target for target in plan.targets if target.path not in set(made)]
-    outcome = Extraction(kept=made)
-    if not left:
-        return outcome
-    try:
-        frames = PyAVFrames(plan.source, damaged="whole")
-    except EgolibError as error:
-        _skip_all(outcome, plan.source, left, error.what)
-        return outcome
-    if frames.trouble:
-        outcome.skipped.add(plan.source, frames.trouble)
-    _walk(frames, [_making(target, frames) for target in left], outcome)
-    frames.close()
+def extract_video(plan: VideoPlan, recheck: Recheck = "quick", force: bool = False) -> Extraction:
+    """Makes the clips and images of one video in one pass.
+
+    Args:
+        plan: what is made of the video.
+        recheck: see ``extract``.
+        force: see ``extract``.
+    """
+    ledger = Ledger(plan)
+    left = [target for target in plan.targets if force or not ledger.holds(target, recheck)]
+    missing = {target.path for target in left}
+    outcome = Extraction(kept=[t.path for t in plan.targets if t.path not in missing])
+    if left:
+        try:
+            _make(plan, left, outcome)
+        except (EgolibError, av.error.FFmpegError, OSError) as error:
+            reason = error.what if isinstance(error, EgolibError) else str(error)
+            done = set(outcome.written)
+            _skip_all(outcome, plan.source, [t for t in left if t.path not in done], reason)
+    ledger.note(outcome.written + outcome.kept)
     return outcome
+
+
+def _make(plan: VideoPlan, targets: list[ClipPlan | ImagePlan], outcome: Extraction) -> None:
+    frames = PyAVFrames(plan.source, damaged="whole", stream=plan.stream)
+    if frames.read_error:
+        outcome.skipped.add(plan.source, frames.read_error)
+    _walk(frames, [_making(target, frames) for target in targets], outcome)
+    frames.close()
 
 
 # ------------------------------------------------------------------ one pass over a video
@@ -205,7 +224,7 @@ class _Making:
         count, lowest, highest = len(self.frames), self.numbers[0], self.numbers[-1]
         if lowest < 0 or highest >= count:
             missing = lowest if lowest < 0 else max(lowest, count)
-            cut = " (it is truncated)" if self.frames.trouble else ""
+            cut = f" ({self.frames.read_error})" if self.frames.read_error else ""
             return f"source frame {missing} does not exist: the source has {count} frames{cut}"
         return None
 
@@ -217,7 +236,7 @@ class _Making:
     def note(self) -> dict[str, Any]:
         """What is stored in the file about its making."""
         facts = {"count": len(self.numbers), "source_fps": str(self.frames.rate)}
-        return note_for(self.plan, self.frames.path) | facts
+        return note_for(self.plan, self.frames.path, self.frames.stream) | facts
 
     def take(self, frame: VideoFrame) -> None:
         raise NotImplementedError
@@ -233,7 +252,7 @@ class _MakingImage(_Making):
         super().__init__([plan.frame], frames)
         self.plan = plan
         size = plan.resize.size(frames.size)
-        self._maker = PictureMaker(frames.size, size, frames.turn, plan.resize.interpolation)
+        self._maker = PictureMaker(frames.size, size, frames.orientation, plan.resize.interpolation)
 
     def take(self, frame: VideoFrame) -> None:
         self.position = 1
@@ -247,12 +266,12 @@ class _MakingClip(_Making):
         super().__init__(range(len(frames)) if plan.frames is None else plan.frames, frames)
         self.plan = plan
         size = plan.resize.even_size(frames.size)
-        self._maker = PictureMaker(frames.size, size, frames.turn, plan.resize.interpolation)
+        self._maker = PictureMaker(frames.size, size, frames.orientation, plan.resize.interpolation)
         self._writer: VideoWriter | None = None
 
     def impossible(self) -> str | None:
-        if self.plan.frames is None and self.frames.trouble:
-            return f"the whole source is wanted, but {self.frames.trouble}"
+        if self.plan.frames is None and self.frames.read_error:
+            return f"the whole source is wanted, but {self.frames.read_error}"
         return super().impossible()
 
     def take(self, frame: VideoFrame) -> None:

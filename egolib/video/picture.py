@@ -15,9 +15,9 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-Interpolation = Literal["bilinear", "bicubic", "area"]
+from egolib.video.orientation import UPRIGHT, Orientation
 
-_TURNS = {0: (), 90: ("cclock",), 180: ("clock", "clock"), 270: ("clock",)}
+Interpolation = Literal["bilinear", "bicubic", "area"]
 
 
 class Converter:
@@ -25,22 +25,22 @@ class Converter:
 
     Args:
         pixel_format: FFmpeg's name: ``rgb24``, ``yuv420p``.
-        rotation: degrees counterclockwise: 0, 90, 180 or 270.
-        size: (width, height) after the rotation; None keeps each frame's size.
+        orientation: how the pictures are turned and mirrored.
+        size: (width, height) after that; None keeps each frame's size.
         interpolation: of the resizing.
     """
 
     def __init__(
         self,
         pixel_format: str,
-        rotation: int = 0,
+        orientation: Orientation = UPRIGHT,
         size: tuple[int, int] | None = None,
         interpolation: Interpolation = "bicubic",
     ):
-        self.pixel_format, self.rotation = pixel_format, rotation
+        self.pixel_format, self.orientation = pixel_format, orientation
         self.size, self.interpolation = size, interpolation
         self._graph: Graph | None = None
-        self._input: tuple | None = None
+        self._input: tuple[object, ...] | None = None
 
     def __call__(self, frame: VideoFrame) -> VideoFrame:
         """The converted frame, with the time stamps of the given one."""
@@ -61,7 +61,7 @@ class Converter:
                 time_base=frame.time_base,
             )
         ]
-        nodes += [graph.add("transpose", turn) for turn in _TURNS[self.rotation]]
+        nodes += [graph.add(name, how or None) for name, how in self.orientation.filters]
         if self.size:
             width, height = self.size
             nodes.append(graph.add("scale", f"{width}:{height}:flags={self.interpolation}"))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from egolib.errors import EgolibError
+from egolib.errors import EgolibError, nearest
 from egolib.video.encode import Encoding, is_whole, note_of
 from egolib.video.images import SUFFIXES, image_note, read_image
 from egolib.video.resize import Resize
@@ -57,11 +57,18 @@ class ImagePlan:
 
 @dataclass(frozen=True)
 class VideoPlan:
-    """Everything to be made from one source video."""
+    """Everything to be made from one source video.
+
+    Attributes:
+        source: the video file.
+        clips, images: what is made.
+        stream: which of the file's video streams; None is the default one.
+    """
 
     source: Path
     clips: Sequence[ClipPlan] = ()
     images: Sequence[ImagePlan] = ()
+    stream: int | None = None
 
     @property
     def targets(self) -> list[ClipPlan | ImagePlan]:
@@ -82,6 +89,35 @@ def check_plans(plans: Iterable[VideoPlan]) -> None:
             seen.add(target.path)
 
 
+def only(plans: Sequence[VideoPlan], uids: Iterable[str]) -> list[VideoPlan]:
+    """The plans restricted to some videos or clips.
+
+    Args:
+        plans: one per source video.
+        uids: names without suffix of source videos, of targets, or of folders of targets
+            (a clip's images lie in a folder of its name).
+
+    Raises:
+        EgolibError: a name that no plan has.
+    """
+    wanted, known = set(uids), set()
+    chosen = []
+    for plan in plans:
+        names = {target.path: {plan.source.stem, target.path.stem, target.path.parent.name}
+                 for target in plan.targets}  # fmt: skip
+        known |= {plan.source.stem}.union(*names.values())
+        clips = [clip for clip in plan.clips if names[clip.path] & wanted]
+        images = [image for image in plan.images if names[image.path] & wanted]
+        if len(clips) + len(images) == len(names):
+            chosen += [plan] * bool(names)
+        elif clips or images:
+            chosen.append(replace(plan, clips=clips, images=images))
+    for uid in sorted(wanted - known):
+        raise EgolibError("no plan makes anything of this name", record=uid,
+                          remedy=nearest(uid, known))  # fmt: skip
+    return chosen
+
+
 def _problem(plan: ClipPlan | ImagePlan) -> str | None:
     if isinstance(plan, ImagePlan):
         return None if plan.path.suffix.lower() in SUFFIXES else "images are .jpg, .jpeg or .png"
@@ -98,13 +134,20 @@ def _problem(plan: ClipPlan | ImagePlan) -> str | None:
 # ------------------------------------------------------------------ former runs
 
 
-def note_for(plan: ClipPlan | ImagePlan, source: Path) -> dict[str, Any]:
+def note_for(plan: ClipPlan | ImagePlan, source: Path, stream: int | None = None) -> dict[str, Any]:
     """The facts that decide whether a file was made by this plan, as JSON values.
 
     Every prepared clip records its source, the exact source frame of each of its
     frames (as [start, stop, step] where the step is steady) and its rate.
+
+    Args:
+        plan: what is made.
+        source: the video that it is made from.
+        stream: which of its video streams; None is the default one.
     """
     note: dict[str, Any] = {"source": source.name, "resize": asdict(plan.resize)}
+    if stream is not None:
+        note["stream"] = stream
     if source.is_file():
         note["source_bytes"] = source.stat().st_size
     if isinstance(plan, ImagePlan):
@@ -138,13 +181,22 @@ def source_frames(path: str | Path) -> list[int]:
     return list(range(*frames["range"])) if "range" in frames else frames["list"]
 
 
-def is_made(plan: ClipPlan | ImagePlan, source: Path, recheck: str) -> bool:
-    """Whether the target is there, was made by the same plan, and is whole."""
+def is_made(
+    plan: ClipPlan | ImagePlan, source: Path, recheck: str, stream: int | None = None
+) -> bool:
+    """Whether the target is there, was made by the same plan, and is whole.
+
+    Args:
+        plan: what is made.
+        source: the video that it is made from.
+        recheck: ``decode`` decodes every frame of a clip, else only the last one.
+        stream: which of the source's video streams; None is the default one.
+    """
     if not plan.path.is_file():
         return False
     try:
         found = note_of(plan.path) if isinstance(plan, ClipPlan) else image_note(plan.path)
-        expected = note_for(plan, source)
+        expected = note_for(plan, source, stream) | {"stream": stream}
         if any(found.get(key) != value for key, value in expected.items()):
             return False
         if isinstance(plan, ClipPlan):

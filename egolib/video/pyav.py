@@ -1,7 +1,8 @@
 """Exact random access to video frames with FFmpeg through PyAV.
 
-A frame is identified by its presentation time, never by counting, so what comes
-back is either the frame asked for or an error.
+A frame is identified by its presentation time, so what comes back is either the frame
+asked for or an error. Where a file keeps no such times (its index is ``counted``),
+frames are counted from its start, in the decoder's order.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -19,8 +20,10 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from egolib.errors import EgolibError
-from egolib.video.index import FrameIndex, frame_index, open_container, video_stream
+from egolib.video.index import FrameIndex, frame_index
+from egolib.video.orientation import UPRIGHT, check_orientation
 from egolib.video.picture import Converter, as_array
+from egolib.video.source import open_container, video_stream
 
 #: Decoding on over this many frames costs less than a seek.
 _ROLL = 8
@@ -36,16 +39,18 @@ class PyAVFrames:
 
     Args:
         path: the video file.
-        damaged: ``refuse`` raises for files that end early, for frames that the
-            decoder had to repair, and for all frames shown after them up to the next
-            key frame (they are predicted from them). ``whole`` offers the whole
-            frames of a file that ends early; ``keep`` the repaired frames as well.
-        rotation: ``apply`` turns pictures as the file asks (as FFmpeg's tools and
-            OpenCV do); ``ignore`` gives them as stored.
+        damaged: ``refuse`` raises for files that end early or lost packets, for frames
+            that the decoder had to repair, and for all frames shown after them up to the
+            next key frame (they are predicted from them). ``whole`` offers the frames
+            before the end or the loss; ``keep`` the repaired frames as well.
+        rotation: ``apply`` turns and mirrors pictures as the file asks (as FFmpeg's tools
+            and players do); ``ignore`` gives them as stored.
         threads: of the decoder.
+        stream: which of the file's video streams; see ``video_stream``.
 
     Raises:
-        EgolibError: the file is missing, not a video, or truncated.
+        EgolibError: the file is missing, not a video, truncated or damaged, or asks for a
+            turn that is no multiple of 90 degrees.
     """
 
     def __init__(
@@ -54,18 +59,21 @@ class PyAVFrames:
         damaged: Damaged = "refuse",
         rotation: Rotation = "apply",
         threads: int = 1,
+        stream: int | None = None,
     ):
-        self.path, self.damaged, self.threads = Path(path), damaged, threads
-        self.index: FrameIndex = frame_index(self.path)
-        if damaged == "refuse" and self.index.trouble:
+        self.path, self.damaged, self.threads, self.stream = Path(path), damaged, threads, stream
+        self.index: FrameIndex = frame_index(self.path, stream)
+        if damaged == "refuse" and self.index.read_error:
             raise EgolibError(
-                self.trouble,
+                self.index.read_error,
                 file=self.path,
                 record=f"frame {len(self.index)}",
                 remedy="copy or download it again, or read its whole part with damaged='whole'",
             )
-        self.turn = self.index.rotation if rotation == "apply" else 0
-        self._rgb = Converter("rgb24", self.turn)
+        self.orientation = UPRIGHT
+        if rotation == "apply":
+            self.orientation = check_orientation(self.index.orientation, self.path)
+        self._rgb = Converter("rgb24", self.orientation)
         self._decoder: _Decoder | None = None
         self._current: tuple[int, VideoFrame] | None = None
         self._seek_by = ["pts", "dts"]
@@ -74,9 +82,9 @@ class PyAVFrames:
         return len(self.index)
 
     @property
-    def trouble(self) -> str:
-        """Empty, or a sentence that says where a file that ends early stops."""
-        return f"the video is truncated: {self.index.trouble}" if self.index.trouble else ""
+    def read_error(self) -> str:
+        """Empty, or a sentence that says what is lost of a file that is not whole."""
+        return self.index.read_error or ""
 
     @property
     def rate(self) -> Fraction:
@@ -86,8 +94,7 @@ class PyAVFrames:
     @property
     def size(self) -> tuple[int, int]:
         """(width, height) of the pictures as they are given out."""
-        width, height = self.index.width, self.index.height
-        return (height, width) if self.turn in (90, 270) else (width, height)
+        return self.orientation.size(self.index.width, self.index.height)
 
     def time_sec(self, frame: int) -> float:
         """Presentation time as the file states it."""
@@ -110,10 +117,10 @@ class PyAVFrames:
         """The frame as decoded (usually yuv420p, not rotated).
 
         Raises:
-            EgolibError: the frame cannot be decoded whole.
+            EgolibError: the frame cannot be decoded whole, or has another size than the first.
         """
         if self._current is None or self._current[0] != frame:
-            time = int(self.index.times[frame])
+            time = frame if self.index.counted else int(self.index.times[frame])
             found = self._decode_on(frame, time) or self._decode_from_key(frame, time)
             self._current = (frame, found) if found else None
         if self._current is None or (self._repaired() and self.damaged != "keep"):
@@ -125,6 +132,7 @@ class PyAVFrames:
                 record=f"frame {frame}",
                 remedy="copy or download the file again; damaged='keep' accepts repaired frames",
             )
+        self._check_size(frame, self._current[1])
         return self._current[1]
 
     def close(self) -> None:
@@ -135,6 +143,17 @@ class PyAVFrames:
 
     # ------------------------------------------------------------------ details
 
+    def _check_size(self, number: int, frame: VideoFrame) -> None:
+        size, first = (frame.width, frame.height), (self.index.width, self.index.height)
+        if size != first:
+            raise EgolibError(
+                f"the pictures change from {first[0]}x{first[1]} to {size[0]}x{size[1]} pixels",
+                file=self.path,
+                record=f"frame {number}",
+                remedy=f"bring them to one size: ffmpeg -i FILE -vf scale={first[0]}:{first[1]} "
+                "NEW.mp4",
+            )
+
     def _repaired(self) -> bool:
         return self._decoder is not None and self._decoder.repaired
 
@@ -142,15 +161,15 @@ class PyAVFrames:
         """Decodes on from where we are, unless a key frame further on is the better start."""
         if self._decoder is None or self._current is None or frame < self._current[0]:
             return None
-        key = self.index.last_key(frame)
+        key = -1 if self.index.counted else self.index.last_key(frame)
         if key >= 0 and int(self.index.keys[key]) - self._current[0] > _ROLL:
             return None
         return self._decoder.until(time)
 
     def _decode_from_key(self, frame: int, time: int) -> VideoFrame | None:
         """Seeks to the last key frame before it, to earlier ones, at last to the file's start."""
-        decoder = self._decoder = self._decoder or _Decoder(self.path, self.threads)
-        last = self.index.last_key(frame)
+        decoder = self._decoder = self._decoder or self._open()
+        last = -1 if self.index.counted else self.index.last_key(frame)
         for key in range(last, max(last - 1 - _EARLIER_KEYS, -1), -1):
             for clock in tuple(self._seek_by):
                 decoder.seek(self._key_time(key, clock))
@@ -158,8 +177,11 @@ class PyAVFrames:
                     self._seek_by.sort(key=lambda name: name != clock)  # works here: try it first
                     return found
         decoder.close()
-        self._decoder = _Decoder(self.path, self.threads)
+        self._decoder = self._open()
         return self._decoder.until(time)
+
+    def _open(self) -> _Decoder:
+        return _Decoder(self.path, self.threads, self.stream, self.index.counted)
 
     def _key_time(self, key: int, clock: str) -> int:
         index = self.index
@@ -171,11 +193,15 @@ class _Decoder:
 
     ``repaired`` tells whether the frame given out last is damaged, or predicted
     (since the last key frame) from one that is.
+
+    Args:
+        path, threads, stream: see ``PyAVFrames``.
+        counted: frames are told by their number from the start instead of their time.
     """
 
-    def __init__(self, path: Path, threads: int):
-        self._container = open_container(path)
-        self._stream = video_stream(self._container, path)
+    def __init__(self, path: Path, threads: int, stream: int | None, counted: bool):
+        self._container, self._counted = open_container(path), counted
+        self._stream = video_stream(self._container, path, stream)
         self._stream.codec_context.thread_count = threads
         if threads != 1:
             self._stream.thread_type = "AUTO"
@@ -187,6 +213,7 @@ class _Decoder:
         self._decoded: deque[VideoFrame] = deque()
         self._await_key = await_key
         self._damaged_from: int | None = None
+        self._shown = 0
         self.repaired = False
 
     def seek(self, time: int) -> None:
@@ -200,17 +227,19 @@ class _Decoder:
         self._restart(await_key=True)
 
     def until(self, time: int) -> VideoFrame | None:
-        """The frame shown at exactly that time; None if decoding passes it or ends."""
+        """The frame of exactly that time (or number); None if decoding passes it or ends."""
         while True:
             while not self._decoded:
                 if not self._decode_packet(time):
                     return None
             frame = self._decoded.popleft()
-            if frame.pts is None:
+            place = self._shown if self._counted else frame.pts
+            self._shown += 1
+            if place is None:
                 continue
-            self._note_damage(frame)
-            if frame.pts >= time:
-                return frame if frame.pts == time else None
+            self._note_damage(frame, place)
+            if place >= time:
+                return frame if place == time else None
 
     def close(self) -> None:
         self._container.close()
@@ -231,20 +260,21 @@ class _Decoder:
         intact = not packet.is_corrupt
         try:
             self._decoded.extend(packet.decode())
-        except av.error.InvalidDataError:
+        except av.error.FFmpegError:
             intact = False
         if not intact and self._damaged_from is None:  # frames shown before its dts came before it
-            self._damaged_from = packet.dts if packet.dts is not None else packet.pts
+            since = packet.dts if packet.dts is not None else packet.pts
+            self._damaged_from = self._shown if self._counted else since
         return True
 
-    def _dispensable(self, packet: av.Packet) -> bool:
+    def _dispensable(self, packet: av.Packet[Any]) -> bool:
         """Whether an H.264 packet holds a picture that no other one refers to.
 
         Each unit's head byte states its kind (5 bits; 1 to 5 are parts of a picture,
         7 and 8 settings) and whether it is referred to (2 bits): ITU-T H.264, 7.3.1.
         """
-        width = self._length_bytes
-        units, position = memoryview(packet), 0  # type: ignore[arg-type]
+        width = 0 if self._counted else self._length_bytes
+        units, position = memoryview(packet), 0
         while width and position + width < len(units):
             head = units[position + width]
             if 1 <= head & 31 <= 5:
@@ -254,14 +284,13 @@ class _Decoder:
             position += width + int.from_bytes(units[position : position + width], "big")
         return False
 
-    def _note_damage(self, frame: VideoFrame) -> None:
-        assert frame.pts is not None
+    def _note_damage(self, frame: VideoFrame, place: int) -> None:
         start = self._damaged_from
         if frame.is_corrupt:
-            self._damaged_from = frame.pts if start is None else min(start, frame.pts)
-        elif start is not None and frame.key_frame and frame.pts > start:
+            self._damaged_from = place if start is None else min(start, place)
+        elif start is not None and frame.key_frame and place > start:
             self._damaged_from = None
-        self.repaired = self._damaged_from is not None and frame.pts >= self._damaged_from
+        self.repaired = self._damaged_from is not None and place >= self._damaged_from
 
 
 def _unit_length_bytes(stream: VideoStream) -> int:

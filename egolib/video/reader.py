@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from egolib.errors import EgolibError
-from egolib.video.backends import open_frames
+from egolib.video.backends import check_backend, open_frames
 from egolib.video.pyav import Damaged, Rotation
-from egolib.video.timing import TOLERANCE_SEC
+from egolib.video.timing import TOLERANCE_SEC, Rounding, cut_interval
 
 
 class VideoReader:
@@ -26,18 +26,21 @@ class VideoReader:
 
     Args:
         path: the video file.
-        backend: ``pyav`` (exact), ``decord`` or ``torchcodec``.
+        backend: ``av`` (PyAV, exact), or the extras ``torchcodec`` and ``decord``.
         threads: of the decoder; 1 is the best use of cores when several videos
             are read at once.
         damaged: ``refuse`` raises for truncated files and damaged frames; ``whole``
             reads the whole part of a truncated file; ``keep`` also accepts frames
             that the decoder had to repair.
-        rotation: ``apply`` turns pictures as the file's metadata asks (as OpenCV
-            and FFmpeg's tools do); ``ignore`` gives them as stored.
+        rotation: ``apply`` turns and mirrors pictures as the file's metadata asks (as
+            players and FFmpeg's tools do); ``ignore`` gives them as stored.
+        stream: which of the file's video streams, counted from 0; None is the default
+            one (no thumbnail).
 
     Raises:
-        EgolibError: the file is missing, is not a video or is truncated (the first
-            missing frame is named).
+        EgolibError: the file is missing, is not a video, is truncated or lost packets (the
+            first missing frame is named), or asks for a turn that is no multiple of 90
+            degrees.
 
     Example:
         >>> reader = VideoReader("kitchen.mp4")             # doctest: +SKIP
@@ -50,15 +53,16 @@ class VideoReader:
     def __init__(
         self,
         path: str | Path,
-        backend: str = "pyav",
+        backend: str = "av",
         *,
         threads: int = 1,
         damaged: Damaged = "refuse",
         rotation: Rotation = "apply",
+        stream: int | None = None,
     ):
-        self.path, self.backend = Path(path), backend
+        self.path, self.backend = Path(path), check_backend(backend)
         self._frames = open_frames(
-            path, backend, threads=threads, damaged=damaged, rotation=rotation
+            path, backend, threads=threads, damaged=damaged, rotation=rotation, stream=stream
         )
 
     def __len__(self) -> int:
@@ -97,13 +101,48 @@ class VideoReader:
         """Presentation time of a frame in seconds, as the file states it."""
         return self._frames.time_sec(self._number(frame))
 
-    def frame_at(self, sec: float) -> int:
-        """The number of the frame on screen so many seconds after the first one was shown.
+    def frame_at(self, sec: float, rounding: Rounding = "floor") -> int:
+        """The number of the frame at a time, by the frames' own times (also of variable rate).
 
-        Times before the start and after the end give the first and the last frame.
+        Times before the start and after the end give the first and the last frame; a time
+        within a microsecond of a frame's start counts as that start.
+
+        Args:
+            sec: seconds since the first frame was shown.
+            rounding: ``floor`` is the frame on screen, ``nearest`` the one whose start is
+                closest (a tie goes to the later one), ``ceil`` the first that starts no
+                earlier; as in ``timing.to_frame``.
         """
-        time = self.start_sec + sec + float(TOLERANCE_SEC)
-        return max(bisect_right(range(len(self)), time, key=self.timestamp) - 1, 0)
+        time, last = self.start_sec + sec, len(self) - 1
+        shown = bisect_right(range(last + 1), time + float(TOLERANCE_SEC), key=self.timestamp) - 1
+        if rounding == "floor":
+            return max(shown, 0)
+        if rounding == "ceil":
+            late = time - self.timestamp(max(shown, 0)) > float(TOLERANCE_SEC)
+            return min(max(shown, 0) + late, last)
+        if rounding != "nearest":
+            raise EgolibError(f"rounding is floor, nearest or ceil, not {rounding!r}")
+        before, after = max(shown, 0), min(shown + 1, last)
+        nearer = self.timestamp(after) - time <= time - self.timestamp(before)
+        return after if nearer else before
+
+    def frames_between(self, start_sec: float, end_sec: float) -> range:
+        """The frames on screen from one time to another, by the frames' own times.
+
+        A stretch that goes past the end of the video is cut there; at least one frame is
+        given.
+
+        Args:
+            start_sec: seconds since the first frame was shown.
+            end_sec: likewise; the frame that is shown exactly then is left out.
+
+        Raises:
+            EgolibError: the stretch stops before it starts, or lies outside the video.
+        """
+        start, end = cut_interval(start_sec, end_sec, self.duration_sec, file=self.path)
+        first, time = self.frame_at(start), self.start_sec + end - float(TOLERANCE_SEC)
+        stop = bisect_left(range(len(self)), time, key=self.timestamp)
+        return range(first, max(stop, first + 1))
 
     def __getitem__(self, frame: int) -> NDArray[np.uint8]:
         """One frame, (H, W, 3) RGB; negative numbers count from the end.
@@ -120,14 +159,20 @@ class VideoReader:
         width, height = self.size
         images = np.empty((len(numbers), height, width, 3), np.uint8)
         unique = np.unique(numbers)
-        for number, image in zip(unique, self._frames.images(unique.tolist())):
+        for number, image in zip(unique, self._frames.images(unique.tolist()), strict=True):
             images[numbers == number] = image
         return images
 
     def frames(
         self, start: int = 0, stop: int | None = None, step: int = 1
     ) -> Iterator[NDArray[np.uint8]]:
-        """Frames start, start + step, ... before stop, one at a time."""
+        """Frames start, start + step, ... before stop, one at a time.
+
+        Args:
+            start: first frame.
+            stop: frame before which to end; None for the end of the video.
+            step: every how many frames.
+        """
         for frame in range(len(self))[slice(start, stop, step)]:
             yield self._frames.image(frame)
 

@@ -9,6 +9,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from egolib.video.orientation import UPRIGHT, Orientation
 from egolib.video.picture import Converter, as_array, as_frame
 
 
@@ -68,13 +69,15 @@ class PictureMaker:
     Args:
         source: (width, height) of the upright source pictures.
         size: (width, height) of the result.
+        orientation: how the decoded pictures are turned and mirrored.
+        interpolation: see ``Resize``.
     """
 
     def __init__(
         self,
         source: tuple[int, int],
         size: tuple[int, int],
-        rotation: int,
+        orientation: Orientation,
         interpolation: str,
     ):
         self._opencv_size = size if interpolation == "opencv_bilinear" and size != source else None
@@ -82,9 +85,9 @@ class PictureMaker:
         kind = "bicubic" if self._opencv_size else interpolation
         if kind == "opencv_bilinear":
             kind = "bilinear"
-        self._plain = graph_size is None and not rotation
-        self._rgb = Converter("rgb24", rotation, graph_size, kind)  # type: ignore[arg-type]
-        self._yuv = Converter("yuv420p", rotation, graph_size, kind)  # type: ignore[arg-type]
+        self._plain = graph_size is None and orientation == UPRIGHT
+        self._rgb = Converter("rgb24", orientation, graph_size, kind)  # type: ignore[arg-type]
+        self._yuv = Converter("yuv420p", orientation, graph_size, kind)  # type: ignore[arg-type]
 
     def image(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """(H, W, 3) RGB."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 
 from egolib.errors import EgolibError
-from egolib.video.index import open_container
+from egolib.video.source import open_container
 
 
 class Sound:
@@ -16,7 +17,8 @@ class Sound:
 
     Args:
         source: the file to copy from.
-        start_sec, end_sec: presentation times in the source; the start becomes 0.
+        start_sec: presentation time in the source; it becomes 0.
+        end_sec: presentation time in the source.
     """
 
     def __init__(self, source: str | Path, start_sec: Fraction, end_sec: Fraction):
@@ -50,7 +52,7 @@ class Sound:
             assert self._next.pts is not None
             if sec is not None and self._next.pts * self._next.time_base >= sec:
                 return
-            self._next.stream = self._copy  # type: ignore[assignment]
+            self._next.stream = self._copy
             self._output.mux(self._next)
             self._next = self._following()
 
@@ -58,7 +60,7 @@ class Sound:
         """Closes the source."""
         self._input.close()
 
-    def _following(self) -> av.Packet | None:
+    def _following(self) -> av.Packet[Any] | None:
         """The next packet of the stretch, its times counted from the start."""
         for packet in self._packets:
             if packet.pts is None or packet.pts * packet.time_base < self._start:

@@ -7,13 +7,19 @@ hour of 29.97; floats are welcome at the door and are snapped by ``exact_rate``.
 
     video frame  <-- to_seconds / to_frame -->  seconds
     clip frame   --> clip_to_video --> video frame   (video_to_clip goes back)
+    seconds      --> in_chunk --> number of a chunk, seconds inside it
+
+These count at a constant rate; ``VideoReader.frame_at`` and ``frames_between`` ask the
+times of the frames themselves, which variable rates need.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
-from math import ceil, floor
+from math import ceil, floor, isfinite
+from pathlib import Path
 from typing import Literal
 
 from egolib.errors import EgolibError
@@ -67,6 +73,7 @@ def to_frame(sec: float | Fraction, fps: Rate, rounding: Rounding = "floor") -> 
 
     Args:
         sec: seconds since the first frame.
+        fps: frames per second.
         rounding: ``floor`` is the frame on screen at that time, ``nearest`` the
             frame whose start is closest (a tie goes to the later one), ``ceil``
             the first frame that starts no earlier. A time within a microsecond of
@@ -95,6 +102,11 @@ def frame_step(
     (VQ2D's clip extraction), so 29.97 becomes 29 and fails at 5 per second. The
     rule ``nearest`` takes the closest whole ratio, which may be off by 0.2 %.
 
+    Args:
+        video_fps: rate of the video.
+        clip_fps: rate of the clip cut from it.
+        rule: ``official`` or ``nearest``.
+
     Raises:
         EgolibError: the rates do not divide.
     """
@@ -113,7 +125,13 @@ def frame_step(
 
 
 def clip_to_video(clip_frame: int, start_frame: int, step: int) -> int:
-    """The video frame that a clip frame was cut from: ``start_frame + clip_frame * step``."""
+    """The video frame that a clip frame was cut from: ``start_frame + clip_frame * step``.
+
+    Args:
+        clip_frame: counted from 0 in the clip.
+        start_frame: the video frame of the clip's first frame.
+        step: video frames from one clip frame to the next.
+    """
     return start_frame + clip_frame * step
 
 
@@ -121,6 +139,12 @@ def video_to_clip(
     video_frame: int, start_frame: int, step: int, rounding: Rounding = "nearest"
 ) -> int:
     """The clip frame closest to (``nearest``), shown at (``floor``) or after (``ceil``) a frame.
+
+    Args:
+        video_frame: counted from 0 in the video.
+        start_frame: the video frame of the clip's first frame.
+        step: video frames from one clip frame to the next.
+        rounding: see ``to_frame``.
 
     >>> video_to_clip(907, start_frame=900, step=6)
     1
@@ -131,10 +155,134 @@ def video_to_clip(
 def clip_frames(start_frame: int, end_frame: int, step: int) -> range:
     """The video frames of a clip whose last frame may still be shown (end inclusive).
 
+    Args:
+        start_frame: first video frame of the clip.
+        end_frame: its last one.
+        step: video frames from one clip frame to the next.
+
     >>> list(clip_frames(10, 22, 6))
     [10, 16, 22]
     """
     return range(start_frame, end_frame + 1, step)
+
+
+def cut_interval(
+    start_sec: float,
+    end_sec: float,
+    duration_sec: float,
+    *,
+    record: object = None,
+    file: str | Path | None = None,
+) -> tuple[float, float]:
+    """A stretch of a video, cut where the video starts and ends.
+
+    >>> cut_interval(8.0, 12.0, 10.0)
+    (8.0, 10.0)
+
+    Args:
+        start_sec: where the stretch starts.
+        end_sec: where it stops.
+        duration_sec: of the video.
+        record: the clip or annotation that wants the stretch, for messages.
+        file: where it is written, for messages.
+
+    Raises:
+        EgolibError: the times are not finite, the stretch stops before it starts, or no
+            part of it lies in the video.
+    """
+    place = f"the stretch from {start_sec:g} s to {end_sec:g} s"
+    if not (isfinite(start_sec) and isfinite(end_sec)):
+        raise EgolibError(f"{place} has no finite times", file=file, record=record)
+    if end_sec < start_sec:
+        raise EgolibError(f"{place} stops before it starts", file=file, record=record)
+    if end_sec < 0 or start_sec >= duration_sec:
+        raise EgolibError(
+            f"{place} lies outside the video, which lasts {duration_sec:g} s",
+            file=file,
+            record=record,
+            remedy="compare the video with the one that was annotated, and the unit of times",
+        )
+    return max(float(start_sec), 0.0), min(float(end_sec), float(duration_sec))
+
+
+def stretch_frames(
+    start_sec: float,
+    end_sec: float,
+    count: int,
+    fps: Rate,
+    *,
+    record: object = None,
+    file: str | Path | None = None,
+) -> range:
+    """The frames on screen in a stretch of a constant-rate video; at least one.
+
+    >>> stretch_frames(1.0, 2.0, count=40, fps=25)
+    range(25, 40)
+
+    Args:
+        start_sec, end_sec: of the stretch; the frame shown exactly at the end is left out.
+        count: frames of the video; a stretch that goes past them is cut.
+        fps: its rate.
+        record, file: for messages; see ``cut_interval``.
+
+    Raises:
+        EgolibError: as ``cut_interval``.
+    """
+    duration = float(to_seconds(count, fps))
+    start, end = cut_interval(start_sec, end_sec, duration, record=record, file=file)
+    first = min(to_frame(start, fps), count - 1)
+    return range(first, max(min(to_frame(end, fps, "ceil"), count), first + 1))
+
+
+def same_time(frame: int, fps: Rate, other_fps: Rate, count: int | None = None) -> int:
+    """The frame of a video of another rate that is on screen when a frame starts.
+
+    >>> same_time(60, fps=30, other_fps=25)
+    50
+
+    Args:
+        frame: of a video of ``fps`` frames a second.
+        fps: its rate, for instance the one that a recipe assumes.
+        other_fps: the rate of the video that there is.
+        count: its number of frames; frames after the last one give the last one.
+    """
+    found = to_frame(to_seconds(frame, fps), other_fps)
+    return found if count is None else min(found, count - 1)
+
+
+def in_chunk(sec: float | Fraction, chunk_sec: Rate) -> tuple[int, Fraction]:
+    """Number of the chunk that shows a time of the whole video, and the time inside it.
+
+    >>> in_chunk(125, 60)
+    (2, Fraction(5, 1))
+    """
+    position = max(Fraction(sec), Fraction(0))
+    number = floor((position + TOLERANCE_SEC) / Fraction(chunk_sec))
+    return number, max(position - number * Fraction(chunk_sec), Fraction(0))
+
+
+def check_chunks(
+    durations_sec: Sequence[float], chunk_sec: float, *, file: str | Path | None = None
+) -> None:
+    """Checks that a video was cut into chunks of that length.
+
+    Args:
+        durations_sec: of its chunks, in order.
+        chunk_sec: the length that the configuration states.
+        file: the folder of chunks, for messages.
+
+    Raises:
+        EgolibError: some chunk is longer, or one before the last is shorter (by more than
+            half a second: cuts are made at frames).
+    """
+    for number, length in enumerate(durations_sec):
+        last = number == len(durations_sec) - 1
+        if length > chunk_sec + 0.5 or (length < chunk_sec - 0.5 and not last):
+            raise EgolibError(
+                f"chunk {number} lasts {length:.1f} s, chunks of {chunk_sec:g} s are expected",
+                file=file,
+                remedy="state the length that the chunks have: data.chunk_sec",
+            )
 
 
 def chunks(frame_count: int, fps: Rate, chunk_sec: Rate) -> list[range]:
@@ -142,6 +290,11 @@ def chunks(frame_count: int, fps: Rate, chunk_sec: Rate) -> list[range]:
 
     No chunk is empty: a length that is a multiple of ``chunk_sec`` has no chunk
     after the last full one.
+
+    Args:
+        frame_count: of the video.
+        fps: its rate.
+        chunk_sec: length of a chunk.
 
     >>> [len(c) for c in chunks(25, fps=10, chunk_sec=1)]
     [10, 10, 5]

@@ -9,6 +9,7 @@ from egolib.errors import EgolibError
 from egolib.report.results import (
     Detections,
     FrameDetections,
+    LabelledMoments,
     Moments,
     ResponseTrack,
     Result,
@@ -19,7 +20,8 @@ from egolib.viz.moments import moment_figure
 from egolib.viz.movies import detection_movie, detection_stream, track_movie
 from egolib.viz.pictures import Video, curves, picture_row
 from egolib.viz.similarity import retrieval_grid, similarity_figure
-from egolib.viz.style import FORMATS, Drawing, save
+from egolib.viz.style import FORMATS, Drawing, check_target, save
+from egolib.viz.timeline import timeline_figure
 from egolib.viz.tracks import score_curve, track_figure
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "save",
     "score_curve",
     "similarity_figure",
+    "timeline_figure",
     "track_figure",
     "track_movie",
 ]
@@ -47,7 +50,7 @@ def draw(
 
     Args:
         video: path or reader; may be None for moments and similarities.
-        result: what ``locate``, ``detect``, ``ground`` or ``similarity`` gave.
+        result: what ``locate``, ``detect``, ``ground``, ``find`` or ``similarity`` gave.
         out: ``.mp4`` draws boxes into the video (tracks and detections); ``.png``,
             ``.svg``, ``.pdf`` save a figure; None returns the figure.
         options: of the figure's or movie's own function, such as ``truth=``.
@@ -56,8 +59,11 @@ def draw(
         The figure, or the path of the file.
 
     Raises:
-        EgolibError: this result cannot be drawn in that format.
+        EgolibError: this result cannot be drawn in that format, or the target cannot be
+            written.
     """
+    if out is not None:
+        check_target(out)
     if out is not None and Path(out).suffix.lower() == ".mp4":
         return _movie(video, result, out, options)
     if out is not None and Path(out).suffix.lower() not in FORMATS:
@@ -82,6 +88,8 @@ def _figure(video: Video | None, result: Result, options: dict[str, Any]) -> Dra
         return detection_figure(_needed(video), result, **options)
     if isinstance(result, Moments):
         return moment_figure(result, video, **options)
+    if isinstance(result, LabelledMoments):
+        return timeline_figure(result, video, **options)
     if isinstance(result, Similarity):
         return similarity_figure(result, video, **options)
     raise EgolibError(f"{type(result).__name__} is no result that can be drawn")

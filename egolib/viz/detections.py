@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,7 +20,7 @@ def detection_figure(
     detections: Detections | FrameDetections,
     *,
     class_names: Sequence[str] = (),
-    truth: Mapping[int, tuple[NDArray, NDArray]] | None = None,
+    truth: Mapping[int, tuple[NDArray[Any], NDArray[Any]]] | None = None,
     frames: Sequence[int] | None = None,
     count: int = 6,
     threshold: float = 0.3,
@@ -27,9 +28,12 @@ def detection_figure(
     """Detected boxes on frames of the video, with class and score.
 
     Args:
+        video: a path or an open reader.
+        detections: of a video, or of one frame.
         class_names: needed for a single frame's detections only.
         truth: frame number -> (boxes_xyxy, labels): dashed boxes.
         frames: which frames to show; else ``count`` of those looked at, evenly spread.
+        count: how many frames are shown.
         threshold: lowest score that is drawn.
     """
     if isinstance(detections, FrameDetections):
@@ -42,7 +46,9 @@ def detection_figure(
     rows = -(-len(chosen) // columns)
     with look():
         figure = Drawing(rows * row_inch(reader.size, columns))
-        for place, (frame, image) in enumerate(zip(chosen, reader.batch(chosen)), start=1):
+        for place, (frame, image) in enumerate(
+            zip(chosen, reader.batch(chosen), strict=True), start=1
+        ):
             axes = figure.add_subplot(rows, columns, place)
             show_image(axes, image, seconds_of(reader, frame))
             if truth and frame in truth:
@@ -52,15 +58,21 @@ def detection_figure(
     return figure
 
 
-def strongest(found: FrameDetections, threshold: float) -> list[tuple[NDArray, int, float]]:
+def strongest(found: FrameDetections, threshold: float) -> list[tuple[NDArray[Any], int, float]]:
     """(box, label, score) of the detections that reach a score, the best last (drawn on top)."""
-    rows = zip(found.boxes_xyxy, found.labels, found.scores)
+    rows = zip(found.boxes_xyxy, found.labels, found.scores, strict=True)
     kept = [(box, int(label), float(score)) for box, label, score in rows if score >= threshold]
     return sorted(kept, key=lambda row: row[2])
 
 
 def caption(names: Sequence[str], label: int, score: float) -> str:
-    """The name of a class (its number where it has none) and a score."""
+    """The name of a class (its number where it has none) and a score.
+
+    Args:
+        names: of the classes.
+        label: number of the class.
+        score: of the detection.
+    """
     return f"{names[label] if 0 <= label < len(names) else f'class {label}'} {score:.2f}"
 
 
@@ -69,8 +81,8 @@ def tint(label: int) -> str:
     return colours(label + 1)[label]
 
 
-def _true_boxes(axes: Axes, boxes: NDArray, labels: NDArray) -> None:
-    for box, label in zip(np.asarray(boxes), np.asarray(labels)):
+def _true_boxes(axes: Axes, boxes: NDArray[Any], labels: NDArray[Any]) -> None:
+    for box, label in zip(np.asarray(boxes), np.asarray(labels), strict=True):
         show_box(axes, box, tint(int(label)), dashed=True)
 
 

@@ -55,7 +55,9 @@ def _answer(axes: Axes, answer: Moments, top: int, count: int) -> None:
     axes.annotate(brief(answer.question, 100), place, xycoords=("axes fraction", "data"))
     for start, end in [] if answer.truth_sec is None else answer.truth_sec:
         axes.barh(top - step / 2, end - start, step * 0.8, left=start, **true_patch())
-    for rank, ((start, end), score) in enumerate(zip(answer.segments_sec[:count], answer.scores)):
+    for rank, ((start, end), score) in enumerate(
+        zip(answer.segments_sec[:count], answer.scores, strict=False)
+    ):
         height, fade = top - step * (rank + 1.5), 1 - 0.75 * rank / count
         axes.barh(height, end - start, step * 0.8, left=start, color=PREDICTED, alpha=fade)
         beside(axes, f"{rank + 1}   {score:.2f}", (end, height), "#444444", size=6)

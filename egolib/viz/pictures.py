@@ -45,6 +45,7 @@ def picture_row(
     Args:
         images: (H, W, 3) uint8 RGB arrays.
         titles: one for each picture, or none.
+        columns: pictures in a row.
     """
     if not len(images):
         raise EgolibError("there are no pictures to draw")
@@ -66,11 +67,13 @@ def curves(
 
     Args:
         lines: name -> (x, y), each (N,).
+        x_label: below the axis.
+        y_label: beside the axis.
     """
     with look():
         figure = Drawing(2.2)
         axes = figure.add_subplot()
-        for (name, (x, y)), tint in zip(lines.items(), colours(len(lines))):
+        for (name, (x, y)), tint in zip(lines.items(), colours(len(lines)), strict=True):
             xs, ys = np.asarray(x, float), np.asarray(y, float)
             axes.plot(xs, ys, color=tint, linewidth=1.2, marker="." if len(xs) < 12 else None)
             if len(xs):

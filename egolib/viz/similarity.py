@@ -20,6 +20,7 @@ def similarity_figure(similarity: Similarity, video: Video | None = None) -> Dra
     """How similar texts are to a video: curves over time with their peaks, or one bar a text.
 
     Args:
+        similarity: of texts and a video.
         video: the frames at the peaks of the first curves are shown above them.
     """
     if not len(similarity.times_sec):
@@ -43,7 +44,7 @@ def similarity_figure(similarity: Similarity, video: Video | None = None) -> Dra
 def _curves(axes: Axes, similarity: Similarity, peaks: list[int], tints: list[str]) -> None:
     times = similarity.times_sec
     for text, score, values, peak, tint in zip(
-        similarity.texts, similarity.scores, similarity.curve.T, peaks, tints
+        similarity.texts, similarity.scores, similarity.curve.T, peaks, tints, strict=True
     ):
         label = f"{score:.2f}  {brief(text, 80)}"
         axes.plot(times, values, color=tint, linewidth=1.1, label=label)

@@ -7,6 +7,7 @@ ones solid, and curves are labelled at their ends.
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Sequence
 from itertools import cycle, islice
 from pathlib import Path
@@ -66,13 +67,35 @@ def colours(count: int) -> list[str]:
     return list(islice(cycle(PALETTE), count))
 
 
+def check_target(out: str | Path) -> Path:
+    """The path of a file that can be written, found out before anything is drawn.
+
+    Raises:
+        EgolibError: it is a folder, or lies in one that cannot be made or written.
+    """
+    out = Path(out)
+    if out.is_dir():
+        raise EgolibError("a file is to be written, this is a folder", file=out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise EgolibError(
+            f"the file cannot be written: {error.strerror or error}",
+            file=out,
+            remedy="choose a folder that you may write to",
+        ) from error
+    return out
+
+
 def save(figure: Figure, out: str | Path) -> Path:
     """Saves a figure as png, svg or pdf, whole or not at all.
 
     Raises:
-        EgolibError: the suffix is another one.
+        EgolibError: the suffix is another one, or the target cannot be written.
     """
-    out = Path(out)
+    out = check_target(out)
     kind = out.suffix.lower()
     if kind not in FORMATS:
         raise EgolibError(
@@ -87,7 +110,13 @@ def save(figure: Figure, out: str | Path) -> Path:
 
 
 def show_image(axes: Axes, image: NDArray[np.uint8], title: str = "") -> None:
-    """An (H, W, 3) uint8 RGB image without ticks, in its own aspect ratio."""
+    """An (H, W, 3) uint8 RGB image without ticks, in its own aspect ratio.
+
+    Args:
+        axes: to draw on.
+        image: (H, W, 3) uint8 RGB.
+        title: above the image.
+    """
     axes.imshow(image, interpolation="bilinear", aspect="equal")
     axes.set_xticks([])
     axes.set_yticks([])
@@ -97,7 +126,7 @@ def show_image(axes: Axes, image: NDArray[np.uint8], title: str = "") -> None:
 
 def show_box(
     axes: Axes,
-    box_xyxy: Sequence[float] | NDArray,
+    box_xyxy: Sequence[float] | NDArray[Any],
     colour: str,
     *,
     dashed: bool = False,
@@ -106,6 +135,13 @@ def show_box(
     """A box with a white rim, so that it is seen on any picture, and a label above it.
 
     The label of a box at the picture's upper edge stands inside.
+
+    Args:
+        axes: to draw on.
+        box_xyxy: (4,) pixels.
+        colour: of the box.
+        dashed: whether its line is dashed.
+        label: above the box.
     """
     left, top, right, bottom = (float(value) for value in box_xyxy)
     corners_x, corners_y = [left, right, right, left, left], [top, top, bottom, bottom, top]
@@ -121,7 +157,15 @@ def show_box(
 
 
 def beside(axes: Axes, text: str, point: tuple[float, float], colour: str, size: int = 7) -> None:
-    """A small text to the right of a point."""
+    """A small text to the right of a point.
+
+    Args:
+        axes: to draw on.
+        text: what is written.
+        point: (x, y) in data coordinates.
+        colour: of the text.
+        size: of the text in points.
+    """
     place: Any = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
     axes.annotate(text, point, color=colour, fontsize=size, **place)
 

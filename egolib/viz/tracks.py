@@ -20,6 +20,7 @@ def track_figure(
     query: NDArray[np.uint8] | None = None,
     truth: tuple[ArrayLike, ArrayLike] | None = None,
     count: int = 5,
+    name: str = "",
 ) -> Drawing:
     """A response-track strip over the score curve that it was found with.
 
@@ -31,10 +32,13 @@ def track_figure(
             the curve.
         count: frames in the strip, spread over the track (over the true one where
             nothing was found).
+        name: of the object, written at its boxes.
     """
     reader = as_reader(video)
-    found = dict(zip(track.frames.tolist(), track.boxes_xyxy))
-    true = dict(zip(np.asarray(truth[0]).tolist(), np.asarray(truth[1]))) if truth else {}
+    found = dict(zip(track.frames.tolist(), track.boxes_xyxy, strict=True))
+    true = (
+        dict(zip(np.asarray(truth[0]).tolist(), np.asarray(truth[1]), strict=True)) if truth else {}
+    )
     shown = spread(sorted(found or true), count).tolist()
     first = 1 if query is not None else 0
     with look():
@@ -43,13 +47,15 @@ def track_figure(
         grid = figure.add_gridspec(2, max(first + len(shown), 1), height_ratios=[strip_inch, 1.4])
         if query is not None:
             show_image(figure.add_subplot(grid[0, 0]), query, "query")
-        for place, (frame, image) in enumerate(zip(shown, reader.batch(shown)), start=first):
+        for place, (frame, image) in enumerate(
+            zip(shown, reader.batch(shown), strict=True), start=first
+        ):
             axes = figure.add_subplot(grid[0, place])
             show_image(axes, image, seconds_of(reader, frame))
             if frame in true:
                 show_box(axes, true[frame], TRUE, dashed=True)
             if frame in found:
-                show_box(axes, found[frame], PREDICTED)
+                show_box(axes, found[frame], PREDICTED, label=name)
         _curve(figure.add_subplot(grid[1, :]), track, sorted(true))
     return figure
 

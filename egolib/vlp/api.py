@@ -4,7 +4,7 @@ Legend: N stretches or texts, P embedding width, F frames, S side of the input,
 W windows, L tokens.
 
 ``load`` gives a ``VideoLanguage`` with the verbs ``embed_video``, ``embed_text`` and
-``similarity``.
+``similarity``; with weights of a training on EgoTaskQA or QFVS ``answer`` or ``summarise``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -24,19 +24,21 @@ from egolib.config import to_tree
 from egolib.engine.device import resolve_device
 from egolib.errors import EgolibError, nearest
 from egolib.io import checkpoint
-from egolib.report.results import Similarity
-from egolib.text.tokens import Tokenizer, encode, load_tokenizer
+from egolib.report.results import Moments, Similarity
+from egolib.text.tokens import Tokenizer, encode
 from egolib.video import VideoReader
 from egolib.vlp.config import ModelConfig
 from egolib.vlp.data.clips import View
 from egolib.vlp.data.readers import Video, frames_on_screen, moment_frames_on_screen
 from egolib.vlp.data.sampling import WINDOWS_PER_SEC, moment_frames
 from egolib.vlp.data.transforms import Test
-from egolib.vlp.formats import checkpoint as convert
 from egolib.vlp.formats.checkpoint import model_name
+from egolib.vlp.formats.loading import backbone_file, find_tokenizer, read_model
 from egolib.vlp.losses.similarity import cosine_similarity
-from egolib.vlp.models.build import build_empty
 from egolib.vlp.models.model import VideoLanguageModel
+from egolib.vlp.models.question_answering import QuestionAnsweringModel
+from egolib.vlp.summarization.selection import FRACTION, best_shots
+from egolib.vlp.summarization.videos import VideoSummarizer, read_summarizer
 
 Stretch = tuple[float, float]
 Scores = Literal["dual", "fusion", "ensemble"]
@@ -77,6 +79,8 @@ class VideoLanguage:
         self.model = model.to(self.device).eval()
         self.tokenizer, self.batch_size = tokenizer, batch_size
         self.view = View(model.config.frames, model.config.image_size, view)
+        self.answers: list[str] = []  # of a network that was trained on EgoTaskQA
+        self.summarizer: VideoSummarizer | None = None  # of one that was trained on QFVS
 
     def seeing(self, view: Test) -> VideoLanguage:
         """The same model, to which pictures are shown in another way (``ego4d``, ``epic``)."""
@@ -150,6 +154,58 @@ class VideoLanguage:
             total += self._match(reader, texts)
         centres = np.array([(start + end) / 2 for start, end in windows])
         return Similarity(tuple(texts), total, curve.numpy(), centres)
+
+    @torch.inference_mode()
+    def answer(
+        self, video: str | Path | Video, question: str, *, stretch: Stretch | None = None
+    ) -> list[tuple[str, float]]:
+        """All answers to a question about a video with their probabilities, best first.
+
+        Args:
+            video: a file, or a reader.
+            question: for instance ``What did I do to the mug?``.
+            stretch: (start, end) in seconds; the whole video if None.
+
+        Raises:
+            EgolibError: the weights were not trained to answer questions.
+        """
+        if not isinstance(self.model, QuestionAnsweringModel):
+            raise EgolibError(
+                "these weights answer no questions", remedy="load a training on EgoTaskQA"
+            )
+        (clip,) = self._views(video, None if stretch is None else [stretch])
+        ids, mask = next(self.token_batches([question.strip().lower()]))
+        chances = self.model(clip, ids, mask)[0].float().softmax(-1).cpu().tolist()
+        names = self.answers or [str(place) for place in range(len(chances))]
+        return sorted(zip(names, chances, strict=True), key=lambda pair: -pair[1])
+
+    def summarise(
+        self,
+        video: str | Path | VideoReader,
+        query: str,
+        *,
+        count: int | None = None,
+        fraction: float = FRACTION,
+    ) -> Moments:
+        """The shots that answer a query best, with their times: a summary of a long video.
+
+        Args:
+            video: a file, or a reader.
+            query: one thing, or two joined by ``and``: ``keyboard and hands``.
+            count: shots of the summary.
+            fraction: of all shots where ``count`` is None; one at least.
+
+        Raises:
+            EgolibError: the weights were not trained to summarise, or the video has no shot.
+        """
+        if self.summarizer is None or self.tokenizer is None:
+            raise EgolibError("these weights summarise nothing", remedy="load a training on QFVS")
+        reader = video if isinstance(video, VideoReader) else VideoReader(video)
+        shots = self.summarizer.shots(reader)
+        found = self.summarizer.scores(reader, shots, query, self.tokenizer, self.batch_size)
+        best = best_shots(found, count or max(1, int(fraction * len(shots))))
+        chances = 1 / (1 + np.exp(-found[best]))
+        return Moments(query, np.array(shots)[best], chances, reader.duration_sec)
 
     # ------------------------------------------------------------- for other tasks
 
@@ -298,10 +354,15 @@ def load(
     from egolib.runs.inputs import locate, weights_file
 
     path = weights_file(locate(name, "vlp"))
-    model, about = read_model(path, frames, like)
-    words = _find_tokenizer(path, tokenizer, about)
+    backbone = backbone_file(path)
+    model, about = read_model(backbone, frames, like)
+    words = find_tokenizer(path, tokenizer, about.get("tokenizer_hash"), model.config)
     chosen = view or about.get("view", "ego4d")
-    return VideoLanguage(model, words, device=device, view=chosen, batch_size=batch_size)
+    loaded = VideoLanguage(model, words, device=device, view=chosen, batch_size=batch_size)
+    loaded.answers = list(about.get("answers", []))
+    if backbone != path:
+        loaded.summarizer = read_summarizer(path, backbone, loaded.device)
+    return loaded
 
 
 def save(model: VideoLanguageModel, path: str | Path, *, view: Test = "ego4d") -> Path:
@@ -314,47 +375,3 @@ def save(model: VideoLanguageModel, path: str | Path, *, view: Test = "ego4d") -
     """
     about = {"model": model_name(model.config), "config": to_tree(model.config), "view": view}
     return checkpoint.save(path, model.state_dict(), about)
-
-
-def read_model(
-    path: Path, frames: int | None = None, like: ModelConfig | None = None
-) -> tuple[VideoLanguageModel, dict[str, Any]]:
-    """The network of a file of weights, and what is known of it.
-
-    Args:
-        path: an egolib checkpoint, or an official file.
-        frames: frames of a clip; those of the weights if None.
-        like: see ``load``.
-    """
-    state, about = convert.read_any(path, like)
-    config = convert.network_config(about)
-    config = replace(config, frames=frames or config.frames)
-    state["video.times"] = convert.resize_times(state["video.times"], config.frames)
-    model = build_empty(config)
-    checkpoint.load_into(model, state, file=path)
-    return model, about
-
-
-def _find_tokenizer(
-    path: Path, given: str | Path | None, about: dict[str, Any]
-) -> Tokenizer | None:
-    """The vocabulary beside the weights or the one named; its hash must be the recorded one."""
-    if given is None:
-        names = ("vocabulary.json", "tokenizer.json", "vocab.json")
-        given = next((path.parent / n for n in names if (path.parent / n).is_file()), None)
-    if given is None:
-        return None
-    found = load_tokenizer(given)
-    recorded = about.get("tokenizer_hash")
-    if recorded is not None and found.hash != recorded:
-        raise EgolibError(
-            "the weights were trained with another vocabulary", file=given, remedy=f"see {path}"
-        )
-    size = about["config"]["vocabulary_size"]
-    if recorded is None and found.name == "words" and found.size != size:
-        raise EgolibError(
-            f"a vocabulary of {found.size} whole words cannot serve weights of {size} tokens",
-            file=given,
-            remedy="published weights need RoBERTa's vocab.json and merges.txt",
-        )
-    return found

@@ -1,4 +1,4 @@
-"""Evaluating scores: EgoMCQ, EPIC-KITCHENS-100 retrieval, Charades-Ego. No torch here.
+"""Evaluating scores: EgoMCQ, EPIC-KITCHENS-100 retrieval, Charades-Ego, EgoTaskQA, QFVS. No torch.
 
 Scores are files with arrays by name, see ``formats.submission``.
 """
@@ -13,14 +13,22 @@ import numpy as np
 
 from egolib.errors import EgolibError, nearest
 from egolib.metrics.multiple_choice import Names, egomcq_accuracy
+from egolib.metrics.question_answering import Average, TypeLimit
 from egolib.metrics.retrieval import Precision, charades_metrics, retrieval_metrics
+from egolib.metrics.summarization import EmptyTags, Match, ZeroF1, mean_match
+from egolib.vlp.benchmarks.question_scores import answer_accuracies
 from egolib.vlp.data import charades, epic
 from egolib.vlp.data.charades import CharadesVideo
 from egolib.vlp.data.egoclip import Question, read_egomcq
+from egolib.vlp.data.egotaskqa import Question as TaskQuestion
+from egolib.vlp.data.egotaskqa import read_question_file
 from egolib.vlp.data.epic import EpicSplit
+from egolib.vlp.data.qfvs import Query
 from egolib.vlp.formats import submission
+from egolib.vlp.summarization.evaluation import evaluate_summaries
+from egolib.vlp.summarization.selection import FRACTION, best_shots, summary_length
 
-BENCHMARKS = ("egomcq", "epic", "charades")
+BENCHMARKS = ("egomcq", "epic", "charades", "egotaskqa")
 
 
 def evaluate_egomcq(
@@ -99,26 +107,90 @@ def evaluate_charades(
     return charades_metrics(matrix, charades.targets(list(videos), matrix.shape[1]))
 
 
+def evaluate_answers(
+    questions: Sequence[TaskQuestion],
+    scores: Mapping[str, np.ndarray],
+    *,
+    max_types: TypeLimit = "official",
+    average: Average = "official",
+    batch: int = 64,
+    file: str | Path | None = None,
+) -> dict[str, Any]:
+    """EgoTaskQA accuracies in per cent: ``open``, ``binary``, ``all``, ``accuracy``, ``types``.
+
+    Args:
+        questions: Q, with their answers.
+        scores: ``answers``, (Q, answers).
+        max_types: reasoning types that a question counts for.
+        average: of ``accuracy``, over batches or over questions.
+        batch: questions of a batch, for the official average.
+        file: of the scores, for errors.
+
+    Raises:
+        EgolibError: scores that do not fit the questions.
+    """
+    submission.check(scores, "egotaskqa", len(questions), file=file)
+    found = answer_accuracies(
+        scores["answers"].argmax(1), questions, max_types=max_types, average=average, batch=batch
+    )
+    types = {name: 100.0 * value for name, value in found["types"].items()}
+    return found["table"] | {"accuracy": 100.0 * found["overall"]["accuracy"], "types": types}
+
+
+def evaluate_shots(
+    queries: Sequence[Query],
+    tags: np.ndarray,
+    scores: np.ndarray,
+    *,
+    fraction: float = FRACTION,
+    empty_tags: EmptyTags = "official",
+    zero_f1: ZeroF1 = "official",
+) -> Match:
+    """Mean precision, recall and F1, as fractions, of the summaries that shot scores give.
+
+    Args:
+        queries: Q of one video, with their reference summaries.
+        tags: (n, concepts) 0 or 1.
+        scores: (Q, n) of its shots for each query.
+        fraction: of the shots that become a summary.
+        empty_tags: how two shots without tags match.
+        zero_f1: what F1 is where nothing matches; ``official`` is NaN, which the mean is too.
+
+    Raises:
+        EgolibError: scores that do not fit, or no shot is left.
+    """
+    if scores.shape != (len(queries), len(tags)):
+        raise EgolibError(f"scores {scores.shape} for {len(queries)} queries and {len(tags)} shots")
+    count = summary_length(len(tags), fraction)
+    found = [best_shots(row, count) for row in scores]
+    return mean_match(evaluate_summaries(found, queries, tags, empty_tags, zero_f1))
+
+
 def evaluate_files(
     truth: str | Path,
     predictions: str | Path,
     *,
-    benchmark: Literal["egomcq", "epic", "charades"] | None = None,
+    benchmark: Literal["egomcq", "epic", "charades", "egotaskqa"] | None = None,
     names: Names = "official",
     precision: Precision = "official",
     empty_queries: Literal["official", "skip"] = "official",
+    max_types: TypeLimit = "official",
+    average: Average = "official",
 ) -> dict[str, Any]:
     """Metrics of a score file against official annotations.
 
     Args:
-        truth: ``egomcq.json``, an ``EPIC_100_retrieval_*.csv`` or a
-            ``CharadesEgo_v1_*_only1st.csv``. That very file is read; EPIC-KITCHENS sentences
-            and relevancies of its name beside it are used where they are.
+        truth: ``egomcq.json``, an ``EPIC_100_retrieval_*.csv``, a
+            ``CharadesEgo_v1_*_only1st.csv`` or a ``formatted_*_qas_encode.json``. That very
+            file is read; EPIC-KITCHENS sentences and relevancies of its name beside it are
+            used where they are, and EgoTaskQA's answer set is read beside it.
         predictions: a score file.
         benchmark: by default told by the truth's name.
         names: of EgoMCQ's kinds of questions, ``official`` or ``by_value``.
         precision: of EPIC-KITCHENS, ``official`` or ``binary``.
         empty_queries: of EPIC-KITCHENS, ``official`` or ``skip``.
+        max_types: of EgoTaskQA's reasoning types, ``official`` or ``all``.
+        average: of EgoTaskQA's overall accuracy, ``official`` or ``questions``.
 
     Raises:
         EgolibError: a file that cannot be read, or scores that do not fit.
@@ -134,4 +206,9 @@ def evaluate_files(
         return found | {"relevancy": relevancy}
     if kind == "charades":
         return dict(evaluate_charades(charades.read_videos(truth), scores, file=predictions))
+    if kind == "egotaskqa":
+        asked = read_question_file(truth)
+        return evaluate_answers(
+            asked, scores, max_types=max_types, average=average, file=predictions
+        )
     raise EgolibError(f"no benchmark {kind!r}", remedy=nearest(kind, BENCHMARKS))

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from egolib.engine.config import FitConfig, updates_per_epoch
 from egolib.engine.legacy_adamw import LegacyAdamW
 from egolib.errors import EgolibError
 from egolib.io import checkpoint
@@ -112,6 +113,18 @@ def schedule(config: OptimConfig, total: int, per_epoch: int | None = None) -> S
     if config.epoch_learning_rate == "none":
         return base
     return lambda update: _epoch_factor(config, update, per_epoch or 1) or base(update)
+
+
+def make_schedule(config: OptimConfig, fit: FitConfig, samples: int) -> Schedule:
+    """The schedule of a training on so many samples, whole epochs counted.
+
+    Args:
+        config: shape of the schedule.
+        fit: epochs and batches.
+        samples: of an epoch.
+    """
+    per_epoch = updates_per_epoch(samples, fit)
+    return schedule(config, fit.epochs * per_epoch, per_epoch)
 
 
 def warmup_updates(config: OptimConfig, total: int) -> int:

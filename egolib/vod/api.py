@@ -8,16 +8,17 @@ a method's own bounded memory.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import nn
 
-from egolib.config import build, to_tree
+from egolib.config import build, merge, refuse_old_names, to_tree
+from egolib.engine.device import resolve_device
 from egolib.errors import EgolibError, nearest
 from egolib.io import checkpoint
 from egolib.io.checkpoint import find_state, read_foreign
@@ -26,19 +27,21 @@ from egolib.nn.roi import Found
 from egolib.progress import track
 from egolib.report.results import FrameDetections
 from egolib.runs import inputs
+from egolib.runs.result_cache import ResultCache
 from egolib.video import VideoReader
-from egolib.vod.config import DataConfig, ModelConfig
+from egolib.vod.config import Config, DataConfig, InferConfig, ModelConfig
 from egolib.vod.config.data import BY_METHOD
+from egolib.vod.config.infer import causal_settings, published_infer
+from egolib.vod.config.rules import check_testing
+from egolib.vod.data.batches import make_frames
 from egolib.vod.data.classes import IMAGENET_VID
 from egolib.vod.data.dataset import RECENT_INPUTS, TestVideo, class_names, mega_test_places
 from egolib.vod.data.pipeline import Prepared, prepare
 from egolib.vod.data.references import test_places
 from egolib.vod.formats.checkpoint import MODELS, layout
-from egolib.vod.formats.submission import DetectionSet
+from egolib.vod.formats.submission import DetectionSet, join
 from egolib.vod.models.build import build_empty
 from egolib.vod.models.frames import Frames
-from egolib.vod.optim import make_frames
-from egolib.vod.result_cache import KeptDetections, join
 
 
 class Video(Protocol):
@@ -62,6 +65,8 @@ class VideoFile:
     """A video file, at its own rate or at fewer frames a second.
 
     Args:
+        reader: of the file.
+        config: preparation of its frames.
         fps: frames a second to look at; None for all frames.
     """
 
@@ -90,13 +95,19 @@ class VideoFile:
 class Detector:
     """A network with everything that turns videos into detections.
 
+    The network keeps no setting of testing: ``settings`` are passed when a video is started,
+    so several detectors may share one network.
+
     Args:
-        model: the network; it is put into evaluation mode.
-        config: its settings.
-        data: preparation of images and choice of references.
-        names: of the classes, in label order.
-        causal: use no frame later than the current one.
+        model: the network; it is put into evaluation mode on ``settings.device``.
+        config: what it is.
+        data: preparation of images.
+        settings: of testing; as published for that network by default.
+        names: of the classes, in label order; the data's by default.
         seed: of the shuffles and memories; every video starts from it anew.
+
+    Raises:
+        EgolibError: settings that the network cannot be tested with, or no such device.
     """
 
     def __init__(
@@ -104,28 +115,34 @@ class Detector:
         model: nn.Module,
         config: ModelConfig,
         data: DataConfig,
-        names: Sequence[str] = (),
+        settings: InferConfig | None = None,
         *,
-        causal: bool = False,
+        names: Sequence[str] = (),
         seed: int = 0,
-        device: str | torch.device = "cpu",
     ) -> None:
-        self.config, self.data = causal_settings(config, data) if causal else (config, data)
-        self.model = model.to(device).eval()
-        _apply(self.model, self.config)
+        wanted = settings or published_infer(config)
+        self.settings = causal_settings(config.method, wanted) if wanted.causal else wanted
+        check_testing(config, self.settings)
+        self.config, self.data, self.seed = config, data, seed
+        self.device = resolve_device(self.settings.device)
+        self.model = model.to(self.device).eval()
         self.class_names = tuple(names) or class_names(data)
-        self.causal, self.seed, self.device = causal, seed, torch.device(device)
 
     # ------------------------------------------------------------------ one video
 
     def detect(
-        self, video: str | Path | VideoReader, *, fps: float | None = None, min_score: float = 0.0
+        self,
+        video: str | Path | VideoReader,
+        *,
+        fps: float | None = None,
+        min_score: float = 0.0,
     ) -> Iterator[FrameDetections]:
         """Detections of a video, frame by frame as they are computed.
 
         Args:
+            video: a file, or a reader of one.
             fps: frames a second to look at; None for all.
-            min_score: leave out detections with a lower score.
+            min_score: lower scores are skipped.
         """
         reader = video if isinstance(video, VideoReader) else VideoReader(video)
         source = VideoFile(reader, self.data, fps)
@@ -136,7 +153,12 @@ class Detector:
             yield FrameDetections(frame, reader.timestamp(frame), boxes, labels, scores)
 
     def stream(self, video: Video, previous: Any = None) -> Iterator[tuple[int, Found]]:
-        """(place, detections) of every frame in the video's order."""
+        """(place, detections) of every frame in the video's order.
+
+        Args:
+            video: a source of network inputs.
+            previous: the state that the video before left; only EOVOD reads it.
+        """
         for place, found, _ in self._steps(video, previous):
             yield place, found
 
@@ -149,6 +171,7 @@ class Detector:
             references, frame = self._frames(video, near), self._frames(video, [place])
             if count == 0:
                 state = self.model.start_video(  # type: ignore[operator]
+                    self.settings,
                     None if mega else references,
                     seed=self.seed,
                     number=video.number,
@@ -164,13 +187,11 @@ class Detector:
     ) -> tuple[list[int], list[int]]:
         """Places of the frames that come with a frame: nearby ones, and MEGA's distant ones."""
         if self.config.method != "mega":
-            return test_places(place, length, self.data.test_references), []
-        settings = self.config.mega
-        if self.causal:  # the window's frames and a random earlier one
+            return test_places(place, length, self.settings.references), []
+        rules = self.settings.mega
+        if self.settings.causal:  # the window's frames and a random earlier one
             return [place] * (place > 0), [shuffled[place] % (place + 1)]
-        return mega_test_places(
-            place, shuffled, settings.window, settings.position, settings.global_size
-        )
+        return mega_test_places(place, shuffled, rules.window, rules.position, rules.global_size)
 
     def _frames(self, video: Video, places: Sequence[int]) -> Frames | None:
         frames = make_frames([video.input(place) for place in places], places)
@@ -179,27 +200,41 @@ class Detector:
     # ----------------------------------------------------------------- a data set
 
     def predict(
-        self, videos: Iterable[TestVideo], kept: KeptDetections | None = None
+        self, videos: Iterable[TestVideo], cache: ResultCache | None = None
     ) -> DetectionSet:
         """Detections of a data set, in its order of testing.
 
         Args:
-            kept: where finished videos are kept, and taken from when this is repeated.
+            videos: in the order of testing.
+            cache: where the detections of finished videos are kept, and taken from when
+                this is repeated.
         """
         parts: list[DetectionSet] = []
         for chain in track(self._chains(videos), "detecting", unit="video"):
-            name, wanted = chain[0].name, [v.image_id(place) for v in chain for place in v.order]
-            part = kept.get(name, wanted) if kept else None
+            wanted = np.array([v.image_id(p) for v in chain for p in v.order], np.int64)
+            part = self._cached(cache, chain[0].name, wanted)
             if part is None:
                 part = self._predict_chain(chain)
-                if kept:
-                    kept.put(name, part)
+                if cache is not None:
+                    arrays = {**vars(part.boxes), "image_id": part.image_id}
+                    cache.put(chain[0].name, **arrays)
             parts.append(part)
         return join(parts, self.class_names)
 
+    def _cached(
+        self, cache: ResultCache | None, name: str, wanted: np.ndarray
+    ) -> DetectionSet | None:
+        """What was kept under a name; None where there is nothing of exactly these images."""
+        kept = None if cache is None else cache.get(name)
+        if kept is None or not np.array_equal(kept.get("image_id", wanted[:0]), wanted):
+            return None
+        boxes = Boxes(kept["frame"], kept["label"], kept["box"], kept["score"])
+        return DetectionSet(boxes, wanted, self.class_names)
+
     def _chains(self, videos: Iterable[TestVideo]) -> list[list[TestVideo]]:
         """Videos that must be seen one after the other: EOVOD's snippets of one source."""
-        shared = self.config.method == "eovod" and self.config.location.bank_reset == "official"
+        official = self.settings.location.bank_reset == "official"
+        shared = self.config.method == "eovod" and official
         chains: list[list[TestVideo]] = []
         for video in videos:
             if shared and chains and video.number % 1000 != 0:
@@ -220,13 +255,6 @@ class Detector:
         return DetectionSet(_columns(rows), np.array(ids, np.int64), self.class_names)
 
 
-def _apply(model: nn.Module, config: ModelConfig) -> None:
-    """Gives the settings of inference to a network built with others."""
-    for part in model.modules():
-        if isinstance(getattr(part, "config", None), ModelConfig):
-            part.config = config  # type: ignore[assignment]
-
-
 def _best_first(found: Found) -> Found:
     order = found.scores.argsort(descending=True, stable=True)
     return Found(*(x[order] for x in found))
@@ -241,31 +269,6 @@ def _columns(rows: Sequence[Found]) -> Boxes:
     return Boxes(frame, labels.astype(np.int64), boxes.reshape(-1, 4).astype(np.float32), scores)
 
 
-def causal_settings(config: ModelConfig, data: DataConfig) -> tuple[ModelConfig, DataConfig]:
-    """Settings under which no frame needs a later one.
-
-    Sliding windows end at the current frame. Where references were spread over the
-    video: SELSA slides a window of as many earlier frames, STPN and EOVOD start from the
-    first frame alone, MAMBA from nothing.
-    """
-    references = data.test_references
-    length = references.window[1] - references.window[0]
-    method = config.method
-    if method == "mega":
-        mega = replace(config.mega, position=config.mega.window - 1)
-        return replace(config, mega=mega), data
-    if method in ("selsa", "fgfa"):
-        references = replace(references, method="fixed_stride", window=(-length, 0), stride=1)
-        support = replace(config.support, window="fixed", left=length, stride=1)
-        flow = replace(config.flow, left=length, stride=1)
-        config = replace(config, support=support, flow=flow)
-    elif method in ("stpn", "eovod"):
-        references = replace(references, method="adaptive_stride", window=(0, 1))
-    else:
-        references = replace(references, method="none")
-    return config, replace(data, test_references=references)
-
-
 # ---------------------------------------------------------------------------- loading
 
 
@@ -274,71 +277,140 @@ def load(
     *,
     model: str | None = None,
     classes: Sequence[tuple[str, str]] | None = None,
+    infer: Mapping[str, Any] | None = None,
     causal: bool = False,
     seed: int = 0,
-    device: str | torch.device = "cpu",
+    device: str = "auto",
     runs_dir: str | Path | None = None,
 ) -> Detector:
-    """A detector from a checkpoint of ours or an official file.
+    """A detector from an egolib checkpoint or an official file.
 
     Args:
         name: a path, ``vod/<variant>`` (the newest training), a Hub repository, or None
             for the newest training.
         model: of an official file: the published network, where its keys fit several.
         classes: (name, wnid) pairs of an official file trained on other classes.
-        causal, seed, device: see ``Detector``.
+        infer: changes to the settings of testing, by the names of ``InferConfig``, for
+            instance ``{"detections": {"score_threshold": 0.1}}``.
+        causal: use no frame later than the current one.
+        seed: of shuffles and memories.
+        device: ``auto`` takes a GPU where there is one.
+        runs_dir: where runs lie; None for ``runs`` in the checkout.
 
     Raises:
-        EgolibError: nothing of that name, or a file of another model.
+        EgolibError: nothing of that name, a file of another model, or an unknown setting.
     """
-    path = inputs.locate(name, "vod", runs_dir)
-    if path.is_dir():
-        path = _only_checkpoint(path)
+    path = inputs.weights_file(inputs.locate(name, "vod", runs_dir))
     if path.suffix == ".safetensors":
-        network, config, data = _load_ours(path)
+        network, config = load_network(path)
     else:
-        network, config, data = _load_official(path, model, classes)
-    return Detector(network, config, data, causal=causal, seed=seed, device=device)
+        network, config = _load_official(path, model, classes)
+    changes = merge(dict(infer or {}), {"causal": causal, "device": device})
+    settings = build(InferConfig, merge(asdict(config.infer), changes), where="infer.")
+    return Detector(network, config.model, config.data, settings, seed=seed)
 
 
 def save(
-    path: str | Path, model: nn.Module, config: ModelConfig, data: DataConfig, **sidecar: Any
+    path: str | Path,
+    model: nn.Module,
+    config: ModelConfig,
+    data: DataConfig,
+    infer: InferConfig | None = None,
+    **sidecar: Any,
 ) -> Path:
-    """Writes a checkpoint that ``load`` reads; returns the path of its tensor file."""
-    known = {"model": to_tree(config), "data": to_tree(data)}
-    about = {"model": f"vod/{config.method}", "config": known, **sidecar}
-    return checkpoint.save(path, model.state_dict(), about)
+    """Writes an egolib checkpoint, which ``load`` reads; returns the path of its tensor file.
+
+    Args:
+        path: of the tensor file.
+        model: the network.
+        config: what it is.
+        data: preparation of its images.
+        infer: settings of testing; as published for that network by default.
+        sidecar: further plain values for the description beside the weights.
+    """
+    about = description(config, data, infer or published_infer(config))
+    return checkpoint.save(path, model.state_dict(), {**about, **sidecar})
 
 
-def _load_ours(path: Path) -> tuple[nn.Module, ModelConfig, DataConfig]:
+class Described(NamedTuple):
+    """What a network in use is, what it sees, and how it is tested."""
+
+    model: ModelConfig
+    data: DataConfig
+    infer: InferConfig
+
+
+def description(config: ModelConfig, data: DataConfig, infer: InferConfig) -> dict[str, Any]:
+    """What stands beside weights: all that is needed to use them.
+
+    Args:
+        config: the network.
+        data: preparation of images.
+        infer: settings of testing.
+    """
+    known = {"model": to_tree(config), "data": to_tree(data), "infer": to_tree(infer)}
+    return {"model": f"vod/{config.method}", "config": known}
+
+
+def load_network(path: Path) -> tuple[nn.Module, Described]:
+    """The network of an egolib checkpoint, and what its sidecar says.
+
+    Raises:
+        EgolibError: a checkpoint of another task, or of an earlier layout of settings.
+    """
     state, sidecar = checkpoint.load(path)
-    if not str(sidecar.get("model", "")).startswith("vod"):
+    if not str(sidecar.get("model", "")).startswith("vod/"):
         raise EgolibError(f"a checkpoint of {sidecar.get('model')!r}, not of vod", file=path)
-    known = sidecar["config"]
-    config = build(ModelConfig, known["model"])
-    data = build(DataConfig, known["data"]) if "data" in known else published_data(config)
-    network = build_empty(config)
+    config = _described(sidecar["config"])
+    network = build_empty(config.model)
     checkpoint.compare(state, network.state_dict()).require_complete(file=path)
     network.load_state_dict(state, assign=True)
-    return network, config, data
+    return network, config
+
+
+def _described(known: Mapping[str, Any]) -> Described:
+    """The settings in a sidecar; what it does not say is as published for its network."""
+    refuse_old_names(Config, known)
+    model = build(ModelConfig, known["model"], where="model.")
+    data, infer = published_data(model), published_infer(model)
+    if "data" in known:
+        data = build(DataConfig, known["data"], where="data.")
+    if "infer" in known:
+        infer = build(InferConfig, known["infer"], where="infer.")
+    return Described(model, data, infer)
 
 
 def _load_official(
     path: Path, model: str | None, classes: Sequence[tuple[str, str]] | None
-) -> tuple[nn.Module, ModelConfig, DataConfig]:
+) -> tuple[nn.Module, Described]:
     state = find_state(read_foreign(path))
-    name = model or _recognise(state, path)
-    if name.removeprefix("vod/") not in ModelConfig.builders:
+    name = (model or _recognise(state, path)).removeprefix("vod/")
+    if name not in ModelConfig.builders:
         raise EgolibError(f"unknown model {name!r}", remedy=nearest(name, ModelConfig.builders))
-    config = ModelConfig.builders[name.removeprefix("vod/")]()
-    if classes is not None:
-        config = replace(config, classes=len(classes))
+    config = ModelConfig.builders[name]()
+    names = tuple(classes or IMAGENET_VID)
+    config = replace(config, classes=len(names))
+    network = network_from_official(state, config, path)
+    data = replace(published_data(config), classes=names)
+    return network, Described(config, data, published_infer(config))
+
+
+def network_from_official(state: checkpoint.State, config: ModelConfig, path: Path) -> nn.Module:
+    """The network that an official state dict is of.
+
+    Args:
+        state: by official names.
+        config: the network.
+        path: named in errors.
+
+    Raises:
+        EgolibError: it does not fit, entry by entry.
+    """
     network = build_empty(config)
     ours = layout(config).to_ours(state, file=path)
     checkpoint.compare(ours, network.state_dict()).require_complete(file=path)
     network.load_state_dict(ours, assign=True)
-    data = replace(published_data(config), classes=tuple(classes or IMAGENET_VID))
-    return network, config, data
+    return network
 
 
 def _recognise(state: checkpoint.State, path: Path) -> str:
@@ -353,15 +425,8 @@ def _recognise(state: checkpoint.State, path: Path) -> str:
     )
 
 
-def _only_checkpoint(folder: Path) -> Path:
-    files = sorted(folder.glob("*.safetensors"))
-    if len(files) != 1:
-        raise EgolibError(f"{len(files)} checkpoints in the folder", file=folder)
-    return files[0]
-
-
 def published_data(config: ModelConfig) -> DataConfig:
-    """Preparation and references that a published network is tested with."""
+    """Preparation and references that a published network is trained and tested with."""
     if config.method == "single" and config.detector != "rcnn":
         return DataConfig.builders[config.detector]()
     return BY_METHOD[config.method]()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,7 +17,8 @@ from egolib.vod.config.data import DataConfig
 from egolib.vod.data.dataset import Source, make_source, object_rows
 from egolib.vod.data.index import read_index
 from egolib.vod.data.references import test_order
-from egolib.vod.formats.submission import DetectionSet, read_detections
+from egolib.vod.formats import submission
+from egolib.vod.formats.submission import DetectionSet
 
 METRICS = "AP50 by speed (vid_style) and COCO's AP (coco_style); tracks are not scored"
 
@@ -26,6 +27,7 @@ def motion_table(source: Source, path: str | Path | None = None) -> MotionTable:
     """Motion of every true box, frames in file order.
 
     Args:
+        source: the annotated videos.
         path: the official ``.mat`` table or ours; None computes one from the tracks.
 
     Raises:
@@ -64,7 +66,10 @@ def evaluate(
     VID metric; ``classes`` holds it per class; ``coco`` COCO's numbers.
 
     Args:
+        source: the annotated videos.
+        detections: of some or all of its frames, in any order.
         motion: of ``source``, frames in file order; only for the VID metric.
+        config: which metrics, by which conventions.
         frames: (rows,) of the index; score these frames only.
     """
     config = config or EvaluateConfig()
@@ -84,7 +89,8 @@ def evaluate(
         )
     if config.coco_style:
         index = source.index
-        sizes = list(zip(index.height[order].tolist(), index.width[order].tolist()))
+        sides = index.height[order].tolist(), index.width[order].tolist()
+        sizes = list(zip(*sides, strict=True))
         names, boxes = detections.class_names, index.box_xywh[rows]
         result["coco"] = evaluate_coco(
             truth, detections.boxes, sizes, names, boxes, index.area[rows]
@@ -148,22 +154,38 @@ def _some_frames(detections: DetectionSet, kept: np.ndarray) -> DetectionSet:
 def evaluate_files(
     truth: str | Path,
     predictions: str | Path,
+    *,
     motion: str | Path | None = None,
     shuffle_seed: int | None = None,
-    **options: Any,
+    vid_style: bool = True,
+    coco_style: bool = True,
+    extent: Literal["official", "plain"] = "official",
+    borders: Literal["official", "half_open"] = "official",
+    sort: Literal["official", "stable"] = "official",
 ) -> dict[str, Any]:
-    """Scores a results file (ours, or an official pickle) on a CocoVID file.
+    """Scores a results file on a CocoVID file; all numbers are fractions.
 
     Args:
+        truth: annotations.
+        predictions: egolib's results, COCO's JSON, or an official pickle.
         motion: the official motion table or ours; None computes one from the tracks.
         shuffle_seed: of the order of frames in an official pickle (MAMBA: 10).
-        options: fields of ``EvaluateConfig``.
+        vid_style: score by the VID metric and speed.
+        coco_style: score by COCO's AP.
+        extent: of boxes in the VID metric, see ``EvaluateConfig``.
+        borders: of its ranges of speed.
+        sort: of equal scores in it.
+
+    Raises:
+        EgolibError: a file cannot be read, or does not fit the annotations.
     """
     index = read_index(truth)
     data = DataConfig(classes=tuple((name, "") for name in index.class_names()))
     source = make_source(truth, "", data, train=False)
     order = test_order(index, shuffle_seed)
-    detections = read_detections(predictions, index.image_id[order], index.class_names())
-    config = build(EvaluateConfig, options)
+    ids, names = index.image_id[order], index.class_names()
+    detections = submission.read(predictions, ids, names, index.category_id.tolist())
+    values = {"extent": extent, "borders": borders, "sort": sort}
+    config = build(EvaluateConfig, {"vid_style": vid_style, "coco_style": coco_style, **values})
     table = motion_table(source, motion) if config.vid_style else None
     return evaluate(source, detections, table, config)

@@ -1,4 +1,4 @@
-"""A stand-in for ImageNet weights: the backbone first learns to name cut-out objects.
+"""A stand-in for ImageNet weights: the backbone first learns to classify cut-out objects.
 
 Published detectors start from backbones that can already classify. Where no such weights
 exist, as for the built-in world, a short training on the objects of the training images,
@@ -42,7 +42,7 @@ def cut_out(sources: Sequence[Source], side: int) -> tuple[np.ndarray, np.ndarra
     for source in sources:
         for row in track(source.rows.tolist(), "cutting out objects", unit="image"):
             image = read_image(source.images / source.index.path(row))
-            for box, label in zip(*true_objects(source, row)):
+            for box, label in zip(*true_objects(source, row), strict=True):
                 squares.append(_square(image, box, side))
                 labels.append(label)
     if not squares:
@@ -58,10 +58,16 @@ def as_input(squares: np.ndarray, config: PipelineConfig) -> Tensor:
 
 
 def jitter(squares: np.ndarray, config: ObjectConfig, rng: np.random.Generator) -> np.ndarray:
-    """Squares (B, S, S, 3) uint8, each turned, zoomed, shifted, relit and by chance mirrored."""
+    """Squares, each turned, zoomed, shifted, relit and by chance mirrored.
+
+    Args:
+        squares: (B, S, S, 3) uint8.
+        config: limits of the changes.
+        rng: of the draws.
+    """
     side = squares.shape[1]
     changed = np.empty_like(squares)
-    for square, out in zip(squares, changed):
+    for square, out in zip(squares, changed, strict=True):
         angle = rng.uniform(-config.turn, config.turn)
         zoom = np.exp(rng.uniform(-config.zoom, config.zoom))
         turn = cv2.getRotationMatrix2D((side / 2, side / 2), angle, zoom)
@@ -84,7 +90,7 @@ def _square(image: np.ndarray, box: np.ndarray, side: int) -> np.ndarray:
     return cv2.warpAffine(image, turn, (side, side), borderMode=cv2.BORDER_REPLICATE)
 
 
-class Namer(nn.Module):
+class ObjectClassifier(nn.Module):
     """Backbone, average pooling to a few cells, two layers: (B, 3, S, S) to logits (B, K)."""
 
     def __init__(self, backbone: ResNet | Swin, classes: int, width: int = 128) -> None:
@@ -95,7 +101,8 @@ class Namer(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         pooled = F.adaptive_avg_pool2d(self.backbone(images)[-1], CELLS).flatten(1)
-        return self.out(F.relu(self.hidden(pooled)))
+        logits: Tensor = self.out(F.relu(self.hidden(pooled)))
+        return logits
 
 
 def learn_objects(
@@ -109,22 +116,30 @@ def learn_objects(
     """Trains a backbone in place, frozen parts too; returns the loss of every update.
 
     AdamW with a short warm-up, then a rate that falls linearly to nothing.
+
+    Args:
+        backbone: is trained in place.
+        sources: images with objects.
+        classes: how many.
+        config: length, rate and what is changed by chance.
+        pipeline: turns cut-out objects into network inputs.
+        rng: of all draws.
     """
     squares, labels = cut_out(sources, config.side)
     frozen = [p for p in backbone.parameters() if not p.requires_grad]
     backbone.requires_grad_(True)
-    namer = Namer(backbone, classes).train()
-    optimizer = torch.optim.AdamW(namer.parameters(), config.learning_rate)
+    classifier = ObjectClassifier(backbone, classes).train()
+    optimizer = torch.optim.AdamW(classifier.parameters(), config.learning_rate)
     losses = []
     for update in track(range(config.updates), "learning objects", unit="update"):
         rising, falling = (update + 1) / 50, 1 - update / config.updates
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * min(1.0, rising, 2 * falling)
-        chosen = rng.integers(len(labels), size=config.batch)
+        chosen = rng.integers(len(labels), size=config.batch_size)
         images = as_input(jitter(squares[chosen], config, rng), pipeline)
-        loss = F.cross_entropy(namer(images), torch.from_numpy(labels[chosen]))
+        loss = F.cross_entropy(classifier(images), torch.from_numpy(labels[chosen]))
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         losses.append(float(loss.detach()))
     for parameter in frozen:

@@ -133,9 +133,9 @@ def report(scores: Scores) -> list[str]:
     return [
         f"{scores.n_queries} queries, ties: {scores.ties}",
         f"tAP      {t.values.mean():.3f}   tAP@0.25  {t.values[0]:.3f}"
-        f"   (p {t.share[0]:.3f}, ties {t.band[0, 0]:.3f} to {t.band[0, 1]:.3f})",
+        f"   (p {t.fraction[0]:.3f}, ties {t.band[0, 0]:.3f} to {t.band[0, 1]:.3f})",
         f"stAP     {s.values.mean():.3f}   stAP@0.25 {s.values[0]:.3f}"
-        f"   (p {s.share[0]:.3f}, ties {s.band[0, 0]:.3f} to {s.band[0, 1]:.3f})",
+        f"   (p {s.fraction[0]:.3f}, ties {s.band[0, 0]:.3f} to {s.band[0, 1]:.3f})",
         f"recovery {scores.recovery[0]:.3f} %   success {scores.success[0]:.3f} %",
     ]
 

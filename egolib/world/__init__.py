@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 def make(
     preset: str | WorldSettings, out: str | Path, workers: int = 1, seed: int | None = None
 ) -> pd.DataFrame:
-    """Makes the world of a preset in a folder and returns its manifest; see ``build.make``."""
+    """Makes the world of a preset in a folder and returns its manifest; see ``build.make``.
+
+    Args:
+        preset: whose section ``world`` is drawn.
+        out: folder of the world.
+        workers: processes that draw.
+        seed: of the world; None for the preset's.
+    """
     from egolib.world import build
 
     return build.make(preset, out, workers, seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -35,6 +36,8 @@ from egolib.world.exports import (
 from egolib.world.language import write_vocabulary
 from egolib.world.library import World
 from egolib.world.settings import WorldSettings
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,7 +125,7 @@ def _prepare(root: Path, settings: WorldSettings, stamp: str) -> bool:
         return True
     about = read_json(root / STAMP, dict)
     if about["stamp"] != stamp:
-        print(f"{root}: {_difference(about['settings'], settings)}; drawing it again", flush=True)
+        log.warning("%s: %s; drawing it again", root, _difference(about["settings"], settings))
         _clear(root)
         _write_stamp(root, settings, stamp, complete=False)
         return True

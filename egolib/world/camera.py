@@ -22,7 +22,8 @@ class Camera:
     """Pose at every frame.
 
     Args:
-        x, y: (T,) centre of the view, world pixels.
+        x: (T,) centre of the view, world pixels.
+        y: (T,) centre of the view, world pixels.
         zoom: (T,) magnification.
         roll: (T,) degrees.
     """
@@ -45,13 +46,20 @@ class Camera:
 
     def speed(self) -> np.ndarray:
         """(T,) world pixels per frame, central differences."""
-        return np.hypot(np.gradient(self.x), np.gradient(self.y))
+        result: np.ndarray = np.hypot(np.gradient(self.x), np.gradient(self.y))
+        return result
 
 
 def make_camera(
     settings: WorldSettings, fixations: list[Fixation], rng: np.random.Generator
 ) -> Camera:
-    """The path through the fixations."""
+    """The path through the fixations.
+
+    Args:
+        settings: of the world.
+        fixations: where the camera rests, in order.
+        rng: random numbers.
+    """
     frames = settings.frames
     plan = {
         name: _smooth3(_through(fixations, [getattr(f, name) for f in fixations], frames))
@@ -96,7 +104,8 @@ def matrix(settings: WorldSettings, pose: tuple[float, float, float, float]) -> 
 def _through(fixations: list[Fixation], values: list[float], frames: int) -> np.ndarray:
     """(T,) each fixation's value, straight lines between them."""
     knots = [t for f in fixations for t in (f.start, max(f.end - 1, f.start))]
-    return np.interp(np.arange(frames), knots, np.repeat(values, 2))
+    result: np.ndarray = np.interp(np.arange(frames), knots, np.repeat(values, 2))
+    return result
 
 
 def _liveliness(fixations: list[Fixation], frames: int) -> np.ndarray:

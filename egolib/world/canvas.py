@@ -56,7 +56,14 @@ class Canvas:
         _stamp(self.image, self.labels, self.front, 0.0, 0.0, 0)
 
     def place(self, entity: int, sprite: Sprite, x: float, y: float) -> None:
-        """Puts a thing with its anchor at a world point, replacing an earlier one."""
+        """Puts a thing with its anchor at a world point, replacing an earlier one.
+
+        Args:
+            entity: name of the thing.
+            sprite: its picture.
+            x: of the anchor, in world pixels.
+            y: of the anchor, in world pixels.
+        """
         self.remove(entity)
         self.things[entity] = (sprite, x, y)
         self._repaint(sprite, x, y)
@@ -126,7 +133,8 @@ def paint_room(settings: WorldSettings, room: Room) -> np.ndarray:
     image[round(COUNTER_Y * scale) : round((COUNTER_Y + 5) * scale)] += 26
     for station, x in room.station_x.items():
         _FURNITURE[station](image, x, scale, rng)
-    return np.clip(image + _cloud(rng, image.shape, scale), 0, 255).astype(np.uint8)
+    result: np.ndarray = np.clip(image + _cloud(rng, image.shape, scale), 0, 255).astype(np.uint8)
+    return result
 
 
 def _muted(rng: np.random.Generator, level: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 
@@ -18,8 +19,17 @@ from egolib.world.settings import WorldSettings
 from egolib.world.visibility import TruthBuilder, log_sha256, read_facts, write_truth
 
 
-def draw_video(settings: WorldSettings, split: str, index: int, out: Path, stamp: str) -> dict:
+def draw_video(
+    settings: WorldSettings, split: str, index: int, out: Path, stamp: str
+) -> dict[str, Any]:
     """Draws a video unless it is there with the same stamp.
+
+    Args:
+        settings: of the world.
+        split: ``train``, ``val`` or ``test``.
+        index: of the video in its split.
+        out: folder of the world.
+        stamp: what the video rests on.
 
     Returns:
         Its line of the manifest.

@@ -49,7 +49,15 @@ class Encoder:
 
 
 def cut(source: Path, target: Path, start_sec: int, length_sec: int, fps: int) -> Path:
-    """Copies a part of a video, packet by packet; both ends must be key frames."""
+    """Copies a part of a video, packet by packet; both ends must be key frames.
+
+    Args:
+        source: the whole video.
+        target: the part.
+        start_sec: where the part begins.
+        length_sec: how long it is.
+        fps: frames per second.
+    """
     first, last = start_sec * fps, (start_sec + length_sec) * fps
     with (
         atomic_path(target) as temporary,

@@ -48,7 +48,8 @@ class Episode:
     """Everything that decides a video.
 
     Args:
-        split, index: which video.
+        split: ``train``, ``val`` or ``test``.
+        index: of the video in its split.
         uid: its UUID-shaped name.
         states: the room's state before each event, then the last one.
     """
@@ -87,12 +88,24 @@ def video_keys(settings: WorldSettings) -> list[tuple[str, int]]:
 
 
 def video_uid(settings: WorldSettings, split: str, index: int) -> str:
-    """The name of a video."""
+    """The name of a video.
+
+    Args:
+        settings: of the world.
+        split: ``train``, ``val`` or ``test``.
+        index: of the video in its split.
+    """
     return uid(*settings.key(), split, index, "video")
 
 
 def make_episode(settings: WorldSettings, split: str, index: int) -> Episode:
-    """Simulates one video; fast (tens of milliseconds), no pixels."""
+    """Simulates one video; fast (tens of milliseconds), no pixels.
+
+    Args:
+        settings: of the world.
+        split: ``train``, ``val`` or ``test``.
+        index: of the video in its split.
+    """
     key = (*settings.key(), split, index)
     room = make_room(settings, stream(*key, "room"))
     events, fixations = write_script(settings, room, stream(*key, "script"))
@@ -100,7 +113,7 @@ def make_episode(settings: WorldSettings, split: str, index: int) -> Episode:
     people = _people(settings, camera, stream(*key, "people"))
     states = _states(room, events)
     boxes = _sketch(settings, room, tuple(events), states, camera, people)
-    shares = clipped_share(settings, boxes[:, : len(room.instances)])
+    fractions = clipped_fraction(settings, boxes[:, : len(room.instances)])
     return Episode(
         settings,
         split,
@@ -111,7 +124,7 @@ def make_episode(settings: WorldSettings, split: str, index: int) -> Episode:
         tuple(fixations),
         camera,
         people,
-        make_degradation(settings, camera, shares, stream(*key, "degradation")),
+        make_degradation(settings, camera, fractions, stream(*key, "degradation")),
         states,
     )
 
@@ -147,7 +160,13 @@ def _states(room: Room, events: list[Event]) -> tuple[State, ...]:
 
 
 def resting_place(room: Room, state: State, obj: int) -> tuple[float, float] | None:
-    """Bottom centre of a resting object; None inside a box or in the hand."""
+    """Bottom centre of a resting object; None inside a box or in the hand.
+
+    Args:
+        room: where things stand.
+        state: of the things at that moment.
+        obj: the object.
+    """
     slot = state.slot[obj]
     return None if slot == NONE else (room.slots[slot].x, room.slots[slot].y)
 
@@ -155,7 +174,14 @@ def resting_place(room: Room, state: State, obj: int) -> tuple[float, float] | N
 def moving_place(
     room: Room, state: State, event: Event, frame: float
 ) -> tuple[float, float] | None:
-    """Bottom centre of the object of an action at a frame; None while it is hidden."""
+    """Bottom centre of the object of an action at a frame; None while it is hidden.
+
+    Args:
+        room: where things stand.
+        state: of the things before the action.
+        event: the action.
+        frame: of the video.
+    """
     scene = scene_at(event, frame, slide_of(room, event))
     if not scene.shown:
         return None
@@ -233,7 +259,7 @@ def _object_places(
             place = resting_place(room, state, obj)
             if place is not None:
                 places[first:last, obj] = place
-    for state, event in zip(states, events):
+    for state, event in zip(states, events, strict=False):
         if event.obj == NONE:
             continue
         for frame in range(event.start, event.end):
@@ -266,10 +292,11 @@ def _project(
     )
 
 
-def clipped_share(settings: WorldSettings, boxes: np.ndarray) -> np.ndarray:
-    """(T, N) share of each box inside the view; 0 for hidden objects."""
+def clipped_fraction(settings: WorldSettings, boxes: np.ndarray) -> np.ndarray:
+    """(T, N) fraction of each box inside the view; 0 for hidden objects."""
     limit = np.array([settings.view_width, settings.view_height] * 2)
     inside = np.clip(np.nan_to_num(boxes, nan=-1.0), 0, limit)
     sides = np.nan_to_num(boxes[..., 2:] - boxes[..., :2], nan=1.0)
     kept = inside[..., 2:] - inside[..., :2]
-    return kept.prod(-1) / sides.prod(-1)
+    result: np.ndarray = kept.prod(-1) / sides.prod(-1)
+    return result

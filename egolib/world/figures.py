@@ -21,7 +21,13 @@ SHARP, DEGRADED = TRUE, PREDICTED  # blue, orange
 
 
 def frames(world: World, rows: int = 3, columns: int = 5) -> Drawing:
-    """Frames of several videos with their annotated boxes; dashed orange: a degraded view."""
+    """Frames of several videos with their annotated boxes; dashed orange: a degraded view.
+
+    Args:
+        world: folder of the world.
+        rows: of pictures.
+        columns: of pictures.
+    """
     figure, axes = _pictures(rows, columns, world)
     videos = [world.videos[i] for i in np.linspace(0, len(world.videos) - 1, rows).astype(int)]
     for row, video in zip(axes, videos, strict=True):
@@ -139,7 +145,13 @@ def distributions(world: World) -> Drawing:
 
 
 def timeline(world: World, number: int = 0, most_sec: int = 60) -> Drawing:
-    """The beginning of a video: actions, people, where the camera looks, degraded frames."""
+    """The beginning of a video: actions, people, where the camera looks, degraded frames.
+
+    Args:
+        world: folder of the world.
+        number: of the video in the manifest.
+        most_sec: how much of the video is shown.
+    """
     video = world.videos[number]
     last = min(video.settings.video_sec, most_sec)
     seconds = np.arange(last * video.settings.fps) / video.settings.fps

@@ -22,7 +22,8 @@ class Fixation:
     """The camera rests around one point during frames ``start`` to ``end`` (exclusive).
 
     Args:
-        x, y: centre of the view, world pixels.
+        x: centre of the view, world pixels.
+        y: centre of the view, world pixels.
         zoom: magnification.
         roll: degrees.
         liveliness: 0 for a head at rest, 1 for ordinary movement.
@@ -40,10 +41,18 @@ class Fixation:
 def fixate(
     settings: WorldSettings, rng: np.random.Generator, start: int, end: int, target: Point
 ) -> Fixation:
-    """A fixation with the target somewhere in the view, not in its middle."""
+    """A fixation with the target somewhere in the view, not in its middle.
+
+    Args:
+        settings: of the world.
+        rng: random numbers.
+        start: first frame.
+        end: last frame.
+        target: point that is looked at.
+    """
     x = target[0] + rng.uniform(-48, 48)
     y = target[1] + rng.uniform(-26, 26)
-    still = rng.random() < settings.still_share
+    still = rng.random() < settings.still_fraction
     liveliness = rng.uniform(0.0, 0.06) if still else rng.uniform(0.5, 1.5)
     return Fixation(
         start,
@@ -60,6 +69,13 @@ def travel(
     settings: WorldSettings, rng: np.random.Generator, start: int, origin: Point, target: Point
 ) -> tuple[list[Fixation], int]:
     """The way from one point to another that begins at frame ``start``.
+
+    Args:
+        settings: of the world.
+        rng: random numbers.
+        start: first frame.
+        origin: where the way begins.
+        target: where it ends.
 
     Returns:
         Short fixations on the way (the saccades lie in the gaps), and the frame of arrival.

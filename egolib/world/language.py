@@ -115,8 +115,11 @@ def narrate(
     """One narration line: a paraphrase with some adjectives dropped.
 
     Args:
+        rng: random numbers.
+        verb: of the action.
         thing: an object, or the name of a fixture.
         container: what the object is put into or taken out of.
+        station: where it happens.
     """
     said = f"#C C {_pick(rng, FORMS[verb][0])} the {_phrase(rng, thing)}"
     if container is not None:

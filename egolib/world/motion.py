@@ -29,11 +29,14 @@ class Scene:
 
     Args:
         phase: u of the forward verb, in [0, 1].
-        dx, dy, angle: the object's offset from its place (``slot_from``, ``slot_to`` for
-            put, the container's mouth), and rotation in degrees.
+        dx: the object's offset from its place (``slot_from``, ``slot_to`` for put, the
+            container's mouth).
+        dy: likewise.
+        angle: its rotation in degrees.
         shown: False while the object is inside its container.
         behind: the object is drawn behind its container.
-        hand_x, hand_y: the fist, relative to the target.
+        hand_x: the fist, relative to the target.
+        hand_y: likewise.
         tool: name, or empty.
         openness: of the lid, 0 to 1, where the action is about one.
         on: of the fixture, where the action is about one.
@@ -63,6 +66,7 @@ def scene_at(event: Event, frame: float, slide: float = 0.0) -> Scene:
     """The moving parts of an action.
 
     Args:
+        event: the action.
         frame: video frame, may lie between two.
         slide: horizontal way of a moved object.
     """

@@ -24,8 +24,11 @@ class Narration:
         event: position in the event log, or -1 for a line about somebody else.
         source: ``narration_pass_1`` or ``narration_pass_2``.
         number: counter within the video and pass.
-        time_sec, start_sec, end_sec: time stamp and clip.
-        verbs, nouns: class indices.
+        time_sec: time stamp.
+        start_sec: of the clip.
+        end_sec: of the clip.
+        verbs: class indices.
+        nouns: class indices.
     """
 
     event: int

@@ -40,8 +40,12 @@ class Question:
 
     Args:
         kind: key of ``TEMPLATES``.
-        start_sec, end_sec: the answer, seconds of the video.
-        slot_x, verb_x, slot_y, verb_y: the template's fillings; empty where unused.
+        start_sec: of the answer, seconds of the video.
+        end_sec: of the answer.
+        slot_x: the template's first thing; empty where unused.
+        verb_x: what is done to it.
+        slot_y: the template's second thing.
+        verb_y: what is done to it.
         answer: a short answer in words.
     """
 

@@ -248,7 +248,8 @@ class Renderer:
         for part in parts:
             if part.label != HAND:
                 areas[part.label - 1] = part.sprite.area
-        return areas * self.episode.camera.zoom[frame] ** 2
+        result: np.ndarray = areas * self.episode.camera.zoom[frame] ** 2
+        return result
 
 
 def _draw_part(
@@ -299,4 +300,5 @@ def _noise_images(episode: Episode) -> np.ndarray:
     rng = stream(*episode.key, "noise")
     shape = (NOISE_FRAMES, settings.view_height, settings.view_width, 3)
     noise = rng.standard_normal(shape, dtype=np.float32) * settings.noise_sigma
-    return np.clip(np.rint(noise + 128), 0, 255).astype(np.uint8)
+    result: np.ndarray = np.clip(np.rint(noise + 128), 0, 255).astype(np.uint8)
+    return result

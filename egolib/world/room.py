@@ -33,7 +33,7 @@ ROWS = {
     "window": (178,),
 }
 SLOT_PITCH = 58.0
-FILLED_SHARE = 0.25  # of the containers, when a video begins
+FILLED_FRACTION = 0.25  # of the containers, when a video begins
 STATION_PITCH = ROOM_WIDTH / len(STATIONS)
 
 
@@ -94,7 +94,8 @@ class Room:
         home: the slot of each object when the video begins, -1 for those in a container.
         inside: the container of each object at that time, or -1.
         fixtures: position (centre) of the tap and of the lamp.
-        opened, on: containers that are open, fixtures that are on at that time.
+        opened: containers that are open at that time.
+        on: fixtures that are on at that time.
         paint_seed: decides colours and noise of wall, counter and floor.
     """
 
@@ -148,7 +149,7 @@ def _contents(instances: tuple[Instance, ...], rng: np.random.Generator) -> tupl
     inside = [-1] * len(instances)
     loose = [i.index for i in instances if not i.is_container]
     for box in instances:
-        if box.is_container and loose and rng.random() < FILLED_SHARE:
+        if box.is_container and loose and rng.random() < FILLED_FRACTION:
             inside[loose.pop(int(rng.integers(len(loose))))] = box.index
     return tuple(inside)
 
@@ -173,7 +174,7 @@ def _instances(settings: WorldSettings, rng: np.random.Generator) -> tuple[Insta
     for class_index in chosen:
         first_hue = int(rng.integers(len(hues)))
         for copy in range(settings.instances_per_class):
-            shift = 0 if rng.random() < settings.same_hue_share else rng.integers(1, len(hues))
+            shift = 0 if rng.random() < settings.same_hue_fraction else rng.integers(1, len(hues))
             hue = hues[(first_hue + (int(shift) if copy else 0)) % len(hues)]
             instances.append(
                 Instance(

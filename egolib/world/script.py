@@ -33,10 +33,13 @@ class Event:
         obj: the object's index, or -1 for a fixture.
         fixture: ``tap``, ``lamp`` or empty.
         container: what the object is put into or taken out of, or -1.
-        slot_from, slot_to: slots before and after, or -1.
+        slot_from: slot before, or -1.
+        slot_to: slot after, or -1.
         station: where it happens.
-        start, end: the hand is on its way or at work.
-        gaze_start, gaze_end: the camera rests on the target.
+        start: from here the hand is on its way or at work.
+        end: until here.
+        gaze_start: from here the camera rests on the target.
+        gaze_end: until here.
         side: the hand comes from the left (-1) or the right (1).
     """
 
@@ -119,7 +122,13 @@ class Choice:
 
 
 def target(room: Room, choice: Choice | Event, state: State) -> Point:
-    """The point that the hand goes to."""
+    """The point that the hand goes to.
+
+    Args:
+        room: where things stand.
+        choice: verb and thing.
+        state: of the things at that moment.
+    """
     if choice.fixture:
         return room.fixtures[choice.fixture]
     if choice.container != NONE:
@@ -134,7 +143,13 @@ def target(room: Room, choice: Choice | Event, state: State) -> Point:
 
 
 def possible(room: Room, state: State, verb: str) -> list[Choice]:
-    """Everything that the verb could be done to now."""
+    """Everything that the verb could be done to now.
+
+    Args:
+        room: where things stand.
+        state: of the things at that moment.
+        verb: of the action.
+    """
     standing = [i for i, s in enumerate(state.slot) if s != NONE]
     if state.held != NONE and verb not in HELD_VERBS:
         return []
@@ -197,7 +212,16 @@ def choose(
     counts: dict[str, int],
     here: str,
 ) -> tuple[Choice, str]:
-    """The next action and its station: a rare verb first, then what it is done to."""
+    """The next action and its station: a rare verb first, then what it is done to.
+
+    Args:
+        settings: of the world.
+        rng: random numbers.
+        room: where things stand.
+        state: of the things at that moment.
+        counts: how often each verb occurred so far.
+        here: the station where the wearer stands.
+    """
     options = {verb: possible(room, state, verb) for verb in VERBS}
     verbs = [verb for verb in VERBS if options[verb]]
     weights = np.array([(1.0 + counts[v]) ** -2.0 for v in verbs])
@@ -234,7 +258,8 @@ def _weights(
             for choice in choices
         ]
     )
-    return weights * (1 - settings.bias * ~typical) if typical.any() else weights
+    result: np.ndarray = weights * (1 - settings.bias * ~typical) if typical.any() else weights
+    return result
 
 
 # ------------------------------------------------------------------------- writing
@@ -247,6 +272,11 @@ def write_script(
 
     The time that is left between two actions is split at random before and after
     the way to the next target, so that nothing tells forwards from backwards.
+
+    Args:
+        settings: of the world.
+        room: where things stand.
+        rng: random numbers.
     """
     state = first_state(room)
     here = list(room.station_x)[int(rng.integers(len(room.station_x)))]
@@ -304,7 +334,10 @@ def _schedule(
 
 def _usual_way(settings: WorldSettings, last: Fixation, point: Point) -> int:
     """Frames that the way to a point usually takes."""
-    return round(np.hypot(point[0] - last.x, point[1] - last.y) / np.mean(settings.saccade_px))
+    result: int = round(
+        np.hypot(point[0] - last.x, point[1] - last.y) / np.mean(settings.saccade_px)
+    )
+    return result
 
 
 def _wait(

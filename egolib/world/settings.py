@@ -28,14 +28,17 @@ class WorldSettings:
     Args:
         name: preset name, part of every random key.
         world_seed: the world's seed; another seed is another world.
-        train_videos, val_videos, test_videos: videos of each split, one room each.
+        train_videos: videos for training, one room each.
+        val_videos: videos for validation.
+        test_videos: videos for test.
         video_sec: length of every video.
         fps: frames per second; also the ``assumed_fps`` that readers are given.
-        view_width, view_height: pixels of a frame.
+        view_width: pixels of a frame.
+        view_height: pixels of a frame.
 
-        classes_per_room, instances_per_class: objects in a room; several instances of
-            a class are each other's distractors.
-        same_hue_share: share of those instances that also share the colour.
+        classes_per_room: classes of the objects in a room.
+        instances_per_class: of each; they are each other's distractors.
+        same_hue_fraction: fraction of those instances that also share the colour.
 
         actions_per_minute: how busy the script is.
         action_sec: length of one action.
@@ -46,13 +49,15 @@ class WorldSettings:
 
         gaze_lead_sec: gaze is on the target this long before the hand comes, and
             after it has gone.
-        zoom, roll_deg: range of the zoom; largest roll in degrees.
-        still_share: share of fixations with a camera at rest.
+        zoom: its range.
+        roll_deg: largest roll in degrees.
+        still_fraction: fraction of fixations with a camera at rest.
         drift: standard deviation of the drift of a moving head.
         bob: amplitude of the walking bob.
-        saccade_px, saccade_frames: speed (pixels per frame) and length of saccades.
+        saccade_px: speed of saccades in pixels per frame.
+        saccade_frames: their length.
 
-        degraded_share: share of frames with a defocus beyond class recognition, before some
+        degraded_fraction: fraction of frames with a defocus beyond class recognition, before some
             are cleared so that objects keep sharp views (about 0.4 is left).
         defocus_frames: length of a defocus run.
         defocus_sigma: blur in pixels for objects of 64 px.
@@ -61,14 +66,16 @@ class WorldSettings:
         noise_sigma: sensor noise, grey levels.
         texture_period: stripe or dot distance in pixels for objects of 64 px.
 
-        crf, encoder_preset: H.264 quality; a key frame comes every ten frames.
+        crf: H.264 quality; a key frame comes every ten frames.
+        encoder_preset: of H.264.
         jpeg_quality: of VOD images.
         mask_every: every n-th frame's label map is kept in the truth.
 
-        visible_share, visible_area_px: an object counts as visible from this share of
-            its whole area and this many view pixels on.
+        visible_fraction: an object counts as visible from this fraction of its whole area on.
+        visible_area_px: and from this many view pixels on.
 
-        vq_clip_sec, vq_fps: VQ2D clips.
+        vq_clip_sec: length of VQ2D clips.
+        vq_fps: their frames per second.
         vq_queries: query sets of train, val, test (three an annotation).
         vq_invalid_every: every n-th query set is invalid.
         vq_track_frames: length of a response track in clip frames.
@@ -76,15 +83,18 @@ class WorldSettings:
         vod_frames: their length in frames.
         det_stills: sharp still images ("DET").
         narrators: narration passes over each video.
-        clip_sec, clip_jitter_sec: length and timing error of narrated clips.
+        clip_sec: length of narrated clips.
+        clip_jitter_sec: their timing error.
         mcq_questions: EgoMCQ questions, half inter-video, half intra-video.
         charades_clips: Charades-Ego clips for training and test.
         charades_sec: their length.
         charades_classes: number of Charades-Ego action classes.
         nlq_queries: queries of train, val, test.
         nlq_interval_sec: length of an answer.
-        feature_stride_frames, feature_fps: rows of the symbolic features (1.87 a second).
-        feature_width, word_width: columns of symbolic video and text features.
+        feature_stride_frames: frames between rows of the symbolic features (1.87 a second).
+        feature_fps: frames a second that they are counted in.
+        feature_width: columns of symbolic video features.
+        word_width: columns of symbolic text features.
         feature_snr: signal power over noise power of the video features.
     """
 
@@ -100,7 +110,7 @@ class WorldSettings:
 
     classes_per_room: int = 6
     instances_per_class: int = 2
-    same_hue_share: float = 0.4
+    same_hue_fraction: float = 0.4
 
     actions_per_minute: tuple[float, float] = (12.0, 25.0)
     action_sec: tuple[float, float] = (1.0, 1.9)
@@ -111,13 +121,13 @@ class WorldSettings:
     gaze_lead_sec: tuple[float, float] = (0.3, 0.6)
     zoom: tuple[float, float] = (0.8, 1.25)
     roll_deg: float = 8.0
-    still_share: float = 0.45
+    still_fraction: float = 0.45
     drift: float = 3.0
     bob: float = 3.0
     saccade_px: tuple[float, float] = (15.0, 25.0)
     saccade_frames: tuple[int, int] = (6, 12)
 
-    degraded_share: float = 0.45
+    degraded_fraction: float = 0.45
     defocus_frames: tuple[int, int] = (3, 10)
     defocus_sigma: tuple[float, float] = (4.0, 6.0)
     blur_samples: tuple[int, int] = (4, 8)
@@ -130,7 +140,7 @@ class WorldSettings:
     jpeg_quality: int = 90
     mask_every: int = 10
 
-    visible_share: float = 0.25
+    visible_fraction: float = 0.25
     visible_area_px: int = 64
 
     vq_clip_sec: int = 60

@@ -24,7 +24,7 @@ FINE = 4  # supersampling of outlines
 MARGIN = 3.0  # world pixels around a shape
 LID_ROOM = 26.0  # extra room above containers for the open lid
 TEXTURE_CONTRAST = 40.0  # standard deviation in grey levels
-BRIGHT_SHARE = 0.4  # of a texture's area
+BRIGHT_FRACTION = 0.4  # of a texture's area
 OUTLINE = (38, 34, 36)
 
 Colour = tuple[int, int, int]
@@ -59,17 +59,40 @@ class Pen:
         cv2.fillPoly(self.fine, [self._pixels(points)], (*colour, 255), cv2.LINE_8)
 
     def ellipse(self, centre: Point, radii: Point, colour: Colour, line: float = 0.0) -> None:
-        """Filled, or a ring of width ``line``."""
+        """Filled, or a ring of width ``line``.
+
+        Args:
+            centre: (x, y).
+            radii: along x and y.
+            colour: RGB.
+            line: width of the ring; 0 fills.
+        """
         middle = self._pixels([centre])[0]
         axes = np.rint(np.array(radii) * self.scale * FINE).astype(int)
         width = max(1, round(line * self.scale * FINE)) if line else cv2.FILLED
         cv2.ellipse(self.fine, middle.tolist(), axes.tolist(), 0, 0, 360, (*colour, 255), width)
 
     def line(self, points: list[Point], colour: Colour, width: float) -> None:
+        """A line through points.
+
+        Args:
+            points: (x, y) of every corner.
+            colour: RGB.
+            width: of the line.
+        """
         thickness = max(1, round(width * self.scale * FINE))
         cv2.polylines(self.fine, [self._pixels(points)], False, (*colour, 255), thickness)
 
     def rectangle(self, x0: float, y0: float, x1: float, y1: float, colour: Colour) -> None:
+        """A filled rectangle.
+
+        Args:
+            x0: left.
+            y0: top.
+            x1: right.
+            y1: bottom.
+            colour: RGB.
+        """
         self.polygon([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], colour)
 
     def picture(self) -> np.ndarray:
@@ -86,7 +109,10 @@ class Pen:
 
     def _pixels(self, points: list[Point]) -> np.ndarray:
         corner = np.array([self.left, self.top])
-        return np.rint((np.array(points) - corner) * self.scale * FINE).astype(np.int32)
+        result: np.ndarray = np.rint((np.array(points) - corner) * self.scale * FINE).astype(
+            np.int32
+        )
+        return result
 
 
 def finish(picture: np.ndarray, anchor: Point) -> Sprite:
@@ -98,11 +124,15 @@ def finish(picture: np.ndarray, anchor: Point) -> Sprite:
 # ------------------------------------------------------------------------ textures
 
 
-def texture(kind: str, seed: int, shape: tuple[int, int], mask: np.ndarray, period: float):
+def texture(
+    kind: str, seed: int, shape: tuple[int, int], mask: np.ndarray, period: float
+) -> np.ndarray:
     """(H, W) float32 pattern with mean 0 and variance 1 over the mask.
 
     Args:
         kind: ``striped`` or ``dotted``.
+        seed: of angle and phases.
+        shape: H, W.
         mask: (H, W) weights in 0..1.
         period: distance of stripes or rows of dots, in picture pixels.
     """
@@ -126,9 +156,9 @@ def _equalise(field: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Maps ranks inside the mask to a fixed two-level distribution with soft edges."""
     inside = mask > 0.5
     order = np.argsort(field[inside], kind="stable")
-    share = np.empty(len(order))
-    share[order] = (np.arange(len(order)) + 0.5) / max(len(order), 1)
-    level = np.tanh((share - (1 - BRIGHT_SHARE)) * 7.0)
+    fraction = np.empty(len(order))
+    fraction[order] = (np.arange(len(order)) + 0.5) / max(len(order), 1)
+    level = np.tanh((fraction - (1 - BRIGHT_FRACTION)) * 7.0)
     result = np.zeros(field.shape, np.float32)
     result[inside] = (level - level.mean()) / max(level.std(), 1e-9)
     return result
@@ -141,6 +171,7 @@ def object_sprite(instance: Instance, openness: float, scale: float, period: flo
     """An object as it stands; the anchor is its bottom centre.
 
     Args:
+        instance: which object.
         openness: of a container's lid, 0 to 1.
         scale: canvas pixels per world pixel.
         period: texture period in world pixels.
@@ -318,6 +349,9 @@ def hand_sprite(side: int, tool: str, sleeve: Colour, skin: Colour, scale: float
     Args:
         side: the arm comes from the left (-1) or the right (1).
         tool: ``knife``, ``sponge``, ``spoon`` or empty.
+        sleeve: its colour.
+        skin: its colour.
+        scale: canvas pixels per world pixel.
     """
     pen = Pen(-64, -44, 64, 170, scale)
     _TOOLS.get(tool, _no_tool)(pen, side)

@@ -51,7 +51,7 @@ REAL = {
 
 
 def _content(path: Path) -> Any:
-    """A JSON file, remembered until it changes."""
+    """A JSON file, cached until it changes."""
     return _read(path, path.stat().st_mtime_ns if path.is_file() else 0)
 
 
@@ -68,7 +68,9 @@ def _file(root: Path, kind: str, split: str) -> Path:
     return root / ANNOTATIONS / f"{kind}_{split}.json"
 
 
-def _annotations(root: Path, kind: str, split: str) -> Iterator[tuple[dict, dict]]:
+def _annotations(
+    root: Path, kind: str, split: str
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """(clip, annotation) of an Ego4D file."""
     for video in _content(_file(root, kind, split))["videos"]:
         for clip in video["clips"]:
@@ -150,7 +152,7 @@ def verb_noun(world: World) -> pd.DataFrame:
 # ----------------------------------------------------------------------- summaries
 
 
-def degraded_share(world: World) -> float:
+def degraded_fraction(world: World) -> float:
     """Share of all object views that are degraded beyond class recognition."""
     views = hidden = 0
     for video in world.videos:
@@ -195,7 +197,7 @@ def _world_rows(world: World) -> list[Row]:
         ("all", "videos train / val / test", _several(videos)),
         ("all", "minutes of video", f"{minutes:.0f}"),
         ("all", "actions a minute", f"{actions / minutes:.1f}"),
-        ("all", "degraded object views", f"{degraded_share(world):.0%}"),
+        ("all", "degraded object views", f"{degraded_fraction(world):.0%}"),
     ]
 
 
@@ -285,8 +287,8 @@ def metrics(world: World) -> dict[str, float]:
     return {
         "videos": len(world.videos),
         "actions": sum(len(v.episode.events) for v in world.videos),
-        "degraded object views": degraded_share(world),
-        **{f"{name} boxes": float(share) for name, share in zip(SPEEDS, speed, strict=True)},
+        "degraded object views": degraded_fraction(world),
+        **{f"{name} boxes": float(fraction) for name, fraction in zip(SPEEDS, speed, strict=True)},
         "nlq questions": sum(len(questions(world.root, s)) for s in SPLITS),
         "vq2d queries": sum(len(visual_queries(world.root, s)) for s in SPLITS),
     }

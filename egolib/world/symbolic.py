@@ -26,6 +26,7 @@ from egolib.world.catalog import (
     VERBS,
 )
 from egolib.world.exports import nlq, vq2d
+from egolib.world.exports.common import whole_clip
 from egolib.world.language import encode, vocabulary_hash
 from egolib.world.library import Video, World
 from egolib.world.narrations import narrations
@@ -67,20 +68,20 @@ def state(video: Video) -> np.ndarray:
 
 
 def _what_is_in_view(video: Video, table: np.ndarray) -> None:
-    share = np.where(video.visible, video.truth.share, 0.0)
+    fraction = np.where(video.visible, video.truth.fraction, 0.0)
     instances = video.episode.room.instances
     hues = list(HUES)
     for i, instance in enumerate(instances):
-        shown = share[:, i]
+        shown = fraction[:, i]
         coloured = hues.index(instance.hue) * len(SILHOUETTES)
         coloured += SILHOUETTES.index(instance.silhouette)
         table[:, OFFSETS["class in view"] + instance.class_index] += shown
         table[:, OFFSETS["coloured silhouette in view"] + coloured] += shown
     for i in range(len(FIXTURES)):
-        table[:, OFFSETS["fixture in view"] + i] += share[:, len(instances) + i]
+        table[:, OFFSETS["fixture in view"] + i] += fraction[:, len(instances) + i]
     for i, person in enumerate(video.episode.people):
         column = OFFSETS["person in view"] + PEOPLE.index(person.kind)
-        table[:, column] += share[:, len(instances) + len(FIXTURES) + i]
+        table[:, column] += fraction[:, len(instances) + len(FIXTURES) + i]
     centres = np.array([video.episode.room.station_x[name] for name in STATIONS])
     nearest = np.abs(video.truth.camera[:, :1] - centres).argmin(1)
     table[np.arange(len(table)), OFFSETS["station"] + nearest] = 1
@@ -121,7 +122,8 @@ def rows_of(settings: WorldSettings, table: np.ndarray) -> np.ndarray:
     edges = np.rint(np.arange(count + 1) * step).astype(int)
     sums = np.add.reduceat(table, edges[:-1], axis=0)[:count] if count else table[:0]
     sums[-1:] = table[edges[-2] : edges[-1]].sum(0) if count else 0
-    return sums / np.diff(edges)[:, None]
+    result: np.ndarray = sums / np.diff(edges)[:, None]
+    return result
 
 
 def projection(settings: WorldSettings) -> np.ndarray:
@@ -174,7 +176,7 @@ def _export_video(world: World) -> None:
 
 def _clips(video: Video) -> list[tuple[str, int, int]]:
     """Uid, first and last frame of the clips that annotation files speak of."""
-    whole = nlq.whole_clip(video)
+    whole = whole_clip(video)
     found = [(whole["clip_uid"], 0, video.settings.frames - 1)]
     for clip in vq2d.video_clips(video):
         found.append((vq2d.clip_uid(clip), clip.first, clip.last))

@@ -18,11 +18,11 @@ import numpy as np
 from egolib.errors import EgolibError
 from egolib.io.records import atomic_path
 from egolib.world.canvas import HAND
-from egolib.world.episode import Episode, clipped_share, sketch_boxes
+from egolib.world.episode import Episode, clipped_fraction, sketch_boxes
 from egolib.world.render import Frame
 from egolib.world.settings import WorldSettings
 
-OCCLUDED_SHARE = 0.8  # an object that shows less is called occluded
+OCCLUDED_FRACTION = 0.8  # an object that shows less is called occluded
 SEEN_AREA = 12  # fewer pixels than this are nothing
 
 
@@ -32,7 +32,7 @@ class Truth:
 
     Args:
         boxes: (T, E, 4) int16 xyxy of the visible part, pixels; zeros where unseen.
-        share: (T, E) float32, visible part of the entity's whole area.
+        fraction: (T, E) float32, visible part of the entity's whole area.
         area: (T, E) int32, visible pixels.
         degraded: (T,) bool, the generator's flag.
         sharp: (T,) bool, neither defocus nor much motion blur.
@@ -44,7 +44,7 @@ class Truth:
     """
 
     boxes: np.ndarray
-    share: np.ndarray
+    fraction: np.ndarray
     area: np.ndarray
     degraded: np.ndarray
     sharp: np.ndarray
@@ -56,7 +56,9 @@ class Truth:
 
     def visible(self, settings: WorldSettings) -> np.ndarray:
         """(T, E) bool: enough of the entity shows to annotate it."""
-        return (self.share >= settings.visible_share) & (self.area >= settings.visible_area_px)
+        return (self.fraction >= settings.visible_fraction) & (
+            self.area >= settings.visible_area_px
+        )
 
 
 class TruthBuilder:
@@ -84,9 +86,9 @@ class TruthBuilder:
 
     def build(self) -> Truth:
         """The finished truth."""
-        share = np.minimum(self.area / np.maximum(self.whole, 1.0), 1.0)
+        fraction = np.minimum(self.area / np.maximum(self.whole, 1.0), 1.0)
         keep = np.arange(0, self.episode.settings.frames, self.episode.settings.mask_every)
-        return _truth(self.episode, self.boxes, share, self.area, keep, np.stack(self.masks))
+        return _truth(self.episode, self.boxes, fraction, self.area, keep, np.stack(self.masks))
 
 
 def sketch_truth(episode: Episode) -> Truth:
@@ -98,17 +100,17 @@ def sketch_truth(episode: Episode) -> Truth:
     whole = sketch_boxes(episode)
     limit = np.array([settings.view_width, settings.view_height] * 2)
     boxes = np.clip(np.nan_to_num(np.rint(whole), nan=0.0), 0, limit).astype(np.int16)
-    share = clipped_share(settings, whole)
-    boxes[share <= 0] = 0
+    fraction = clipped_fraction(settings, whole)
+    boxes[fraction <= 0] = 0
     area = (boxes[..., 2:] - boxes[..., :2]).astype(np.int32).prod(-1)
     none = np.zeros((0, settings.view_height, settings.view_width), np.uint8)
-    return _truth(episode, boxes, share, area, np.zeros(0, int), none)
+    return _truth(episode, boxes, fraction, area, np.zeros(0, int), none)
 
 
 def _truth(
     episode: Episode,
     boxes: np.ndarray,
-    share: np.ndarray,
+    fraction: np.ndarray,
     area: np.ndarray,
     mask_frames: np.ndarray,
     masks: np.ndarray,
@@ -116,7 +118,7 @@ def _truth(
     camera, weak = episode.camera, episode.degradation
     return Truth(
         boxes,
-        share.astype(np.float32),
+        fraction.astype(np.float32),
         area,
         weak.flag,
         weak.sharp(camera.speed()),
@@ -160,7 +162,13 @@ def log_sha256(log: dict[str, Any]) -> str:
 
 
 def write_truth(path: Path, truth: Truth, **facts: str) -> Path:
-    """Writes the truth and some facts about its making as one compressed file."""
+    """Writes the truth and some facts about its making as one compressed file.
+
+    Args:
+        path: the file.
+        truth: boxes and visibility of all frames.
+        facts: plain values about the making.
+    """
     arrays = {k: v for k, v in vars(truth).items() if k != "log"}
     with atomic_path(path) as temporary:
         np.savez_compressed(
@@ -192,6 +200,7 @@ def read_facts(path: Path) -> dict[str, str]:
     """The facts that a truth file was written with; empty when it is absent or damaged."""
     try:
         with np.load(path) as stored:
-            return json.loads(str(stored["facts"]))
+            result: dict[str, str] = json.loads(str(stored["facts"]))
+            return result
     except Exception:
         return {}

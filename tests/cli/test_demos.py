@@ -42,7 +42,9 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model, config = make("single")
     data = BY_METHOD["single"]()
-    data = replace(data, pipeline=replace(data.pipeline, long=96, short=64), classes=NAMES)
+    data = replace(
+        data, pipeline=replace(data.pipeline, long_side=96, short_side=64), classes=NAMES
+    )
     return api.save(tmp_path_factory.mktemp("vod") / "model.safetensors", model, config, data)
 
 

@@ -66,7 +66,9 @@ def test_backbone_pyramid_and_proposals_are_equal(builder):
     torch.testing.assert_close(images.tensor, batch.images, rtol=0, atol=0)
     assert [tuple(s) for s in images.image_sizes] == batch.sizes == sizes
     inside = theirs.backbone.bottom_up(batch.images)
-    for name, ours in zip(("res2", "res3", "res4", "res5"), model.backbone(batch.images)):
+    for name, ours in zip(
+        ("res2", "res3", "res4", "res5"), model.backbone(batch.images), strict=False
+    ):
         close(ours, inside[name])
     maps, features = model.maps(batch.images), theirs.backbone(batch.images)
     for level, ours in enumerate(maps):
@@ -74,10 +76,12 @@ def test_backbone_pyramid_and_proposals_are_equal(builder):
     levels = list(features.values())
     logits, offsets = theirs.proposal_generator.rpn_head(levels)
     predicted = model.proposals(maps)
-    for ours, wanted in zip([*predicted.logits, *predicted.offsets], [*logits, *offsets]):
+    for ours, wanted in zip(
+        [*predicted.logits, *predicted.offsets], [*logits, *offsets], strict=False
+    ):
         close(ours, wanted)
     wanted, _ = theirs.proposal_generator(images, features)
-    for ours, expected in zip(model.propose(maps, batch.sizes), wanted):
+    for ours, expected in zip(model.propose(maps, batch.sizes), wanted, strict=False):
         assert len(ours.boxes) == len(expected) > 100
         close(ours.scores, expected.objectness_logits)
         close(ours.boxes, expected.proposal_boxes.tensor)

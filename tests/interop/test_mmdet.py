@@ -16,15 +16,15 @@ from egolib.interop.mmdet import load_frames, model_settings, register, test_pip
 from egolib.report.results import read_result
 from egolib.vod import api
 from egolib.vod.api import Detector
-from egolib.vod.config import DataConfig
+from egolib.vod.config import DataConfig, InferConfig, ModelConfig
 from egolib.vod.config.data import BY_METHOD
+from egolib.vod.data.batches import make_frames
 from egolib.vod.data.dataset import make_source, test_videos
 from egolib.vod.data.pipeline import Prepared, prepare
 from egolib.vod.evaluation import evaluate, evaluate_files, motion_table
 from egolib.vod.formats.submission import validate
-from egolib.vod.optim import make_frames
 from tests.vod.made import make_data
-from tests.vod.small import CLASSES, clip, make
+from tests.vod.small import CLASSES, clip, make, settings
 
 pytest.importorskip("mmdet", reason="mmdet is not installed: make bridge-mmdet")
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mmdet")]
@@ -42,13 +42,18 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
 
 
 def small_data(method: str) -> DataConfig:
-    """Published preparation and references, on small images and few references."""
+    """Published preparation, on small images."""
     data = BY_METHOD[method]()
-    references = data.test_references
-    if references.method != "none":
-        references = replace(references, window=(-1, 2))
-    pipeline = replace(data.pipeline, long=96, short=64, divisor=32)
-    return replace(data, test_references=references, pipeline=pipeline, classes=NAMES)
+    pipeline = replace(data.pipeline, long_side=96, short_side=64, divisor=32)
+    return replace(data, pipeline=pipeline, classes=NAMES)
+
+
+def few(config: ModelConfig) -> InferConfig:
+    """Settings of testing with small memories and few references."""
+    made = settings(config)
+    if made.references.method == "none":
+        return made
+    return replace(made, references=replace(made.references, window=(-1, 2)))
 
 
 def ours_in_mmdet(name: str, folder: Path, clips: bool = False):
@@ -58,8 +63,8 @@ def ours_in_mmdet(name: str, folder: Path, clips: bool = False):
     model, config = make(name)
     data = small_data(config.method)
     weights = api.save(folder / f"{name}.safetensors", model, config, data)
-    settings = model_settings(config, data, weights=weights, clips=clips)
-    return build_mmdet(settings).eval(), Detector(model, config, data)
+    settings = model_settings(config, data, infer=few(config), weights=weights, clips=clips)
+    return build_mmdet(settings).eval(), Detector(model, config, data, few(config))
 
 
 def picture(seed: int = 0) -> np.ndarray:
@@ -124,7 +129,7 @@ def test_our_frame_detector_predicts_through_mmdet(name: str, tmp_path: Path):
     image = picture()
     found = inference_detector(theirs, image).pred_instances
     frames = make_frames([prepare(image, ours.data.pipeline)], [0])
-    wanted = ours.model.step(frames, ours.model.start_video())
+    wanted = ours.model.step(frames, ours.model.start_video(ours.settings))
     assert len(wanted.scores) > 0
     order = wanted.scores.argsort(descending=True, stable=True)
     torch.testing.assert_close(found.bboxes, wanted.boxes[order], rtol=1e-4, atol=1e-3)
@@ -320,7 +325,7 @@ def test_an_mmdet_detector_goes_through_the_evaluation(made: DataConfig):
     assert detector.data.pipeline.short == 64 and detector.data.pipeline.channels == "rgb"
     data = replace(detector.data, evaluation=made.evaluation)
     source = make_source(made.evaluation, made.images_vid, data, train=False)
-    detections = detector.predict(test_videos(source, data))
+    detections = detector.predict(test_videos(source, data, detector.settings))
     validate(detections, source.index.image_id, ("mug", "jar"))
     assert len(detections.boxes.score) > 0
     scores = evaluate(source, detections, motion_table(source))

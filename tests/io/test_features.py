@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import numpy as np
@@ -24,7 +25,7 @@ VIDEO = Provenance("video", 4, 30.0, 16.0, 16.0, "toy", "abc")
 @pytest.fixture
 def store(tmp_path):
     writer = FeatureWriter(tmp_path / "store", VIDEO)
-    for uid, rows in {"a": 3, "b": 0}.items():
+    for uid, rows in {"a": 3, "b": 1}.items():
         writer.write(uid, np.arange(rows * 4, dtype=np.float32).reshape(rows, 4))
     return open_store(tmp_path / "store")
 
@@ -32,7 +33,7 @@ def store(tmp_path):
 def test_files(store):
     assert store.uids() == ["a", "b"]
     assert store.get("a").shape == (3, 4)
-    assert store.length("b") == 0
+    assert store.length("b") == 1
     assert "c" not in store
     assert store.provenance.rows_per_sec == 30 / 16
     assert pickle.loads(pickle.dumps(store)).get("a").shape == (3, 4)
@@ -107,10 +108,42 @@ def test_side_by_side(tmp_path, store):
     assert both.uids() == ["a"]
     assert both.get("a").shape == (2, 6)
     writer.write("b", np.ones((9, 2), np.float32))
-    with pytest.raises(EgolibError, match="have \\[0, 9\\] rows"):
+    with pytest.raises(EgolibError, match="have \\[1, 9\\] rows"):
         open_store([tmp_path / "store", tmp_path / "more"]).get("b")
 
 
 def test_missing_store(tmp_path):
     with pytest.raises(EgolibError, match="does not exist"):
         open_store(tmp_path / "none")
+
+
+@pytest.mark.parametrize("uid", ["../a", "a/b", "/a", ".a", "", "a\nb", "a\0", "x" * 300])
+def test_uids_that_would_name_other_files_are_refused(uid, tmp_path):
+    with pytest.raises(EgolibError, match="cannot be the name of a file"):
+        FeatureWriter(tmp_path / "store", VIDEO).write(uid, np.ones((1, 4), np.float32))
+    assert [path.name for path in tmp_path.rglob("*")] == ["store", "store.json"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"width": "4"}, "provenance.width"),
+        ({"width": True}, "provenance.width"),
+        ({"fps": float("inf")}, "provenance"),
+        ({"stride_frames": -1}, "provenance"),
+        ({"colour": 1}, "provenance.colour"),
+        ({"kind": None}, "provenance.kind"),
+    ],
+)
+def test_damaged_sidecars_are_refused(changes, place, tmp_path, store):
+    file = tmp_path / "store" / "store.json"
+    about = json.loads(file.read_text())
+    about["provenance"] |= changes
+    file.write_text(json.dumps(about))
+    with pytest.raises(EgolibError, match=f"store.json, record {place}"):
+        open_store(tmp_path / "store")
+
+
+def test_arrays_without_rows_are_refused(tmp_path):
+    with pytest.raises(EgolibError, match="shape"):
+        FeatureWriter(tmp_path / "store", VIDEO).write("a", np.ones((0, 4), np.float32))

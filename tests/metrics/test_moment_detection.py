@@ -143,7 +143,9 @@ def as_dicts(truth, predicted, clips):
     known = {
         str(clip): [
             (str(label), *times)
-            for owner, label, times in zip(truth.clip, truth.label, truth.segment.tolist())
+            for owner, label, times in zip(
+                truth.clip, truth.label, truth.segment.tolist(), strict=False
+            )
             if owner == clip
         ]
         for clip in range(clips)
@@ -152,7 +154,11 @@ def as_dicts(truth, predicted, clips):
         str(clip): [
             {"label": str(label), "score": score, "segment": times}
             for owner, label, times, score in zip(
-                predicted.clip, predicted.label, predicted.segment.tolist(), predicted.score
+                predicted.clip,
+                predicted.label,
+                predicted.segment.tolist(),
+                predicted.score,
+                strict=False,
             )
             if owner == clip
         ]

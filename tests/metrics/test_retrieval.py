@@ -21,7 +21,7 @@ from egolib.metrics.retrieval import (
 def literal(similarity: np.ndarray, relevancy: np.ndarray, binary: bool) -> tuple[list, list]:
     """Both metrics, query by query and rank by rank, with the official order of ties."""
     gains, precisions = [], []
-    for s, r in zip(similarity.tolist(), relevancy.tolist()):
+    for s, r in zip(similarity.tolist(), relevancy.tolist(), strict=False):
         k = sum(x > 0 for x in r)
         last_first = sorted(range(len(s)), key=lambda j: (-s[j], -j))
         dcg = sum(r[j] / np.log2(i + 2) for i, j in enumerate(last_first[:k]))
@@ -46,7 +46,7 @@ def test_against_literal_formulas(seed: int, dtype: type, binary: bool) -> None:
     similarity = (rng.integers(-3, 4, shape) / 4).astype(dtype)
     relevancy = rng.choice([0.0, 0.25, 0.5, 1.0], shape)
     found = rank_queries(similarity, relevancy, "binary" if binary else "official")
-    for ours, theirs in zip(found, literal(similarity, relevancy, binary)):
+    for ours, theirs in zip(found, literal(similarity, relevancy, binary), strict=False):
         np.testing.assert_allclose(ours, theirs, atol=1e-12)
 
 

@@ -39,7 +39,7 @@ class TestAveragePrecision:
         found = average_precision(
             np.array([1, 1, 0, 0.0]), np.arange(4), np.array([4, 3, 2, 1.0]), 4, thresholds=[0.5]
         )
-        assert found.values[0] == pytest.approx(0.5) == found.share[0]
+        assert found.values[0] == pytest.approx(0.5) == found.fraction[0]
         assert found.band[0].tolist() == [0.5, 0.5]
 
     def test_worst_ranking(self) -> None:
@@ -62,10 +62,10 @@ class TestAveragePrecision:
             found = average_precision(iou, query, np.ones(200), 200, ties=ties, thresholds=[0.5])
             values[ties] = found.values[0]
             low, high = found.band[0]
-        share = iou.mean()
+        fraction = iou.mean()
         assert len(set(values.values())) == 3
         assert low < values["expected"] < high
-        assert values["expected"] == pytest.approx(share**2, abs=0.05)
+        assert values["expected"] == pytest.approx(fraction**2, abs=0.05)
 
     def test_expectation_is_the_mean_over_all_orders(self) -> None:
         """Two tied predictions, one right: both orders are equally likely."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from egolib.errors import EgolibError
-from egolib.mq.config import MetricConfig
+from egolib.mq.config import EvaluateConfig
 from egolib.mq.data.annotations import Clip, Moment
 from egolib.mq.evaluation import evaluate
 from tests.mq.small import CLIPS
@@ -64,7 +64,7 @@ def test_convention_of_the_public_evaluator():
     twice = Clip("c", "v", "val", 0, 30, (Moment("open", 2, 6), Moment("open", 2.0005, 6)))
     answers = {"c": [{"label": "open", "score": 0.5, "segment": [2, 6]}]}
     official = evaluate([twice], answers, answers)
-    public = evaluate([twice], answers, config=MetricConfig(convention="actionformer"))
+    public = evaluate([twice], answers, config=EvaluateConfig(convention="actionformer"))
     assert (official.moments, public.moments) == (2, 1)
     assert official.detection is not None and public.detection is not None
     assert official.detection.mean == 0.5 and public.detection.mean == 1

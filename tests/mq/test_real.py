@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from egolib.mq.config import MetricConfig
+from egolib.mq.config import EvaluateConfig
 from egolib.mq.data.annotations import Clip, read_clips, select
 from egolib.mq.evaluation import evaluate
 from egolib.mq.localization import blind
@@ -27,7 +27,7 @@ def test_blind_baseline_beats_the_public_one(clips: list[Clip]) -> None:
     train, val = select(clips, "train"), select(clips, "val")
     prior = blind.fit(train)
     detections = blind.detect(prior, val)
-    public = evaluate(val, detections, config=MetricConfig(convention="actionformer")).summary()
+    public = evaluate(val, detections, config=EvaluateConfig(convention="actionformer")).summary()
     assert 0.1 < public["average mAP"] < 1
     assert 4.09 < public["Recall@1x IoU=0.5"] < 20
     official = evaluate(val, detections, blind.retrieve(prior, val))
@@ -44,6 +44,6 @@ def test_evaluation_equals_plain_loops(clips: list[Clip]) -> None:
     precision = loops.average_precision(truth, detections, (0.1, 0.5))
     recall = loops.recall_at_kx(truth, retrievals, (0.5,), (1, 5))
     assert found.detection is not None and found.retrieval is not None
-    for name, values in zip(found.classes, found.detection.values):
+    for name, values in zip(found.classes, found.detection.values, strict=False):
         assert values[[0, 4]].tolist() == pytest.approx(precision[name], abs=1e-12)
     assert [found.retrieval.at(k, 0.5) for k in (1, 5)] == pytest.approx(recall[0], abs=1e-12)

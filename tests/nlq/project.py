@@ -33,8 +33,15 @@ TREE = {
         "stem_blocks": 1,
         "plain_branch_blocks": 2,
     },
-    "train": {"learning_rate": 1e-3, "warmup_epochs": 1},
-    "fit": {"epochs": 2, "batch_size": 4, "clip_norm": 1.0, "ema_decay": 0.9, "log_every": 1},
+    "optim": {"learning_rate": 1e-3, "warmup_epochs": 1},
+    "fit": {
+        "epochs": 2,
+        "batch_size": 4,
+        "clip_norm": 1.0,
+        "ema_decay": 0.9,
+        "log_every": 1,
+        "keep_epochs": False,
+    },
     "infer": {"score_threshold": 0.0},
 }
 
@@ -88,7 +95,7 @@ def step(name: str, root: Path, runs: Path, changes: dict[str, Any] | None = Non
         changes: configuration values over ``TREE``.
     """
     config = configs.build(Config, configs.merge(TREE, changes or {}))
-    sections = ("seed", "data", "model", "loss", "train", "fit", "infer")
+    sections = ("seed", "data", "model", "loss", "optim", "initial", "fit", "infer", "evaluate")
     needed = configs.DEFAULT_INPUTS[name]
     made = Step(
         task="nlq",

@@ -16,11 +16,12 @@ from egolib.nlq.api import Grounder, load, save
 from egolib.nlq.config import DataConfig, InferConfig
 from egolib.nlq.data.truth import truth_of
 from egolib.nlq.evaluation import evaluate
-from egolib.nlq.formats.checkpoint import to_official
+from egolib.nlq.formats.checkpoint import describe, to_official
 from egolib.nlq.formats.submission import validate
+from egolib.world.language import encode
 from tests.nlq.small import CUES, SMALL, Memory, data, network
 
-CONFIGS = [SMALL, CUES, replace(SMALL, text_padding="per_query", windows=(-1,))]
+CONFIGS = [(SMALL, "official"), (CUES, "official"), (replace(SMALL, windows=(-1,)), "per_query")]
 
 
 def encoder(text: str) -> np.ndarray:
@@ -34,17 +35,18 @@ def same(a, b) -> None:
     np.testing.assert_allclose(a.scores, b.scores, atol=1e-5)
 
 
-@pytest.mark.parametrize("config", CONFIGS)
-def test_fast_and_official_answers_are_equal(config):
+@pytest.mark.parametrize(("config", "padding"), CONFIGS)
+def test_fast_and_official_answers_are_equal(config, padding):
     model, questions = network(config), data(config)
     order = [0, 3, 1, 8, 4, 2, 5, 6, 7]  # clips are asked about in turns
     questions.queries = [questions.queries[i] for i in order]
+    settings = InferConfig(text_batch=4, clip_batch=2, text_padding=padding)
     fast, official = (
-        Grounder(model, infer=InferConfig(path=path, text_batch=4, clip_batch=2)).answers(questions)
+        Grounder(model).answers(questions, replace(settings, path=path))
         for path in ("fast", "official")
     )
     assert len(fast) == 9
-    for a, b, query in zip(fast, official, questions.queries):
+    for a, b, query in zip(fast, official, questions.queries, strict=True):
         assert a.question == query.text
         assert len(a.scores) == 5
         same(a, b)
@@ -53,13 +55,12 @@ def test_fast_and_official_answers_are_equal(config):
 def test_per_query_text_makes_answers_independent_of_their_batch():
     found = {}
     for padding in ("official", "per_query"):
-        config = replace(SMALL, text_padding=padding)
-        model, questions = network(config), data(config)
+        grounder, questions = Grounder(network()), data()
         sizes = [
-            Grounder(model, infer=InferConfig(text_batch=size)).answers(questions)
+            grounder.answers(questions, InferConfig(text_batch=size, text_padding=padding))
             for size in (1, 9)
         ]
-        found[padding] = max(np.abs(a.scores - b.scores).max() for a, b in zip(*sizes))
+        found[padding] = max(np.abs(a.scores - b.scores).max() for a, b in zip(*sizes, strict=True))
     assert found["per_query"] < 1e-5
     assert found["official"] > 1e-4
 
@@ -74,10 +75,11 @@ def test_predictions_are_a_valid_submission():
 
 
 def test_resampled_clips_are_decoded_with_their_own_stride():
-    config = replace(SMALL, max_length=50, text_padding="per_query")
+    config = replace(SMALL, max_length=50)
     questions = data(config, lengths=(60,))
     questions.data = DataConfig(too_long="resample")
-    grounder = Grounder(network(config), data=questions.data)
+    infer = InferConfig(text_padding="per_query")
+    grounder = Grounder(network(config), data=questions.data, infer=infer)
     stretched = grounder.answers(questions)[0]
     item = replace(questions[0], stride_frames=16.043)
     plain = grounder.answer_items([item])[0]
@@ -87,10 +89,10 @@ def test_resampled_clips_are_decoded_with_their_own_stride():
     np.testing.assert_allclose(stretched.segments_sec[inside], expected[inside], atol=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["ours", "official", "averaged"])
+@pytest.mark.parametrize("kind", ["egolib", "official", "averaged"])
 def test_load_and_ground(tmp_path, kind):
     model = network(replace(SMALL, heads=4))
-    if kind == "ours":
+    if kind == "egolib":
         path, options = save(tmp_path / "model.safetensors", model), {}
     else:
         path = tmp_path / "epoch_005.pth.tar"
@@ -114,9 +116,9 @@ def test_a_checkpoint_keeps_its_settings(tmp_path):
     data_config = DataConfig(stride_frames=16.0)
     infer = InferConfig(decode_offset="consistent")
     path = save(tmp_path / "model.safetensors", network(CUES), data_config, infer, step=7)
-    grounder = load(path, text_padding="per_query")
+    grounder = load(path)
     assert (grounder.data, grounder.infer) == (data_config, infer)
-    assert grounder.model.config == replace(CUES, text_padding="per_query")
+    assert grounder.model.config == CUES
     assert checkpoint.load(path)[1]["step"] == 7
 
 
@@ -137,11 +139,23 @@ def test_ground_in_a_store_and_with_cues():
 
 @pytest.mark.parametrize(
     ("shape", "match"),
-    [((40, 11), r"\(rows, 12\)"), ((0, 12), "1 to 256"), ((300, 12), "1 to 256")],
+    [((40, 11), r"\(rows, 12\)"), ((0, 12), "no rows"), ((300, 12), "1 to 256")],
 )
 def test_features_that_do_not_fit(shape, match):
     with pytest.raises(EgolibError, match=match):
         Grounder(network()).ground(np.zeros(shape), "where", text_encoder=encoder)
+
+
+def test_a_tensor_is_as_good_as_an_array_and_nan_is_refused():
+    grounder = Grounder(network())
+    features = np.random.default_rng(0).standard_normal((40, 12)).astype(np.float32)
+    expected = grounder.ground(features, "where", text_encoder=encoder)
+    for form in (torch.from_numpy(features).requires_grad_(), list(features), {"feat": features}):
+        found = grounder.ground(form, "where", text_encoder=encoder)
+        np.testing.assert_array_equal(found.segments_sec, expected.segments_sec)
+    features[7, 3] = np.nan
+    with pytest.raises(EgolibError, match="NaN or infinity in row 7"):
+        grounder.ground(features, "where", text_encoder=encoder)
 
 
 def test_checkpoints_that_do_not_fit(tmp_path):
@@ -153,3 +167,47 @@ def test_checkpoints_that_do_not_fit(tmp_path):
         load(tmp_path / "b.pth")
     with pytest.raises(EgolibError, match="no weights"):
         load(tmp_path / "c.pth")
+
+
+# --------------------------------------------------------------------- text encoders
+
+
+def test_a_model_of_the_worlds_words_brings_its_encoder_along(tmp_path):
+    words = Provenance("text", 6, model="world/words")
+    about = describe(SMALL, DataConfig(), InferConfig(), words)
+    path = checkpoint.save(tmp_path / "m.safetensors", network().state_dict(), about)
+    features = np.random.default_rng(0).standard_normal((40, 12))
+    found = load(path).ground(features, "where did i put the mug?")
+    expected = Grounder(network()).ground(
+        features, "where did i put the mug?", text_encoder=lambda text: encode(text, 6)
+    )
+    np.testing.assert_array_equal(found.segments_sec, expected.segments_sec)
+    again = egolib.nlq.ground(features, "where did i put the mug?", model=path)
+    np.testing.assert_array_equal(again.scores, found.scores)
+    with pytest.raises(EgolibError, match="no words"):
+        load(path).ground(features, "?")
+
+
+def test_without_a_known_encoder_the_error_says_what_to_pass():
+    with pytest.raises(EgolibError, match="text_encoder"):
+        Grounder(network()).ground(np.zeros((40, 12)), "where")
+
+
+def test_an_encoder_of_other_features_is_refused():
+    words = Provenance("text", 6, model="world/words")
+
+    class Other:
+        provenance = Provenance("text", 6, model="roberta")
+
+        def __call__(self, text: str) -> np.ndarray:
+            return encoder(text)
+
+    with pytest.raises(EgolibError, match="roberta"):
+        Grounder(network(), text=words).ground(np.zeros((40, 12)), "where", text_encoder=Other())
+
+
+def test_a_device_that_is_not_there(tmp_path):
+    path = save(tmp_path / "model.safetensors", network())
+    if torch.cuda.device_count() == 0:
+        with pytest.raises(EgolibError, match="device cuda"):
+            load(path, device="cuda")

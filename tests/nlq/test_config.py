@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from egolib.config import build, to_tree
+from egolib.config import build, refuse_old_names, to_tree
 from egolib.errors import EgolibError
 from egolib.nlq.config import (
     Config,
     ModelConfig,
-    TrainConfig,
+    OptimConfig,
     finetune,
     groundnlq,
     groundnlq_star,
@@ -27,26 +29,24 @@ def test_published_sizes(config, parameters):
 
 
 def test_published_trainings():
-    rates = [
-        (c.learning_rate, c.warmup_epochs, c.jitter) for c in (pretrain(), scratch(), finetune())
-    ]
-    assert rates == [(2e-4, 4, "official"), (1e-4, 5, "none"), (2.5e-5, 4, "none")]
+    rates = [(c.learning_rate, c.warmup_epochs) for c in (pretrain(), scratch(), finetune())]
+    assert rates == [(2e-4, 4), (1e-4, 5), (2.5e-5, 4)]
 
 
 def test_plain_values_there_and_back():
     tree = {
         "model": {"builder": "groundnlq_star", "width": 64, "text_streams": [["query", 512]]},
-        "train": {"builder": "finetune"},
+        "optim": {"builder": "finetune"},
         "infer": {"suppression": {"max_segments": 50}},
     }
     config = build(Config, tree)
     assert config.model.cross_branch_blocks == 6 and config.model.width == 64
-    assert config.train == finetune()
+    assert config.optim == finetune()
     assert config.infer.suppression.sigma == 0.75
     assert build(Config, to_tree(config)) == config
 
 
-@pytest.mark.parametrize("part", [ModelConfig, TrainConfig, Config])
+@pytest.mark.parametrize("part", [ModelConfig, OptimConfig, Config])
 def test_every_builder_builds(part):
     for name in getattr(part, "builders", {}):
         assert isinstance(build(part, {"builder": name}), part)
@@ -55,3 +55,12 @@ def test_every_builder_builds(part):
 def test_quirks_are_choices():
     with pytest.raises(EgolibError, match="decode_offset"):
         build(Config, {"infer": {"decode_offset": "none"}})
+
+
+@pytest.mark.parametrize(("old", "new"), list(Config.renamed.items()))
+def test_old_names_are_refused_with_the_new_one(old, new):
+    tree: dict = {"x": 1} if old == "train" else 1
+    for part in reversed(old.split(".")):
+        tree = {part: tree}
+    with pytest.raises(EgolibError, match=re.escape(new)):
+        refuse_old_names(Config, tree)

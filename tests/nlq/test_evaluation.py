@@ -9,7 +9,7 @@ from egolib.io.records import write_json
 from egolib.nlq.data.annotations import Query, to_official, write_queries
 from egolib.nlq.data.truth import truth_of
 from egolib.nlq.evaluation import evaluate, evaluate_files
-from egolib.nlq.formats.submission import write_submission
+from egolib.nlq.formats.submission import write as write_submission
 
 QUERIES = [
     Query("a", "u_0", 100.0, "c", ((10, 20),)),
@@ -32,28 +32,28 @@ RIGHT = [record(q, *q.windows_sec) for q in QUERIES]
 
 def test_everything_right():
     found = evaluate(RIGHT, truth_of(QUERIES))
-    assert set(found.metrics().values()) == {100}
+    assert set(found.printed().values()) == {100}
     assert (found.evaluated, found.questions, found.missing, found.duplicates) == (3, 3, 0, 0)
 
 
 def test_nothing_submitted():
     found = evaluate([], truth_of(QUERIES))
     assert found.coverage == 0 and found.missing == 3
-    assert found.metrics()["R@1 IoU=0.3"] == 0
+    assert found.printed()["R@1 IoU=0.3"] == 0
 
 
 def test_missing_questions_cost_nothing_unless_strict():
     official = evaluate(RIGHT[:1], truth_of(QUERIES))
-    assert official.metrics()["R@1 IoU=0.5"] == 100
-    assert official.metrics()["coverage"] == pytest.approx(100 / 3)
+    assert official.printed()["R@1 IoU=0.5"] == 100
+    assert official.printed()["coverage"] == pytest.approx(100 / 3)
     strict = evaluate(RIGHT[:1], truth_of(QUERIES), missing="strict")
-    assert strict.metrics()["R@1 IoU=0.5"] == pytest.approx(100 / 3)
+    assert strict.printed()["R@1 IoU=0.5"] == pytest.approx(100 / 3)
 
 
 def test_duplicates_count_twice_unless_strict():
     wrong = record(QUERIES[0], (90, 95))
     found = evaluate([*RIGHT, wrong, wrong], truth_of(QUERIES))
-    assert found.metrics()["R@1 IoU=0.5"] == 60
+    assert found.printed()["R@1 IoU=0.5"] == 60
     assert found.duplicates == 2
     with pytest.raises(EgolibError, match="two predictions"):
         evaluate([*RIGHT, wrong], truth_of(QUERIES), missing="strict")

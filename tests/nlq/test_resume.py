@@ -54,7 +54,7 @@ def assert_equal(a, b, where="snapshot"):
             assert_equal(a[key], b[key], f"{where}.{key}")
     elif isinstance(a, list | tuple):
         assert len(a) == len(b), where
-        for number, (left, right) in enumerate(zip(a, b)):
+        for number, (left, right) in enumerate(zip(a, b, strict=False)):
             assert_equal(left, right, f"{where}[{number}]")
     else:
         assert a == b, where

@@ -25,7 +25,9 @@ def outputs(seed: int = 0, spread: float = 1.0) -> RpnOutput:
 
 def test_proposals_are_sorted_inside_the_image_and_not_suppressing_each_other():
     rpn = RegionProposals(4, CONFIG)
-    for size, found in zip(((60, 80), (50, 70)), rpn.propose(outputs(), [(60, 80), (50, 70)])):
+    for size, found in zip(
+        ((60, 80), (50, 70)), rpn.propose(outputs(), [(60, 80), (50, 70)]), strict=False
+    ):
         assert len(found.boxes) == 20
         assert (found.scores.diff() <= 0).all()
         assert bx.has_area(found.boxes).all()

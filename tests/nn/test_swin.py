@@ -80,7 +80,7 @@ def test_maps_and_batches():
     with torch.no_grad():
         maps, alone = network(images), network(images[1:])
     assert [tuple(m.shape[1:]) for m in maps] == [(8, 17, 23), (16, 9, 12), (32, 5, 6), (64, 3, 3)]
-    for both, one in zip(maps, alone):
+    for both, one in zip(maps, alone, strict=False):
         torch.testing.assert_close(both[1:], one)
 
 
@@ -96,7 +96,7 @@ def test_drop_path_drops_whole_images_and_keeps_the_mean():
 
 def test_drop_path_grows_with_depth():
     network = Swin(replace(SMALL, drop_path=0.7))
-    shares = [b.drop_path.share for s in network.stages for b in s.blocks]
+    shares = [b.drop_path.fraction for s in network.stages for b in s.blocks]
     assert shares == pytest.approx([0.1 * i for i in range(8)])
 
 

@@ -20,6 +20,8 @@ CALLS = {
     "area": lambda module, a, b: module.area(a, 1.0),
     "intersection": lambda module, a, b: module.intersection(a, b),
     "iou": lambda module, a, b: module.iou(a, b),
+    "paired_intersection": lambda module, a, b: module.paired_intersection(a, b[: len(a)]),
+    "paired_iou": lambda module, a, b: module.paired_iou(a, b[: len(a)]),
     "clip": lambda module, a, b: module.clip(b, (10, 15), 1.0),
     "flip": lambda module, a, b: module.flip(a, 20.0, 1.0),
     "has_area": lambda module, a, b: module.has_area(b),

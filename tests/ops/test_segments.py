@@ -48,7 +48,7 @@ def one_by_one(segments, scores, sigma, min_score):
     one = np.float32(1e-6)
     entries = [
         [np.float32(s), np.float32(e), np.float32(e) - np.float32(s) + one, np.float32(c), i]
-        for i, ((s, e), c) in enumerate(zip(segments, scores))
+        for i, ((s, e), c) in enumerate(zip(segments, scores, strict=False))
     ]
     i, count = 0, len(entries)
     while i < count:

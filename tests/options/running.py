@@ -6,6 +6,7 @@ import multiprocessing
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,10 +49,8 @@ def _in_own_process(alternative: Alternative, attempt: Callable[[Alternative], N
     theirs.close()
     kind, text = "broken", f"no answer within {LIMIT_SEC} s, or the process ended"
     if ours.poll(LIMIT_SEC):
-        try:
+        with suppress(EOFError):
             kind, text = ours.recv()
-        except EOFError:
-            pass
     process.kill()
     process.join()
     return Outcome(kind, text)

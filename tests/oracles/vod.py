@@ -16,6 +16,7 @@ from torch import Tensor
 
 from egolib.metrics.detection import RANGES
 from egolib.nn.roi import Found
+from egolib.vod.config.infer import published_infer
 from egolib.vod.models.bank import MemoryBank
 from egolib.vod.models.frames import Frames
 from egolib.vod.models.heads import SupportHead
@@ -46,15 +47,16 @@ class OfficialSelsa:
         """Detections from the frame's neck maps."""
         detector, head = self.model.detector, self.model.head
         boxes = detector.propose(maps, frame.sizes)[0].boxes
-        everything = [torch.cat(parts) for parts in zip(*self.maps, maps)]
+        everything = [torch.cat(parts) for parts in zip(*self.maps, maps, strict=True)]
         proposals = detector.propose(everything, [*self.sizes, *frame.sizes])
         x = head.pool(maps, [boxes])
         support = head.pool(everything, [p.boxes for p in proposals])
-        for layer, aggregator in zip(head.layers, head.aggregators):
+        for layer, aggregator in zip(head.layers, head.aggregators, strict=True):
             x, support = layer(x), layer(support)
             x = F.relu(x + aggregator(x, aggregator.project(support)))
             support = F.relu(support)
-        return head.detect(x, boxes, frame.sizes[0], frame.scales[0])
+        limits = published_infer(self.model.config).detections
+        return head.detect(x, boxes, frame.sizes[0], frame.scales[0], limits)
 
 
 # ----------------------------------------------------------------------------- MAMBA
@@ -65,7 +67,7 @@ def official_mamba_head(
 ) -> Tensor:
     """Hidden features of a frame's regions: all rows that are read are projected."""
     x = pooled
-    for layer, aggregator, bank in zip(head.layers, head.aggregators, banks):
+    for layer, aggregator, bank in zip(head.layers, head.aggregators, banks, strict=False):
         keys = bank.sample()[0]
         x = layer(x)
         x = x + aggregator(x, aggregator.project(keys))
@@ -165,7 +167,7 @@ def _literal_range(
     lists: list[dict[str, list]] = [
         {"score": [], "match": [], "ignore": []} for _ in range(classes)
     ]
-    for (boxes, labels, motion), frame in zip(truths, predictions):
+    for (boxes, labels, motion), frame in zip(truths, predictions, strict=False):
         outside = (motion < low) | (motion > high)
         for label in range(classes):
             mine = labels == label

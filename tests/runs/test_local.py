@@ -7,8 +7,8 @@ import json
 import pytest
 
 from egolib.runs.grid import table
+from egolib.runs.inventory import steps
 from egolib.runs.local import run_local
-from egolib.runs.overview import steps
 from egolib.runs.plan import Request, plan, plan_grid
 from egolib.runs.stamps import reasons
 from tests.runs.project import schema

@@ -42,9 +42,28 @@ def test_a_checkpoint_replaces_the_training(project):
     assert nodes[-1].parameters["inputs"]["model"] == str(weights)
 
 
+def test_an_input_replaces_the_step_that_makes_it(project):
+    other = project / "other"
+    other.mkdir()
+    request = Request("nlq", step="2_train", preset="tiny", inputs={"data": str(other)})
+    nodes = plan(request, schema)
+    assert keys(nodes) == ["nlq/scratch/2_train"]
+    assert nodes[0].parameters["inputs"] == {"data": str(other)}
+
+
+def test_only_what_is_named_is_forced(project):
+    nodes = plan(Request("nlq", step="2_train", preset="tiny", force=True), schema)
+    assert {node.key: node.force for node in nodes} == {
+        "nlq/scratch/1_data": False,
+        "nlq/scratch/2_train": True,
+    }
+    assert Node.read(nodes[1].write()).force
+
+
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
+        (Request("nlq", step="2_train", preset="tiny", inputs={"dat": "x"}), "did you mean data"),
         (Request("nql", preset="tiny"), "did you mean nlq"),
         (Request("nlq", step="2_trian", preset="tiny"), "did you mean 2_train"),
         (Request("nlq", variant="scrach", preset="tiny"), "did you mean scratch"),

@@ -166,3 +166,11 @@ def test_errors(tmp_path: Path) -> None:
         load_tokenizer(tmp_path)
     with pytest.raises(EgolibError, match="without gaps"):
         WordTokenizer(WORDS | {"pan": 12})
+
+
+def test_a_vocabulary_without_its_merges_is_refused(tmp_path: Path) -> None:
+    """It would be read as whole words, and most texts as unknown."""
+    words = {token: i for i, token in enumerate(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])}
+    (tmp_path / "vocab.json").write_text(json.dumps(words))
+    with pytest.raises(EgolibError, match="without its merges"):
+        load_tokenizer(tmp_path)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from egolib.errors import EgolibError
-from egolib.video import VideoReader, available_backends, compare_backends
+from egolib.video import VideoReader, available_backends, check_backend, compare_backends
 from tests.helpers.video_files import encode, make, numbers
 
 needs_decord = pytest.mark.skipif(not find_spec("decord"), reason="decord is not installed")
@@ -40,7 +40,7 @@ def test_other_back_ends_read_plain_files(backend: str, kind: str, tmp_path: Pat
 @needs_decord
 def test_decords_wrong_frames_are_reported(tmp_path: Path) -> None:
     path, shown = make("edit list", tmp_path)
-    (report,) = compare_backends(path, ["decord", "pyav"])
+    (report,) = compare_backends(path, ["decord", "av"])
     assert report.backend == "decord"
     assert report.pyav_length == len(shown) == 152
     assert report.length != 152
@@ -74,13 +74,37 @@ def test_unknown_back_end(tmp_path: Path) -> None:
 
 def test_missing_back_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("egolib.video.backends.find_spec", lambda name: name == "av" or None)
-    assert available_backends() == ["pyav"]
+    assert available_backends() == ["av"]
     with pytest.raises(EgolibError, match="not installed"):
         VideoReader(tmp_path / "a.mp4", "decord")
 
 
 @needs_decord
-def test_options_that_only_pyav_has(tmp_path: Path) -> None:
+def test_options_that_only_av_has(tmp_path: Path) -> None:
     encode(tmp_path / "a.mp4", range(3))
     with pytest.raises(EgolibError, match="damaged can only"):
         VideoReader(tmp_path / "a.mp4", "decord", damaged="keep")
+
+
+@pytest.mark.parametrize("name", ["decord", "torchcodec"])
+def test_a_missing_extra_is_named(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("egolib.video.backends.find_spec", lambda module: module == "av" or None)
+    encode(tmp_path / "a.mp4", range(3))
+    with pytest.raises(EgolibError, match=rf"pip install 'egolib\[{name}\]'"):
+        VideoReader(tmp_path / "a.mp4", name)
+    with pytest.raises(EgolibError, match="not installed"):
+        check_backend(name)
+
+
+def test_names_of_the_default(tmp_path: Path) -> None:
+    encode(tmp_path / "a.mp4", range(3))
+    assert VideoReader(tmp_path / "a.mp4", "pyav").backend == check_backend("av") == "av"
+
+
+@needs_decord
+def test_decord_reads_names_with_a_colon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    encode(tmp_path / "a:b.mp4", range(9))
+    assert numbers(VideoReader("a:b.mp4", "decord")) == list(range(9))

@@ -19,6 +19,7 @@ from egolib.video import (
     Resize,
     VideoPlan,
     VideoReader,
+    VideoWriter,
     chunks,
     extract,
     note_of,
@@ -26,6 +27,7 @@ from egolib.video import (
     source_frames,
 )
 from egolib.video.extract import extract_video
+from egolib.video.plans import only
 from egolib.video.pyav import PyAVFrames
 from tests.helpers.video_files import (
     damage,
@@ -53,7 +55,9 @@ def _shown(path: Path) -> list[int]:
 
 
 def _files(folder: Path) -> set[str]:
-    return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+    """All files but the ledgers of what was made."""
+    files = {p.relative_to(folder) for p in folder.rglob("*") if p.is_file()}
+    return {str(path) for path in files if ".made" not in path.parts}
 
 
 def test_clips_and_images_of_every_kind_of_file(sample: Sample, tmp_path: Path) -> None:
@@ -256,6 +260,63 @@ def test_a_harmed_target_is_made_again(name: str, harm: str, source: Path, tmp_p
     outcome = extract([_plan(source, tmp_path)])
     assert outcome.written == [path]
     assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.jpg", "b.png"])
+def test_a_changed_byte_is_noticed_by_its_checksum(name: str, source: Path, tmp_path: Path) -> None:
+    """In the middle, where neither the note nor the last frame tell."""
+    extract([_plan(source, tmp_path)])
+    path = tmp_path / name
+    whole = path.read_bytes()
+    changed = bytearray(whole)
+    changed[len(whole) // 2] ^= 255
+    path.write_bytes(changed)
+    assert extract([_plan(source, tmp_path)]).written == [path]
+    assert path.read_bytes() == whole
+    state = path.stat()
+    path.write_bytes(changed)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))  # as a failing disk does it
+    assert extract([_plan(source, tmp_path)], recheck="checksum").written == [path]
+
+
+def test_a_copy_of_the_outputs_is_kept(source: Path, tmp_path: Path) -> None:
+    extract([_plan(source, tmp_path)])
+    for path in tmp_path.glob("*.mp4"):
+        os.utime(path, ns=(0, 0))
+    outcome = extract([_plan(source, tmp_path)])
+    assert (outcome.written, len(outcome.kept)) == ([], 4)
+
+
+def test_force_makes_everything_again(source: Path, tmp_path: Path) -> None:
+    extract([_plan(source, tmp_path)])
+    assert len(extract([_plan(source, tmp_path)], force=True).written) == 4
+
+
+def test_plans_of_some_clips_only(source: Path, tmp_path: Path) -> None:
+    clips = [ClipPlan(tmp_path / "clips" / f"{uid}.mp4", range(5), 5) for uid in ("a", "b")]
+    images = [ImagePlan(tmp_path / "images" / uid / "frame_0.jpg", 0) for uid in ("a", "b")]
+    plans = [
+        VideoPlan(source, clips, images, stream=0),
+        VideoPlan(Path("other.mp4"), [ClipPlan(tmp_path / "c.mp4")]),
+    ]
+    (chosen,) = only(plans, ["b"])
+    assert chosen == VideoPlan(source, clips[1:], images[1:], stream=0)
+    assert only(plans, ["other"]) == plans[1:]
+    assert only(plans, ["source", "c"]) == plans
+    with pytest.raises(EgolibError, match="did you mean other"):
+        only(plans, ["a", "othre"])
+
+
+def test_what_killed_runs_left_is_removed(source: Path, tmp_path: Path) -> None:
+    for name in (".part-x.mp4", ".tmp-999999999-ab/y.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"half")
+    with VideoWriter(tmp_path / "living.mp4", 5) as writer:
+        writer.write(picture(0))
+        extract([_plan(source, tmp_path)])
+        assert (tmp_path / ".part-living.mp4").exists(), "its writer lives"
+        assert not (tmp_path / ".part-x.mp4").exists()
+        assert not (tmp_path / ".tmp-999999999-ab").exists()
 
 
 def test_targets_stay_when_the_source_is_gone(source: Path, tmp_path: Path) -> None:

@@ -3,11 +3,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from egolib.errors import EgolibError
-from egolib.video import read_image, save_image
+from egolib.video import image_size, read_image, save_image
 from egolib.video.images import image_note
 from tests.helpers.video_files import picture
 
@@ -50,3 +52,63 @@ def test_bad_images(suffix: str, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(EgolibError, match="not a whole image"):
         read_image(path)
+
+
+# ------------------------------------------------------------------------- one rule for all
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_turns_images_as_opencv_does(orientation: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(picture(5)).save(path, quality=95, exif=exif)
+    image = read_image(path)
+    np.testing.assert_array_equal(image[:, :, ::-1], cv2.imread(str(path)))
+    assert image_size(path) == image.shape[1::-1]
+    stored = read_image(path, orientation="ignore")
+    assert stored.shape == (120, 160, 3)
+    assert image_size(path, "ignore") == (160, 120)
+    assert (orientation == 1) == np.array_equal(image, stored)
+
+
+def test_the_size_is_compared_with_the_annotations(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(picture(5)).save(path, exif=exif)
+    assert read_image(path, size=(120, 160)).shape == (160, 120, 3)
+    with pytest.raises(EgolibError, match=r"120x160 pixels, its annotation says 160x120.*EXIF"):
+        read_image(path, size=(160, 120))
+    assert read_image(path, (160, 120), "ignore").shape == (120, 160, 3)
+    with pytest.raises(EgolibError, match="says 80x60$"):
+        read_image(path, size=(80, 60))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bit_grey_keeps_its_upper_eight(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{suffix}"
+    grey = (np.arange(160 * 120).reshape(120, 160) * 3).astype(np.uint16)
+    assert cv2.imwrite(str(path), grey)
+    expected = np.repeat((grey >> 8)[..., None], 3, 2)
+    np.testing.assert_array_equal(read_image(path), expected)
+    np.testing.assert_array_equal(read_image(path), cv2.imread(str(path)))
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.7, 0.98])
+def test_a_truncated_jpeg_is_refused(kept: float, tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    save_image(path, picture(5))
+    data = path.read_bytes()
+    path.write_bytes(data[: int(kept * len(data))])
+    assert cv2.imread(str(path)) is not None, "OpenCV fills the rest with grey"
+    with pytest.raises(EgolibError, match=r"a\.jpg: not a whole image"):
+        read_image(path)
+
+
+def test_floating_point_images_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).random((4, 4)).astype(np.float32)).save(
+        tmp_path / "a.tif"
+    )
+    with pytest.raises(EgolibError, match="floating-point"):
+        read_image(tmp_path / "a.tif")

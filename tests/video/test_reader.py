@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from egolib.errors import EgolibError
-from egolib.video import VideoReader, check_frames
+from egolib.video import VideoReader, check_frames, stretch_frames
 from tests.helpers.video_files import (
     HEIGHT,
     WIDTH,
@@ -106,7 +107,10 @@ def test_reading_again_after_the_end_and_after_closing(tmp_path: Path) -> None:
 def test_two_iterations_do_not_disturb_each_other(tmp_path: Path) -> None:
     encode(tmp_path / "a.mp4", range(60))
     reader = VideoReader(tmp_path / "a.mp4")
-    pairs = [(number_of(a), number_of(b)) for a, b in zip(reader.frames(0, 20), reader.frames(30))]
+    pairs = [
+        (number_of(a), number_of(b))
+        for a, b in zip(reader.frames(0, 20), reader.frames(30), strict=False)
+    ]
     assert pairs == [(i, 30 + i) for i in range(20)]
 
 
@@ -286,3 +290,34 @@ def test_real_videos_decode_exactly(
     np.testing.assert_array_equal(np.stack(list(reader)), expected)
     np.testing.assert_array_equal(reader.batch(order), expected[order])
     assert check_frames(path) == count
+
+
+# ---------------------------------------------------------------- seconds become frames
+
+
+def test_seconds_of_a_variable_rate_become_frames_by_their_own_times(tmp_path: Path) -> None:
+    """A screen recording: ten frames in the first second, then one every second."""
+    encode(tmp_path / "a.mp4", [*range(10), *range(10, 100, 10)], 10)
+    reader = VideoReader(tmp_path / "a.mp4")
+    assert reader.frames_between(1.0, 2.0) == range(10, 11)
+    assert reader.frames_between(0.25, 0.45) == range(2, 5)
+    assert reader.frames_between(1.5, 3.5) == range(10, 13)
+    assert reader.frames_between(7.0, 99.0) == range(16, 19)
+    assert reader.frames_between(0.0, reader.duration_sec) == range(19)
+    assert [reader.frame_at(1.6, rule) for rule in ("floor", "nearest", "ceil")] == [10, 11, 11]
+    assert [reader.frame_at(2.0, rule) for rule in ("floor", "nearest", "ceil")] == [11, 11, 11]
+    assert [reader.frame_at(99, rule) for rule in ("floor", "nearest", "ceil")] == [18] * 3
+    with pytest.raises(EgolibError, match=r"a\.mp4: the stretch from 3 s to 2 s stops"):
+        reader.frames_between(3.0, 2.0)
+
+
+@pytest.mark.parametrize("rate", [25, Fraction(30000, 1001), 60])
+def test_frames_of_a_constant_rate_agree_with_the_arithmetic(
+    rate: Fraction | int, tmp_path: Path
+) -> None:
+    encode(tmp_path / "a.mp4", range(90), rate)
+    reader = VideoReader(tmp_path / "a.mp4")
+    rng = np.random.default_rng(0)
+    for start, length in zip(rng.uniform(0, 1.4, 20), rng.uniform(0, 2, 20), strict=True):
+        expected = stretch_frames(start, start + length, len(reader), rate)
+        assert reader.frames_between(start, start + length) == expected

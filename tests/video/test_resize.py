@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from egolib.video import Resize, VideoReader
+from egolib.video.orientation import UPRIGHT
 from egolib.video.pyav import PyAVFrames
 from egolib.video.resize import PictureMaker
 from tests.helpers.video_files import encode, number_of, turn_by_metadata
@@ -37,7 +38,7 @@ def test_sizes(
 def test_official_resizing_is_opencvs(tmp_path: Path) -> None:
     encode(tmp_path / "a.mp4", range(3))
     frames = PyAVFrames(tmp_path / "a.mp4")
-    maker = PictureMaker((160, 120), (68, 50), 0, "opencv_bilinear")
+    maker = PictureMaker((160, 120), (68, 50), UPRIGHT, "opencv_bilinear")
     expected = cv2.resize(VideoReader(tmp_path / "a.mp4")[2], (68, 50))
     np.testing.assert_array_equal(maker.image(frames.raw(2)), expected)
 
@@ -46,7 +47,7 @@ def test_official_resizing_is_opencvs(tmp_path: Path) -> None:
 def test_ffmpegs_resizing_smooths(interpolation: str, tmp_path: Path) -> None:
     encode(tmp_path / "a.mp4", range(3))
     raw = PyAVFrames(tmp_path / "a.mp4").raw(2)
-    smooth = PictureMaker((160, 120), (40, 30), 0, interpolation).image(raw)
+    smooth = PictureMaker((160, 120), (40, 30), UPRIGHT, interpolation).image(raw)
     boxes = VideoReader(tmp_path / "a.mp4")[2].reshape(30, 4, 40, 4, 3).mean((1, 3))
     assert np.abs(smooth - boxes).mean() < 8
 
@@ -57,7 +58,7 @@ def test_rotation_comes_before_resizing(interpolation: str, tmp_path: Path) -> N
     encode(path, range(12))
     turn_by_metadata(path, 90)
     frames = PyAVFrames(path)
-    maker = PictureMaker(frames.size, (60, 80), frames.turn, interpolation)
+    maker = PictureMaker(frames.size, (60, 80), frames.orientation, interpolation)
     turned = maker.image(frames.raw(11))
     assert turned.shape == (80, 60, 3)
     assert number_of(np.rot90(turned, -1)) == 11

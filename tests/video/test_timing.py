@@ -8,11 +8,15 @@ from hypothesis import strategies as st
 
 from egolib.errors import EgolibError
 from egolib.video.timing import (
+    check_chunks,
     chunks,
     clip_frames,
     clip_to_video,
     exact_rate,
     frame_step,
+    in_chunk,
+    same_time,
+    stretch_frames,
     to_frame,
     to_seconds,
     video_to_clip,
@@ -133,3 +137,64 @@ def test_chunks(count: int, fps: float, seconds: int, lengths: list[int]) -> Non
     for number, part in enumerate(parts):
         assert number * seconds <= to_seconds(part[0], fps)
         assert to_seconds(part[-1], fps) < (number + 1) * seconds
+
+
+@pytest.mark.parametrize("seconds", [15, 60, 600])
+@pytest.mark.parametrize("fps", [25, 30, 60, NTSC])
+def test_chunks_of_any_length_hold_what_in_chunk_says(seconds: int, fps: Fraction | int) -> None:
+    count = int(2.4 * seconds * fps)
+    parts = chunks(count, fps, seconds)
+    check_chunks([float(len(part) / Fraction(fps)) for part in parts], seconds)
+    for frame in (0, 7, len(parts[0]) - 1, len(parts[0]), count - 1):
+        number, inside = in_chunk(to_seconds(frame, fps), seconds)
+        assert frame in parts[number]
+        offset = to_seconds(parts[number][0], fps) - number * seconds  # < a frame
+        assert to_frame(inside - offset, fps) == frame - parts[number][0]
+
+
+def test_chunks_of_another_length_than_stated_are_noticed() -> None:
+    check_chunks([600.0, 600.0, 12.0], 600)
+    check_chunks([], 600)
+    for lengths in ([15.0, 15.0, 4.0], [60.0] * 3, [1200.0]):
+        with pytest.raises(EgolibError, match=r"chunk 0 lasts .*chunks of 600 s.*\n.*chunk_sec"):
+            check_chunks(lengths, 600)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "count", "fps", "frames"),
+    [
+        (1.0, 2.0, 100, 25, range(25, 50)),
+        (1.0, 2.0, 100, 60, range(60, 100)),
+        (1.0, 1.0, 100, 25, range(25, 26)),
+        (0.99, 1.01, 100, 25, range(24, 26)),
+        (-3.0, 1.0, 100, 25, range(25)),
+        (3.5, 99.0, 100, 25, range(87, 100)),
+    ],
+)
+def test_stretches_are_cut_at_the_end_of_the_video(
+    start: float, end: float, count: int, fps: int, frames: range
+) -> None:
+    assert stretch_frames(start, end, count, fps) == frames
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "reason"),
+    [
+        (2.0, 1.0, "stops before it starts"),
+        (4.0, 5.0, "lies outside the video, which lasts 4 s"),
+        (-2.0, -1.0, "outside"),
+        (float("nan"), 1.0, "no finite times"),
+        (0.0, float("inf"), "no finite times"),
+    ],
+)
+def test_impossible_stretches_name_the_clip(start: float, end: float, reason: str) -> None:
+    with pytest.raises(EgolibError, match=f"clips.csv, record clip 7: .*{reason}"):
+        stretch_frames(start, end, 100, 25, record="clip 7", file="clips.csv")
+
+
+@given(st.integers(0, 10**5), st.sampled_from([25, 30, 50, 60, NTSC]))
+def test_the_same_time_at_another_rate(frame: int, fps: Fraction | int) -> None:
+    assert same_time(frame, fps, fps) == frame
+    other = same_time(frame, 30, fps)
+    assert to_seconds(other, fps) <= to_seconds(frame, 30) < to_seconds(other + 1, fps)
+    assert same_time(frame, 30, fps, count=10) == min(other, 9)

@@ -60,3 +60,23 @@ def test_files_of_each_benchmark(tmp_path: Path) -> None:
         evaluate_files(tmp_path / "other.csv", scores)
     with pytest.raises(EgolibError, match="no benchmark"):
         evaluate_files(truth, scores, benchmark="epics")
+
+
+def test_the_truth_that_is_named_is_read(tmp_path: Path) -> None:
+    """Not the official table of the same split beside it, nor one below ``EK100``."""
+    truth = write_clips(tmp_path)
+    fewer = tmp_path / "EPIC_100_retrieval_mine.csv"
+    lines = truth.read_text().splitlines()
+    fewer.write_text("\n".join(lines[:4]) + "\n")
+    official = tmp_path / "EK100/epic-kitchens-100-annotations/retrieval_annotations"
+    official.mkdir(parents=True)
+    (official / fewer.name).write_text(truth.read_text())
+    scores = write(tmp_path / "epic.npz", {"similarity": np.random.rand(3, 2)})
+    assert evaluate_files(fewer, scores, empty_queries="skip")["relevancy"]["shape"] == [3, 2]
+
+
+def test_scores_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "egomcq.json").write_text(json.dumps({"0": question()}))
+    scores = write(tmp_path / "mcq.npz", {"dual": np.full((1, 2), np.nan)})
+    with pytest.raises(EgolibError, match="is nan"):
+        evaluate_files(tmp_path / "egomcq.json", scores)

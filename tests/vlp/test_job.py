@@ -16,7 +16,7 @@ from egolib.vlp.api import load
 from egolib.vlp.config import Config
 from egolib.vlp.data.training import labelled_rows
 from egolib.vlp.formats.checkpoint import KEYS
-from egolib.vlp.steps import train
+from egolib.vlp.steps import infer, train
 from tests.vlp.project import PRETRAIN, step
 
 FINETUNE = "epic_finetune_10"
@@ -93,3 +93,52 @@ def test_parameters_by_part(tmp_path: Path) -> None:
     published = configs.build(Config, configs.resolve(Config, "vlp", "egoclip_pretrain", "paper"))
     made = replace(step("2_train", tmp_path, tmp_path), config=published)
     assert train.parameter_table(made).loc["all", "parameters"] > 381e6
+
+
+# ------------------------------------------------------------------ where weights start
+
+
+def test_a_published_start_is_required(tiny_world: Path, runs: Path) -> None:
+    """Unless the configuration says that there is none on purpose."""
+    required = {"initial": {"required": True}}
+    made = step("2_train", tiny_world, runs, changes=required)
+    with pytest.raises(EgolibError, match="was published with initial weights"):
+        train.train(made)
+    freed = step("2_train", tiny_world, runs, changes={"initial": {"weights": "none"}})
+    assert train.build_job(freed).model is not None
+    missing = {"initial": {"weights": "vlp/EgoVLPv2_smallproj.pth"}}
+    with pytest.raises(EgolibError, match=r"initial.weights is not there"):
+        train.train(step("2_train", tiny_world, runs, changes=missing))
+
+
+def test_none_starts_fresh_even_where_a_training_is_there(tiny_world: Path, runs: Path) -> None:
+    changes = {"initial": {"weights": "none"}}
+    made = step("2_train", tiny_world, runs, FINETUNE, changes, **INPUTS)
+    state = train.build_job(made).model.state_dict()
+    trained, _ = checkpoint.load(runs / PRETRAIN / "2_train/train/model.safetensors")
+    assert not torch.equal(state["video.positions"], trained["video.positions"])
+
+
+def test_inference_changes_no_training(tiny_world: Path, runs: Path) -> None:
+    """What is evaluated between epochs does not depend on what ``3_infer`` is asked for."""
+    changes = {"fit": {"evaluate_every": 1}, "infer": {"fusion": False, "rerank": 9}}
+    made = step("2_train", tiny_world, runs, changes=changes)
+    evaluation = train.build_job(made).evaluate
+    assert evaluation is not None
+    assert "ensemble.Intra-video" in evaluation(train.build_job(made).model.eval())
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "32-true"])
+def test_precisions_on_a_processor(tiny_world: Path, runs: Path, precision: str) -> None:
+    made = step("2_train", tiny_world, runs, changes={"fit": {"precision": precision}})
+    train.check(train.train(replace(made, out=runs / precision)))
+
+
+def test_a_card_that_is_not_there(
+    tiny_world: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    changes = {"infer": {"device": "cuda"}}
+    made = step("3_infer", tiny_world, runs, changes=changes)
+    with pytest.raises(EgolibError, match="0 GPUs"):
+        infer.predict(made)

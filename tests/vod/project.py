@@ -11,12 +11,18 @@ from egolib.runs.step import Step
 from egolib.vod.config import Config
 from tests.vod.made import CLASSES, make_data
 
+SECTIONS = {
+    "1_data": ("data",),
+    "2_train": ("seed", "data", "model", "optim", "initial", "fit"),
+    "3_infer": ("seed", "data", "model", "infer"),
+    "4_evaluate": ("data", "evaluate"),
+}
 TREE = {
     "seed": 0,
     "data": {
         "classes": [list(pair) for pair in CLASSES],
         "frame_offset": "zero_based",
-        "pipeline": {"long": 64, "short": 48},
+        "pipeline": {"long_side": 64, "short_side": 48},
     },
     "model": {
         "classes": len(CLASSES),
@@ -37,15 +43,20 @@ TREE = {
         "head": {"width": 16, "sample": {"number": 8}},
         "support": {"heads": 4},
     },
-    "train": {"learning_rate": 0.01, "drops": [3], "drop_unit": "updates", "warmup_updates": 1},
+    "optim": {
+        "learning_rate": 0.01,
+        "milestones": [3],
+        "milestone_unit": "updates",
+        "warmup_updates": 1,
+    },
     "fit": {"epochs": 1, "max_updates": 4, "batch_size": 2, "log_every": 1, "device": "cpu"},
 }
 SELSA = {
     "model": {"method": "selsa"},
     "data": {
         "train_references": {"method": "bilateral_uniform", "number": 2, "window": [-9, 9]},
-        "test_references": {"method": "adaptive_stride", "number": 4, "window": [-2, 2]},
     },
+    "infer": {"references": {"method": "adaptive_stride", "number": 4, "window": [-2, 2]}},
 }
 
 
@@ -74,7 +85,7 @@ def step(
         variant=variant,
         preset="tiny",
         config=config,
-        sections=("seed", "data", "model", "train", "fit", "infer", "evaluate"),
+        sections=SECTIONS[name],
         data_root=root,
         out=runs / name,
         inputs={key: runs / folder for key, folder in configs.DEFAULT_INPUTS[name].items()},

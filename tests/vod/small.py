@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
+from typing import Any
 
 import torch
 from torch import nn
 
+from egolib.config import build, merge
 from egolib.nn.config import ProposalConfig, SampleConfig, SwinConfig
-from egolib.vod.config import networks
+from egolib.vod.config import InferConfig, networks
+from egolib.vod.config.infer import published_infer
 from egolib.vod.config.model import ModelConfig
 from egolib.vod.models.build import build_model
 from egolib.vod.models.frames import Clip, Frames, Truth
@@ -59,15 +62,39 @@ def reduced(config: ModelConfig) -> ModelConfig:
         head=replace(config.head, width=32, sample=SampleConfig(32, 0.25)),
         fcos=replace(config.fcos, layers=1, groups=4),
         support=replace(config.support, heads=4),
-        memory=replace(config.memory, size=60, keys=40, top=8, pixels_per_frame=30),
-        mega=replace(
-            config.mega, window=5, position=2, global_size=3, proposals=8, advanced=3, groups=4
-        ),
+        memory=replace(config.memory, top=8),
+        mega=replace(config.mega, proposals=8, advanced=3, groups=4),
         prompt=replace(config.prompt, heads=4),
         temporal=replace(config.temporal, layout=("st", "st", "sstt", "st")),
-        location=replace(config.location, heads=4, size=60, keys=40, cells_per_frame=30),
-        flow=replace(config.flow, widths=(8, 8, 16, 16, 16, 16), left=1),
+        location=replace(config.location, heads=4),
+        flow=replace(config.flow, widths=(8, 8, 16, 16, 16, 16)),
     )
+
+
+def settings(config: ModelConfig, **changes: Any) -> InferConfig:
+    """Settings of testing for such a network: small memories, a window of three frames.
+
+    Args:
+        changes: fields of ``InferConfig``; mappings change a section.
+    """
+    made = published_infer(config)
+    few = {"size": 60, "keys": 40}
+    tree = {
+        "memory": {**few, "pixels_per_frame": 30},
+        "mega": {"window": 5, "position": 2, "global_size": 3},
+        "location": {**few, "cells_per_frame": 30},
+        "references": {"window": [-1, 1]} if made.slides else {},
+    }
+    return build(InferConfig, merge(asdict(made), tree, changes))
+
+
+def begin(model: Any, references: Frames | None = None, *, change: Any = None, **options: Any):
+    """The state of a video that a network is about to see.
+
+    Args:
+        change: to the settings of testing.
+    """
+    return model.start_video(settings(model.config, **(change or {})), references, **options)
 
 
 def make(name: str, seed: int = 0, change=lambda config: config) -> tuple[nn.Module, ModelConfig]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +14,12 @@ from egolib import vod
 from egolib.errors import EgolibError
 from egolib.video import write_video
 from egolib.vod.api import Detector, VideoFile, save
-from egolib.vod.config.data import BY_METHOD, DataConfig
+from egolib.vod.config import DataConfig, InferConfig, ModelConfig
+from egolib.vod.config.data import BY_METHOD
 from egolib.vod.data.dataset import make_source, test_videos
 from egolib.vod.formats.checkpoint import layout
 from egolib.vod.formats.submission import validate
-from tests.vod.small import CLASSES, make
+from tests.vod.small import CLASSES, make, settings
 
 FRAMES = 9
 NAMES = tuple((f"class{i}", f"n{i:08d}") for i in range(CLASSES))
@@ -36,16 +38,21 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_data(method: str) -> DataConfig:
     """Published preparation and references, on small images and few references."""
     data = BY_METHOD[method]()
-    references = data.test_references
-    if references.method != "none":
-        references = replace(references, window=(-1, 2))
-    pipeline = replace(data.pipeline, long=96, short=64, divisor=32)
-    return replace(data, test_references=references, pipeline=pipeline, classes=NAMES)
+    pipeline = replace(data.pipeline, long_side=96, short_side=64, divisor=32)
+    return replace(data, pipeline=pipeline, classes=NAMES)
 
 
-def detector(name: str, **options) -> Detector:
+def few(config: ModelConfig, **changes: Any) -> InferConfig:
+    """Settings of testing with few references."""
+    made = settings(config)
+    if made.references.method != "none":
+        made = replace(made, references=replace(made.references, window=(-1, 2)))
+    return replace(made, **changes)
+
+
+def detector(name: str, **changes: Any) -> Detector:
     model, config = make(name)
-    return Detector(model, config, small_data(config.method), **options)
+    return Detector(model, config, small_data(config.method), few(config, **changes))
 
 
 METHODS = ("single", "selsa", "mamba", "mega", "stpn", "tdvit", "eovod", "dff", "fgfa")
@@ -61,6 +68,40 @@ def test_a_video_file_is_streamed(name: str, video: Path):
         assert (np.diff(frame.scores) <= 0).all()
         assert frame.boxes_xyxy[:, [0, 2]].max(initial=0) <= 64 + 1
         assert ((frame.labels >= 0) & (frame.labels < CLASSES)).all()
+
+
+def test_settings_are_passed_when_a_video_starts(video: Path):
+    """The published settings hold where none are given; a network keeps none of them."""
+    model, config = make("single")
+    data = small_data("single")
+    all_of_them = list(Detector(model, config, data).detect(video))
+    assert min(f.scores.min() for f in all_of_them) < 0.2
+    limits = replace(few(config).detections, score_threshold=0.2)
+    high = list(Detector(model, config, data, few(config, detections=limits)).detect(video))
+    assert min(f.scores.min() for f in high if len(f.scores)) > 0.2
+    again = list(Detector(model, config, data).detect(video))
+    assert sum(len(f.scores) for f in again) == sum(len(f.scores) for f in all_of_them)
+    assert sum(len(f.scores) for f in high) < sum(len(f.scores) for f in again)
+
+
+def test_settings_of_a_checkpoint_may_be_changed(tmp_path: Path):
+    made = detector("selsa")
+    path = save(tmp_path / "m.safetensors", made.model, made.config, made.data, made.settings)
+    loaded = vod.load(path, infer={"detections": {"score_threshold": 0.9}})
+    assert loaded.settings.detections.score_threshold == 0.9
+    assert loaded.settings.references == made.settings.references
+    with pytest.raises(EgolibError, match="did you mean score_threshold"):
+        vod.load(path, infer={"detections": {"score_treshold": 0.9}})
+    with pytest.raises(EgolibError, match="no sliding window"):
+        Detector(
+            *_single(),
+            few(made.config, references=replace(made.settings.references, method="fixed_stride")),
+        )
+
+
+def _single():
+    model, config = make("single")
+    return model, config, small_data("single")
 
 
 def test_fewer_frames_a_second_and_a_least_score(video: Path):
@@ -90,7 +131,7 @@ def test_causal_detection_reads_no_later_frame(name: str, video: Path, monkeypat
 def test_a_video_gives_the_same_detections_again(name: str, video: Path):
     made = detector(name)
     first, second = list(made.detect(video)), list(made.detect(video))
-    for one, two in zip(first, second):
+    for one, two in zip(first, second, strict=False):
         np.testing.assert_array_equal(one.boxes_xyxy, two.boxes_xyxy)
 
 
@@ -98,13 +139,13 @@ def test_a_data_set(made: DataConfig):
     model, config = make("mamba", change=lambda c: replace(c, classes=2))
     data = replace(small_data("mamba"), classes=made.classes)
     source = make_source(made.evaluation, made.images_vid, data, train=False)
-    predictor = Detector(model, config, data)
+    predictor = Detector(model, config, data, few(config))
     assert predictor.class_names == ("mug", "jar")
-    detections = predictor.predict(test_videos(source, data))
+    detections = predictor.predict(test_videos(source, data, predictor.settings))
     validate(detections, source.index.image_id, ("mug", "jar"))
     assert detections.image_id[0] == 1 and sorted(detections.image_id) == list(range(1, 9))
     assert detections.image_id.tolist() != list(range(1, 9))  # shuffled, as published
-    again = predictor.predict(test_videos(source, data))
+    again = predictor.predict(test_videos(source, data, predictor.settings))
     np.testing.assert_array_equal(detections.boxes.box, again.boxes.box)
 
 
@@ -112,23 +153,26 @@ def test_snippets_of_one_source_share_eovods_banks(made: DataConfig):
     model, config = make("eovod", change=lambda c: replace(c, classes=2))
     data = replace(small_data("eovod"), classes=made.classes)
     source = make_source(made.evaluation, made.images_vid, data, train=False)
-    videos = test_videos(source, data)
-    predictor = Detector(model, config, data)
+    predictor = Detector(model, config, data, few(config))
+    videos = test_videos(source, data, predictor.settings)
     both = predictor.predict(videos)
     second = predictor.predict(videos[1:])
     after = both.boxes.frame >= 5
     assert not np.array_equal(both.boxes.score[after], second.boxes.score)
-    apart = replace(config, location=replace(config.location, bank_reset="every_video"))
-    own = Detector(model, apart, data).predict(videos)
+    location = replace(predictor.settings.location, bank_reset="every_video")
+    apart = replace(predictor.settings, location=location)
+    own = Detector(model, config, data, apart).predict(videos)
     np.testing.assert_array_equal(own.boxes.score[own.boxes.frame >= 5], second.boxes.score)
 
 
 def test_save_and_load(tmp_path: Path, video: Path):
     made = detector("selsa")
-    path = save(tmp_path / "model.safetensors", made.model, made.config, made.data, step=3)
-    loaded = vod.load(path)
+    about = (made.model, made.config, made.data, made.settings)
+    path = save(tmp_path / "model.safetensors", *about, step=3)
+    loaded = vod.load(path, device="cpu")
     assert loaded.class_names == made.class_names and loaded.config == made.config
-    for one, two in zip(made.detect(video), loaded.detect(video)):
+    assert loaded.settings == replace(made.settings, device="cpu")
+    for one, two in zip(made.detect(video), loaded.detect(video), strict=False):
         np.testing.assert_array_equal(one.boxes_xyxy, two.boxes_xyxy)
     folder = vod.load(tmp_path)
     assert folder.config == made.config
@@ -143,7 +187,7 @@ def test_official_files_need_a_name_where_several_fit(tmp_path: Path, monkeypatc
         vod.load(path)
     monkeypatch.setattr("egolib.vod.api.ModelConfig.builders", small)
     loaded = vod.load(path, model="vod/mamba_r101_dc5", classes=NAMES)
-    assert loaded.data.shuffle_frames and loaded.class_names == tuple(n for n, _ in NAMES)
+    assert loaded.settings.shuffle_frames and loaded.class_names == tuple(n for n, _ in NAMES)
     with pytest.raises(EgolibError, match="mamba_r101_dc5"):
         vod.load(path, model="mamba")
 
@@ -156,5 +200,5 @@ def test_files_of_other_tasks_are_refused(tmp_path: Path):
     )
     with pytest.raises(EgolibError, match="not of vod"):
         vod.load(path)
-    with pytest.raises(EgolibError, match="0 checkpoints"):
+    with pytest.raises(EgolibError, match="must hold one file"):
         vod.load(Path(tmp_path / "..").resolve() / tmp_path.name / "..")

@@ -16,10 +16,11 @@ import yaml
 from egolib.config import build, project_root
 from egolib.vod.api import Detector
 from egolib.vod.config import Config
+from egolib.vod.data.batches import collate
 from egolib.vod.data.cocovid import check_cocovid
 from egolib.vod.data.dataset import TrainingClips, make_source, test_videos
 from egolib.vod.evaluation import evaluate, motion_table
-from egolib.vod.optim import TrainingLoss, collate
+from egolib.vod.losses.clips import TrainingLoss
 from tests.vod.small import make
 
 PAGE = (project_root() / "book" / "vod_custom_data.md").read_text()
@@ -53,7 +54,7 @@ def test_the_example_is_a_whole_data_set(root: Path):
     assert check_cocovid(content, "example") == []
     config = build(Config, yaml.safe_load(block("yaml")))
     model, network = make("single", change=lambda c: replace(c, classes=config.model.classes))
-    pipeline = replace(config.data.pipeline, long=96, short=72)
+    pipeline = replace(config.data.pipeline, long_side=96, short_side=72)
     data = replace(config.data, pipeline=pipeline)
     images = root / data.images_vid
     train = make_source(root / data.train_vid, images, data, train=True)
@@ -62,12 +63,11 @@ def test_the_example_is_a_whole_data_set(root: Path):
     batch = collate([clips.sample(0, np.random.default_rng(0))])
     assert torch.isfinite(TrainingLoss()(model.train(), batch)["loss"])
     source = make_source(root / data.evaluation, images, data, train=False)
-    found = Detector(model, network, data).predict(test_videos(source, data))
+    found = Detector(model, network, data).predict(test_videos(source, data, config.infer))
     assert found.class_names == ("mug", "jar") and found.image_id.tolist() == [1, 2, 3, 4]
     assert 0 <= evaluate(source, found, motion_table(source))["AP50"] <= 1
 
 
 def test_commands_and_options_exist():
-    for option in re.findall(r"`(data|train|fit)\.(\w+)", PAGE):
-        section = {"data": Config().data, "train": Config().train, "fit": Config().fit}[option[0]]
-        assert hasattr(section, option[1]), option
+    for option in re.findall(r"`(data|optim|initial|fit|infer)\.(\w+)", PAGE):
+        assert hasattr(getattr(Config(), option[0]), option[1]), option

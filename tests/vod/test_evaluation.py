@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from egolib.vod.config.data import DataConfig
 from egolib.vod.data.dataset import Source, make_source
 from egolib.vod.data.references import test_order
 from egolib.vod.evaluation import evaluate, evaluate_files, motion_table
-from egolib.vod.formats.submission import DetectionSet, validate_file, write_detections
+from egolib.vod.formats.submission import DetectionSet, validate_file, write, write_coco
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +106,7 @@ def test_results_for_other_images(source: Source):
 @pytest.mark.parametrize("suffix", ["npz", "pkl"])
 def test_files(source: Source, made: DataConfig, tmp_path: Path, suffix: str):
     order = test_order(source.index, 10)
-    path = write_detections(tmp_path / f"x.{suffix}", oracle(source, order))
+    path = write(tmp_path / f"x.{suffix}", oracle(source, order))
     found = evaluate_files(made.evaluation, path, shuffle_seed=10, coco_style=False)
     assert found["AP50"] == pytest.approx(1) and "coco" not in found
     if suffix == "pkl":
@@ -113,3 +114,28 @@ def test_files(source: Source, made: DataConfig, tmp_path: Path, suffix: str):
         assert wrong["AP50"] < 0.99  # a pickle does not say in which order its frames are
     assert "16 detections in 8 frames" in validate_file(path, made.evaluation)
     assert "2 classes" in validate_file(path)
+
+
+def test_cocos_list_is_read_back(source: Source, made: DataConfig, tmp_path: Path):
+    """What ``infer.format_only`` writes is what ``egolib evaluate`` reads."""
+    order = test_order(source.index, 10)
+    found = oracle(source, order, shift=2.0)
+    few = found.boxes.frame > 0  # one frame has no detection
+    parts = vars(found.boxes).items()
+    found = replace(found, boxes=Boxes(**{k: v[few] for k, v in parts}))
+    path = write_coco(tmp_path / "x", found, (1, 2))
+    other = write(tmp_path / "x.npz", found)
+    assert evaluate_files(made.evaluation, path) == evaluate_files(made.evaluation, other)
+    assert "14 detections in 8 frames, 2 classes" in validate_file(path, made.evaluation)
+
+
+def test_official_pickles_of_protocol_2(source: Source, made: DataConfig, tmp_path: Path):
+    """mmcv writes protocol 2, in which an empty array holds ``__builtin__.bytes``."""
+    found = oracle(source, test_order(source.index))
+    lists = found.lists()
+    lists[3] = [np.zeros((0, 5), np.float32)] * 2
+    path = tmp_path / "results.pkl"
+    path.write_bytes(pickle.dumps(lists, protocol=2))
+    assert b"__builtin__" in path.read_bytes()
+    numbers = evaluate_files(made.evaluation, path)
+    assert 0.5 < numbers["AP50"] < 1

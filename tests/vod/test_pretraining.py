@@ -81,7 +81,7 @@ def test_the_backbone_learns(made):
         backbone,
         data.training_sources(made),
         2,
-        ObjectConfig(updates=60, batch=16, side=32, turn=0, zoom=0, shift=0, light=0),
+        ObjectConfig(updates=60, batch_size=16, side=32, turn=0, zoom=0, shift=0, light=0),
         made.config.data.pipeline,
         np.random.default_rng(0),
     )
@@ -90,7 +90,7 @@ def test_the_backbone_learns(made):
 
 
 def test_only_a_fresh_start_learns_objects_first(root, tmp_path, capsys):
-    changes = {"train": {"objects": {"updates": 2, "side": 32}}}
+    changes = {"initial": {"objects": {"updates": 2, "side": 32}}}
     made = changed(step("2_train", root, root.parent, changes), out=tmp_path / "first")
     first = train.train(made)
     assert "learned objects" in capsys.readouterr().out

@@ -125,9 +125,9 @@ def blind_accuracy(questions: list[dict], extra: np.ndarray | None = None) -> fl
     right = table[:half][np.arange(half), answer[:half]]
     for _ in range(200):
         score = table[:half] @ weights
-        share = np.exp(score - score.max(1, keepdims=True))
-        share /= share.sum(1, keepdims=True)
-        weights += (right - (share[..., None] * table[:half]).sum(1)).mean(0) - 1e-3 * weights
+        fraction = np.exp(score - score.max(1, keepdims=True))
+        fraction /= fraction.sum(1, keepdims=True)
+        weights += (right - (fraction[..., None] * table[:half]).sum(1)).mean(0) - 1e-3 * weights
     return float(((table[half:] @ weights).argmax(1) == answer[half:]).mean())
 
 
@@ -161,7 +161,7 @@ def test_reversal_partners_are_among_the_choices(mcq: list[dict]) -> None:
 
 
 def best_fixed_recall(windows: np.ndarray) -> float:
-    """Largest share of (N, 2) windows, in parts of the video, that one interval meets at 0.3."""
+    """Largest fraction of (N, 2) windows, in parts of the video, that one interval meets at 0.3."""
     edges = np.linspace(0, 1, 61)
     best = 0.0
     for start in edges[:-1]:
@@ -193,7 +193,7 @@ def test_answers_of_questions_lie_anywhere(logs: Worlds) -> None:
 
 
 def centre_success(world: World, sizes: tuple[float, ...] = (0.2, 0.3, 0.45)) -> tuple[float, int]:
-    """Best share of answers that a centred box on the last frame before the query meets."""
+    """Best fraction of answers that a centred box on the last frame before the query meets."""
     settings = world.settings
     width, height = settings.view_width, settings.view_height
     hits, count = np.zeros(len(sizes)), 0

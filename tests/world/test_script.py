@@ -60,8 +60,8 @@ def test_pace_and_balance(episodes: list) -> None:
     minutes = len(episodes) * episodes[0].settings.video_sec / 60
     counts = Counter(e.verb for episode in episodes for e in episode.events)
     assert 12 <= sum(counts.values()) / minutes <= 25
-    share = np.array([counts[v] for v in VERBS]) / sum(counts.values())
-    assert share.min() > 0.05 and share.max() < 0.12
+    fraction = np.array([counts[v] for v in VERBS]) / sum(counts.values())
+    assert fraction.min() > 0.05 and fraction.max() < 0.12
     for first, second in PARTNER.items():
         assert abs(counts[first] - counts[second]) < 0.25 * counts[first]
 
@@ -82,7 +82,7 @@ def test_verbs_do_not_depend_on_nouns(episodes: list) -> None:
 
 
 def test_bias_makes_habits(mini_settings: WorldSettings) -> None:
-    def typical_share(bias: float) -> float:
+    def typical_fraction(bias: float) -> float:
         settings = replace(mini_settings, bias=bias)
         found = [
             episode.room.instances[e.obj].silhouette in TYPICAL[e.verb]
@@ -92,4 +92,4 @@ def test_bias_makes_habits(mini_settings: WorldSettings) -> None:
         ]
         return float(np.mean(found))
 
-    assert typical_share(1.0) > typical_share(0.0) + 0.25
+    assert typical_fraction(1.0) > typical_fraction(0.0) + 0.25

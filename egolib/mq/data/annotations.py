@@ -108,6 +108,59 @@ def clips_of(content: Mapping[str, Any], file: str | Path = "annotations") -> li
     return [_clip(uid, record, file) for uid, record in content.items()]
 
 
+def read_annotations(path: str | Path, subset: str | None = None) -> list[Clip]:
+    """The clips of an official file, or of a ``clip_annotations.json``; told by its content.
+
+    Args:
+        path: the file.
+        subset: only the clips of this subset; None for all.
+
+    Raises:
+        EgolibError: a malformed file, or no clip of the subset.
+    """
+    content = read_json(path, dict)
+    clips = official_clips(content, path) if "videos" in content else clips_of(content, path)
+    chosen = clips if subset is None else select(clips, subset)
+    if not chosen:
+        known = sorted({clip.subset for clip in clips})
+        raise EgolibError(
+            f"no clip{'' if subset is None else f' of {subset!r}'}",
+            file=path,
+            remedy=f"its subsets: {', '.join(known)}" if known else None,
+        )
+    return chosen
+
+
+def official_clips(content: Mapping[str, Any], file: str | Path) -> list[Clip]:
+    """The clips of an official file's content, with their primary labels.
+
+    A clip that stands in two video objects keeps its first times and the labels of both, as
+    the official conversion has it.
+
+    Args:
+        content: of the file.
+        file: named in errors.
+    """
+    clips: dict[str, Clip] = {}
+    for video, clip in walk_official(content, file):
+        record = clip.record
+        moments = tuple(_moment(label) for label in labels_of(clip) if label.record["primary"])
+        known = clips.get(record["clip_uid"])
+        if known is not None:
+            clips[known.clip_uid] = replace(known, moments=known.moments + moments)
+            continue
+        clips[record["clip_uid"]] = Clip(
+            clip_uid=record["clip_uid"],
+            video_uid=video.record["video_uid"],
+            subset=video.record["split"],
+            start_sec=record["video_start_sec"],
+            end_sec=record["video_end_sec"],
+            moments=moments,
+            record=clip.path,
+        )
+    return list(clips.values())
+
+
 def select(clips: Iterable[Clip], subset: str) -> list[Clip]:
     """Clips of a subset.
 
@@ -199,7 +252,7 @@ def read_official(path: str | Path) -> dict[str, Any]:
         EgolibError: a video, clip, annotation or label lacks a field, or one is of another
             type, or a time is not finite.
     """
-    content = read_json(path, dict)
+    content: dict[str, Any] = read_json(path, dict)
     for _ in walk_official(content, path):
         pass
     return content

@@ -39,7 +39,7 @@ def read_classes(path: str | Path) -> ClassTable:
     Raises:
         EgolibError: the numbers are not 0, 1, 2, ... with the background first.
     """
-    table = read_json(path, dict)
+    table: ClassTable = read_json(path, dict)
     if sorted(table.values(), key=repr) != sorted(range(len(table)), key=repr):
         raise EgolibError(f"the class numbers must be 0 to {len(table) - 1}, each once", file=path)
     if table.get(BACKGROUND_NAME) != BACKGROUND:

@@ -21,11 +21,11 @@ from egolib.mq.config import DataConfig, ModelConfig
 from egolib.mq.data.annotations import Clip, require_ordered
 from egolib.mq.data.classes import ClassTable
 from egolib.mq.data.labels import ClipTargets, clip_targets
+from egolib.mq.data.rows import clip_features, moments_feat, vanished
 from egolib.mq.data.stitching import Span, inference_windows, stitch, training_windows
 from egolib.mq.data.targets import Targets, stack_targets
 
 Floats = NDArray[np.floating]
-Rows = tuple[int, int, float]
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,12 @@ class Batch:
     lengths: Tensor
     targets: Targets | None
     items: Sequence[Item]
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same on another device."""
+        targets = None if self.targets is None else self.targets.to(device)
+        features = self.features.to(device, non_blocking=True)
+        return Batch(features, self.lengths.to(device, non_blocking=True), targets, self.items)
 
 
 class MomentsData:
@@ -135,30 +141,25 @@ class MomentsData:
         short = stitched.valid <= self.model.short_fraction * self.model.length
         return Item(clip, stitched.features, stitched.valid, fps, window[0], short, targets)
 
+    def sample(self, index: int, rng: np.random.Generator) -> Item:
+        """One item, for the engine; nothing about it is drawn.
+
+        Args:
+            index: of the item.
+            rng: not used.
+        """
+        return self[index]
+
     def vanished(self) -> list[str]:
         """Records of the moments that have no length within their clip's features.
 
         They overlap no box; see ``LossConfig.zero_iou_truths``.
         """
-        found = []
-        for clip in self.clips:
-            count = self.store.length(features_uid(clip, self.data))
-            first, last, fps = clip_rows(clip, count, self.data)
-            valid = min(last - first, self.model.length)
-            inside = moments_feat(clip, fps).clip(0, valid - 1)
-            gone = np.flatnonzero(inside[:, 1] <= inside[:, 0])
-            found += [f"{clip.record}.annotations[{number}]" for number in gone]
-        return found
+        return vanished(self.clips, self.store, self.data, self.model.length)
 
     def collate(self, items: Sequence[Item]) -> Batch:
         """Items as a batch."""
-        targets = [item.targets for item in items if item.targets is not None]
-        return Batch(
-            features=torch.from_numpy(np.stack([item.features for item in items])),
-            lengths=torch.tensor([item.valid for item in items]),
-            targets=stack_targets(targets) if targets else None,
-            items=list(items),
-        )
+        return collate(items)
 
     def _whole(self, clip: Clip, rows: Floats, fps: float, moments: Floats) -> Item:
         """Official behaviour: a clip longer than T features is cut."""
@@ -190,62 +191,15 @@ class MomentsData:
         return windows
 
 
-def clip_features(clip: Clip, store: Store, data: DataConfig) -> tuple[Floats, float]:
-    """Features (n, D) of a clip, and how many there are in a second.
-
-    Args:
-        clip: which one.
-        store: by clip uid, or by video uid.
-        data: the layout.
-
-    Raises:
-        EgolibError: no features, or the clip has none of the video's; NaN or infinity.
-    """
-    uid = features_uid(clip, data)
-    rows = store.get(uid)
-    first, last, fps = clip_rows(clip, len(rows), data)
-    rows = rows[first:last]
-    if not np.isfinite(rows).all():
-        place = getattr(store, "path", None)
-        raise EgolibError("the features hold NaN or infinity", file=place, record=uid)
-    return rows, fps
-
-
-def features_uid(clip: Clip, data: DataConfig) -> str:
-    """The name that a clip's features are stored under: its own, or its video's."""
-    return clip.clip_uid if data.layout == "egovlpv2" else clip.video_uid
-
-
-def clip_rows(clip: Clip, count: int, data: DataConfig) -> Rows:
-    """First row of a clip, the row behind its last, and rows a second.
-
-    Official behaviour (``ego4d``): rows are cut from the video's by time, the last one
-    inclusive, and label times are not corrected for the rounding of the first row.
-
-    Args:
-        clip: which one.
-        count: rows of the stored array.
-        data: the layout.
-
-    Raises:
-        EgolibError: the clip has no row.
-    """
-    if data.layout == "egovlpv2":
-        first, last, fps = 0, count, count / clip.duration_sec
-    elif clip.fps is None:
-        raise EgolibError("the clip's record does not say its fps", record=clip.clip_uid)
-    else:
-        fps = clip.fps
-        first, last = int(clip.start_sec * fps), min(int(clip.end_sec * fps) + 1, count)
-    if last <= first:
-        raise EgolibError("the clip has no features", record=clip.clip_uid)
-    return first, last, fps
-
-
-def moments_feat(clip: Clip, fps: float) -> Floats:
-    """(M, 2) float64 moments of a clip in features."""
-    times = [(moment.start_sec, moment.end_sec) for moment in clip.moments]
-    return np.array(times, np.float64).reshape(-1, 2) * fps
+def collate(items: Sequence[Item]) -> Batch:
+    """Items side by side; targets where they have some."""
+    targets = [item.targets for item in items if item.targets is not None]
+    return Batch(
+        features=torch.from_numpy(np.stack([item.features for item in items])),
+        lengths=torch.tensor([item.valid for item in items]),
+        targets=stack_targets(targets) if targets else None,
+        items=list(items),
+    )
 
 
 def _check_width(store: Store, model: ModelConfig) -> None:

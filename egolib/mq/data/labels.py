@@ -64,8 +64,8 @@ def clip_targets(
         moments=boxes,
         labels=np.asarray(labels[:max_boxes], np.int64),
         action=_action(inside * length, labels, length),
-        start=_coverage(inside[:, 0], length),
-        end=_coverage(inside[:, 1], length),
+        start=coverage(inside[:, 0], length),
+        end=coverage(inside[:, 1], length),
     )
 
 
@@ -78,10 +78,11 @@ def _action(moments: Floats, labels: NDArray[np.int64], length: int) -> Floats:
     return action
 
 
-def _coverage(ends: Floats, length: int) -> Floats:
+def coverage(ends: Floats, length: int) -> Floats:
     """(T,) largest fraction of position j, [j, j + 1] / T, within 1.5 / T of any end (M,)."""
     gap = 1.0 / length
     low, high = gap * np.arange(length), gap * np.arange(1, length + 1)
     reach = 3 * gap / 2
     common = np.minimum(high, ends[:, None] + reach) - np.maximum(low, ends[:, None] - reach)
-    return (np.maximum(common, 0.0) / (high - low)).max(0).astype(np.float32)
+    fractions: Floats = (np.maximum(common, 0.0) / (high - low)).max(0).astype(np.float32)
+    return fractions

@@ -132,6 +132,34 @@ def read_official(
     return network, config
 
 
+def read_any(path: Path, like: ModelConfig | None = None) -> tuple[State, dict[str, Any]]:
+    """Weights by our names, and what is known of them (at least ``config``).
+
+    Args:
+        path: an egolib checkpoint, or an official file.
+        like: settings that leave no trace in the weights of an official file.
+
+    Raises:
+        EgolibError: no such file, or it is of another network.
+    """
+    if path.suffix == ".safetensors" and path.with_suffix(".json").is_file():
+        state, about = checkpoint.load(path)
+        if not str(about.get("model", "")).startswith("mq/"):
+            raise EgolibError(f"a checkpoint of {about.get('model')!r}, not of mq", file=path)
+        return state, about
+    official = checkpoint.find_state(checkpoint.read_foreign(path))
+    config = recognise(official, like)
+    return keys_of(config).to_ours(official), {
+        "model": model_name(config),
+        "config": {"model": to_tree(config)},
+    }
+
+
+def model_name(config: ModelConfig) -> str:
+    """The name of an architecture, as ``egolib convert`` knows it."""
+    return MODELS[0 if config.graph else 1].name
+
+
 def to_official(network: VSGN) -> State:
     """The state dict under the official names, without ``module.``."""
     return keys_of(network.config).to_official(network.state_dict())

@@ -10,16 +10,17 @@ from typing import Any, Literal
 from egolib.errors import EgolibError, nearest
 from egolib.io.records import read_json, write_json
 from egolib.mq.config import Layout
-from egolib.mq.data.annotations import Clip
+from egolib.mq.data.annotations import Clip, read_annotations
+
+Kind = Literal["detection", "retrieval"]
 
 VERSION = "1.0"
 CHALLENGE = "ego4d_moment_queries"
 FIELDS = ("label", "score", "segment")
-SECTIONS = {"detection": "detect_results", "retrieval": "retrieve_results"}
+SECTIONS: dict[Kind, str] = {"detection": "detect_results", "retrieval": "retrieve_results"}
 MOST_PREDICTIONS = 200
 SLACK_SEC = 0.1  # times are rounded to that
 
-Kind = Literal["detection", "retrieval"]
 Results = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
@@ -53,7 +54,7 @@ def write_results(path: str | Path, results: Results) -> Path:
     return write_json(path, result_file(results))
 
 
-def write_submission(path: str | Path, detections: Results, retrievals: Results) -> Path:
+def write(path: str | Path, detections: Results, retrievals: Results) -> Path:
     """Writes a submission file.
 
     Args:
@@ -76,7 +77,7 @@ def read_results(path: str | Path) -> dict[str, Any]:
     return _checked(read_json(path, dict), "results", path)
 
 
-def read_submission(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def read(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Detections and retrievals of a submission file, every record checked.
 
     Raises:
@@ -94,7 +95,7 @@ def _checked(content: Mapping[str, Any], section: str, file: str | Path | None) 
             file=file,
             remedy=nearest(section, content),
         )
-    results = content[section]
+    results: dict[str, Any] = content[section]
     for uid, records in results.items():
         at = f"{section}.{uid}"
         if not isinstance(records, list):
@@ -173,18 +174,26 @@ def validate(
 
 
 def validate_file(
-    path: str | Path, clips: Iterable[Clip] | None = None, classes: Iterable[str] | None = None
+    submission: str | Path,
+    truth: str | Path | None = None,
+    *,
+    clips: Iterable[Clip] | None = None,
+    classes: Iterable[str] | None = None,
 ) -> str:
     """``validate`` for a file; returns a sentence, and the warnings on lines of their own.
 
     Args:
-        path: the submission.
-        clips: of the split.
-        classes: known class names.
+        submission: the file.
+        truth: annotations of the split (they may lack moments): an official file, or a
+            ``clip_annotations.json``.
+        clips: of the split, in place of ``truth``.
+        classes: known class names; None allows all.
     """
-    content = read_json(path)
+    content = read_json(submission)
+    if truth is not None:
+        clips = read_annotations(truth)
     clips = None if clips is None else list(clips)
-    warnings = validate(content, clips, classes, file=path)
+    warnings = validate(content, clips, classes, file=submission)
     counts = [sum(map(len, content[section].values())) for section in SECTIONS.values()]
     checked = "form checked" if clips is None else f"all {len(clips)} clips answered"
     first = f"valid: {counts[0]} detections, {counts[1]} retrievals, {checked}"

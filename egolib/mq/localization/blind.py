@@ -50,7 +50,9 @@ class Prior:
 
     def segments_sec(self, label: str, duration_sec: float) -> Floats:
         """(K, 2) intervals of a class in a clip of this length, cut at its ends."""
-        return _segments(self.family, self.intervals[label], np.array([duration_sec]))[0]
+        clip = np.array([duration_sec])
+        found: Floats = _segments(self.family, self.intervals[label], clip)[0]
+        return found
 
 
 def fit(clips: Sequence[Clip], family: Family = "mixed", count: int = 50) -> Prior:

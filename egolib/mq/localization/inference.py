@@ -30,7 +30,7 @@ def propose_clips(
     """
     found = (
         pair
-        for items in _chunks((data[i] for i in range(len(data))), config.batch)
+        for items in _chunks((data[i] for i in range(len(data))), config.batch_size)
         for pair in propose_batch(network, data.collate(items), config, device)
     )
     for _, pairs in groupby(found, key=lambda pair: pair[0].clip.clip_uid):

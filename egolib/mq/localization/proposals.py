@@ -114,7 +114,8 @@ def unstitch(boxes: Floats, valid: int, model: ModelConfig) -> Floats:
 def _at(curve: Floats, position: Floats) -> Floats:
     """(A,) mean of the curve's values at the positions below and above."""
     low, high = np.floor(position).astype(int), np.ceil(position).astype(int)
-    return (curve[high] + curve[low]) / 2
+    mean: Floats = (curve[high] + curve[low]) / 2
+    return mean
 
 
 def merge(parts: list[Proposals]) -> Proposals:

@@ -126,7 +126,8 @@ def _gather(values: Tensor, neighbors: Tensor) -> Tensor:
 def _cosine(nodes: Tensor, neighbors: Tensor) -> Tensor:
     """(B, T, K, 1) similarity of each neighbour; NaN where features are all zero."""
     unit = nodes / nodes.norm(dim=-1, keepdim=True)
-    return (_gather(unit, neighbors) * unit[:, :, None]).sum(-1, keepdim=True)
+    similarity: Tensor = (_gather(unit, neighbors) * unit[:, :, None]).sum(-1, keepdim=True)
+    return similarity
 
 
 def _reduce(sent: Tensor, aggregation: str) -> Tensor:

@@ -65,4 +65,5 @@ class CurveHead(nn.Module):
 
     def forward(self, finest: Tensor) -> Tensor:
         """(B, T) in [0, 1] for the finest decoder level (B, C, T)."""
-        return self.output(self.hidden(finest).relu()).float().sigmoid().squeeze(1)
+        curve: Tensor = self.output(self.hidden(finest).relu())
+        return curve.float().sigmoid().squeeze(1)

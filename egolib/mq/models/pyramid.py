@@ -31,7 +31,8 @@ class PlainLevel(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(B, C, T) or (B, C, T/2) for x (B, C, T)."""
-        return self.conv(x).relu()
+        level: Tensor = self.conv(x).relu()
+        return level
 
 
 class GraphLevel(nn.Module):
@@ -56,8 +57,10 @@ class GraphLevel(nn.Module):
         """
         convolved = self.conv(x)
         if self.sequential:
-            return self.pool(self.graph(convolved, lengths).relu())
-        return self.pool((convolved + self.graph(x, lengths)).relu())
+            level: Tensor = self.pool(self.graph(convolved, lengths).relu())
+        else:
+            level = self.pool((convolved + self.graph(x, lengths)).relu())
+        return level
 
 
 class Pyramid(nn.Module):

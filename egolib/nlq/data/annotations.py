@@ -77,7 +77,7 @@ class Query:
 
 def read_official(path: str | Path) -> dict[str, Any]:
     """An official annotation file (train, val, or test without answers)."""
-    content = read_json(path, dict)
+    content: dict[str, Any] = read_json(path, dict)
     require(content, ["videos"], file=path, name="top level")
     return content
 
@@ -127,6 +127,11 @@ def to_official(queries: Iterable[Query], split: str, version: str = "2.0") -> d
 
     Records do not say which video a clip comes from, so every clip is a video of its
     own; skipped entries become empty objects, so that the indices stay.
+
+    Args:
+        queries: the records.
+        split: what the file calls them.
+        version: of the layout.
     """
     clips: dict[str, dict[str, list[dict[str, Any]]]] = {}
     durations: dict[str, float] = {}
@@ -145,7 +150,9 @@ def to_official(queries: Iterable[Query], split: str, version: str = "2.0") -> d
     return {"version": version, "description": f"NLQ Annotations ({split})", "videos": videos}
 
 
-def _clip(uid: str, duration: float, annotations: dict[str, list[dict[str, Any]]]) -> dict:
+def _clip(
+    uid: str, duration: float, annotations: dict[str, list[dict[str, Any]]]
+) -> dict[str, Any]:
     return {
         "clip_uid": uid,
         "video_start_sec": 0.0,
@@ -268,6 +275,7 @@ def check_counts(queries: Sequence[Query], split: str, version: str = "v2") -> l
     """Compares the numbers of questions and clips with the published ones.
 
     Args:
+        queries: of the split.
         split: ``train``, ``val`` or ``test``.
         version: ``v1`` or ``v2``. The counts of v1 stem from a discussion, not from the
             files, so a difference there is a warning.

@@ -22,10 +22,10 @@ from egolib.io.features import FeatureWriter, Provenance, open_store, write_pack
 from egolib.nlq.config import Config, DataConfig, MadeStore
 from egolib.nlq.data.annotations import Query, read_official, walk_clips
 from egolib.nlq.data.stores import find_file, look_for
+from egolib.nlq.data.text import WORLD_WORDS
 from egolib.runs.step import Step
 
 RANDOM_WIDTH = 128
-WORLD_WORDS = "world/words"  # what the built-in world's token store says about itself
 FILES = {
     "object_tokens": ("vq_train.json", "vq_val.json", "vq_test_unannotated.json"),
     "caption_tokens": ("moments_train.json", "moments_val.json"),
@@ -34,6 +34,11 @@ FILES = {
 
 def make(step: Step[Config], name: MadeStore, queries: Iterable[Query]) -> Path:
     """Makes one store in the step's folder, anew.
+
+    Args:
+        step: whose folder takes the store.
+        name: which store.
+        queries: whose clips need it.
 
     Raises:
         EgolibError: cue tokens are wanted for questions in words other than the world's.
@@ -47,7 +52,13 @@ def make(step: Step[Config], name: MadeStore, queries: Iterable[Query]) -> Path:
 
 
 def random_video(out: Path, durations_sec: Mapping[str, float], data: DataConfig) -> Path:
-    """Gaussian noise of the right length for each clip: features that say nothing."""
+    """Gaussian noise of the right length for each clip: features that say nothing.
+
+    Args:
+        out: folder of the store.
+        durations_sec: length of each clip by uid.
+        data: frame rate and stride.
+    """
     about = Provenance(
         kind="video",
         width=RANDOM_WIDTH,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,10 @@ from torch import Tensor
 
 from egolib.errors import EgolibError
 from egolib.io.features import Store
-from egolib.nlq.config import Config, DataConfig, ModelConfig
+from egolib.nlq.config import Config, DataConfig, ModelConfig, VideoPadding
 from egolib.nlq.data.annotations import Query
-from egolib.nlq.data.stores import open_stores
+from egolib.nlq.data.stores import Roots, open_stores
 from egolib.nlq.models.network import padded_length
-from egolib.nlq.steps.data import read_list, roots
-from egolib.runs.step import Step
 
 Rng = np.random.Generator | random.Random
 MOST_STRETCH = 10  # of temporal jittering
@@ -51,27 +49,36 @@ class Item:
     stride_frames: float
 
 
-@dataclass
 class Batch:
     """Padded items.
+
+    No dataclass, on purpose: mixed precision casts every tensor that it finds in
+    collections and dataclasses, and targets must be computed from float64 windows.
 
     Args:
         video: (B, T, V) float32, zero in the padding.
         video_mask: (B, T) bool.
-        tokens, token_masks: for each text stream (B, L, W) and (B, L).
-        windows, labels: for each item (N, 2) float64 and (N,) int64.
+        tokens: for each text stream (B, L, W) float32.
+        token_masks: for each text stream (B, L) bool.
+        windows: for each item (N, 2) float64, in features.
+        labels: for each item (N,) int64.
         valid: features of each item's video.
-        queries: the records.
     """
 
-    video: Tensor
-    video_mask: Tensor
-    tokens: dict[str, Tensor]
-    token_masks: dict[str, Tensor]
-    windows: list[Tensor]
-    labels: list[Tensor]
-    valid: list[int]
-    queries: list[Query] = field(default_factory=list)
+    def __init__(
+        self,
+        *,
+        video: Tensor,
+        video_mask: Tensor,
+        tokens: dict[str, Tensor],
+        token_masks: dict[str, Tensor],
+        windows: list[Tensor],
+        labels: list[Tensor],
+        valid: list[int],
+    ):
+        self.video, self.video_mask = video, video_mask
+        self.tokens, self.token_masks = tokens, token_masks
+        self.windows, self.labels, self.valid = windows, labels, valid
 
     def __len__(self) -> int:
         return len(self.valid)
@@ -85,14 +92,14 @@ class Batch:
         return self._map(lambda x: x.pin_memory())
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        return replace(
-            self,
+        return Batch(
             video=change(self.video),
             video_mask=change(self.video_mask),
             tokens={name: change(x) for name, x in self.tokens.items()},
             token_masks={name: change(x) for name, x in self.token_masks.items()},
             windows=[change(x) for x in self.windows],
             labels=[change(x) for x in self.labels],
+            valid=self.valid,
         )
 
 
@@ -121,7 +128,7 @@ class NlqData:
         data: DataConfig,
         *,
         jitter: str = "none",
-        video_padding: str = "cropped",
+        video_padding: VideoPadding = "cropped",
         cached_videos: int = 4,
     ):
         self.queries, self.video, self.texts = list(queries), video, dict(texts)
@@ -206,6 +213,7 @@ def jitter_windows(windows: np.ndarray, rng: Rng) -> np.ndarray:
     The result may leave the clip.
 
     Args:
+        windows: (N, 2) in features.
         rng: a NumPy generator, or Python's (with which the official code draws: for
             each window first the integer, then the shift).
     """
@@ -238,10 +246,14 @@ def resample(video: np.ndarray, length: int) -> np.ndarray:
     return resized[0].t().contiguous().numpy()
 
 
-def collate(items: Sequence[Item], model: ModelConfig, video_padding: str = "cropped") -> Batch:
+def collate(
+    items: Sequence[Item], model: ModelConfig, video_padding: VideoPadding = "cropped"
+) -> Batch:
     """Pads items into a batch.
 
     Args:
+        items: the samples.
+        model: the network that will read them.
         video_padding: ``official`` pads every video to ``max_length``; ``cropped`` as
             far as valid outputs depend on it. Tokens are padded to the longest.
     """
@@ -261,7 +273,6 @@ def collate(items: Sequence[Item], model: ModelConfig, video_padding: str = "cro
         ],
         labels=[torch.from_numpy(item.labels) for item in items],
         valid=[len(item.video) for item in items],
-        queries=[item.query for item in items],
     )
 
 
@@ -310,29 +321,33 @@ def _check_widths(video: Store, texts: Mapping[str, Store], model: ModelConfig) 
 # -------------------------------------------------------------------- by configuration
 
 
-def training_data(step: Step[Config]) -> NlqData:
-    """The questions that a step trains on, with their features."""
-    return question_data(step, step.config.data.train, training=True)
-
-
-def question_data(
-    step: Step[Config], name: str, *, training: bool = False, model: ModelConfig | None = None
+def open_data(
+    config: Config,
+    queries: Sequence[Query],
+    roots: Roots,
+    *,
+    training: bool = False,
+    model: ModelConfig | None = None,
 ) -> NlqData:
-    """A list of ``1_data`` with its features.
+    """Questions with the features that a configuration names.
 
     Args:
-        model: the network that will read them, where it is not the step's own.
+        config: of the run.
+        queries: the questions.
+        roots: folders that the stores are looked for in.
+        training: whether they are trained on, or answered.
+        model: the network that will read them, where it is not the configuration's own.
     """
-    config, model = step.config, model or step.config.model
-    video, texts = open_stores(roots(step), model, config.data, training=training)
+    model, data = model or config.model, config.data
+    video, texts = open_stores(roots, model, data, training=training)
     row_bytes = 4 * video.provenance.width
     return NlqData(
-        read_list(step, name),
+        queries,
         video,
         texts,
         model,
-        config.data,
-        jitter=config.train.jitter if training else "none",
-        video_padding=config.train.video_padding,
+        data,
+        jitter=data.jitter if training else "none",
+        video_padding=data.video_padding,
         cached_videos=max(4, CACHE_BYTES // (model.max_length * row_bytes)),
     )

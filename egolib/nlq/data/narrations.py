@@ -46,8 +46,11 @@ class Narrations:
     """The narrations of one video, in the table's order.
 
     Args:
-        sources, indices, texts: which pass, which number, what was said.
-        start_sec, end_sec: (N,) float64 windows, in seconds of the video.
+        sources: which pass.
+        indices: which number.
+        texts: what was said.
+        start_sec: (N,) float64, in seconds of the video.
+        end_sec: (N,) float64.
     """
 
     sources: list[str]
@@ -60,7 +63,7 @@ class Narrations:
 def read_egoclip(path: str | Path, skipped: Skipped | None = None) -> dict[str, Narrations]:
     """The EgoClip table (tab-separated) by video.
 
-    Lines with too many fields are left out, as the official reader does, and so are
+    Lines with too many fields are skipped, matching the official code, and so are
     rows without text; both are counted in ``skipped``.
     """
     table = read_table(path, COLUMNS, separator="\t", skip_malformed=True)
@@ -82,8 +85,16 @@ def read_egoclip(path: str | Path, skipped: Skipped | None = None) -> dict[str, 
     }
 
 
-def read_training_clips(nlq: str | Path, moments: str | Path, vq: str | Path) -> list[dict]:
-    """The three official training files, in the order in which clips are looked for."""
+def read_training_clips(
+    nlq: str | Path, moments: str | Path, vq: str | Path
+) -> list[dict[str, Any]]:
+    """The three official training files, in the order in which clips are looked for.
+
+    Args:
+        nlq: ``nlq_train.json``.
+        moments: ``moments_train.json``.
+        vq: ``vq_train.json``.
+    """
     return [read_official(path) for path in (nlq, moments, vq)]
 
 
@@ -113,6 +124,7 @@ def narration_queries(
     its end, both strictly. Its window is in seconds of the clip.
 
     Args:
+        narrations: by video.
         contents: the official NLQ, moments and visual-query training files.
         without: clips to leave out; by default those without published features.
 
@@ -161,6 +173,7 @@ def naq_annotations(
     A narration belongs to a clip when it lies inside it, the ends included.
 
     Args:
+        narrations: by video.
         contents: the official NLQ, moments and visual-query training files.
         version: ``v1`` keeps 95 % of the videos (sorted, then shuffled with seed 300),
             ``v2`` all.

@@ -15,12 +15,12 @@ import numpy as np
 
 from egolib.errors import EgolibError
 from egolib.io.features import Provenance, Store, open_store, require_provenance
+from egolib.io.strides import StrideEstimate, estimate_stride
 from egolib.nlq.config import DataConfig, ModelConfig
 from egolib.nlq.data.annotations import Query
 from egolib.progress import track
 
 STRIDES = {16.043: "as published for GroundNLQ", 16.0: "as later systems read the same files"}
-OUTLIER_ROWS = 3.0  # a clip whose length is further off than this has other features
 
 Roots = Path | Sequence[Path]
 
@@ -33,6 +33,7 @@ def find_file(roots: Roots, name: str) -> Path:
 
     Args:
         roots: a data root, or several folders that are searched in this order.
+        name: of the file or store, below a root.
 
     Raises:
         EgolibError: it is in none of these places.
@@ -58,7 +59,14 @@ def _places(roots: Roots, name: str) -> list[Path]:
 def open_stores(
     roots: Roots, model: ModelConfig, data: DataConfig, *, training: bool
 ) -> tuple[Store, dict[str, Store]]:
-    """The video store and the token stores of a configuration."""
+    """The video store and the token stores of a configuration.
+
+    Args:
+        roots: folders that the stores are looked for in.
+        model: its streams, with their widths.
+        data: names of the stores.
+        training: whether they are trained on, or answered.
+    """
     names = data.text_stores
     if not training and data.evaluation_text_stores:
         names = data.evaluation_text_stores
@@ -66,7 +74,7 @@ def open_stores(
         raise EgolibError(f"{len(names)} token stores for {len(model.text_streams)} text streams")
     texts = {
         stream: open_store(find_file(roots, name), Provenance(kind="text", width=width))
-        for (stream, width), name in zip(model.text_streams, names)
+        for (stream, width), name in zip(model.text_streams, names, strict=True)
     }
     return open_video_store(roots, data, model), texts
 
@@ -75,6 +83,8 @@ def open_video_store(roots: Roots, data: DataConfig, model: ModelConfig | None =
     """The video stores of a configuration, side by side.
 
     Args:
+        roots: folders that the stores are looked for in.
+        data: names, frame rate and stride.
         model: gives the width of a foreign store, which states none.
 
     Raises:
@@ -93,26 +103,6 @@ def open_video_store(roots: Roots, data: DataConfig, model: ModelConfig | None =
 
 
 # --------------------------------------------------------------------------- checking
-
-
-@dataclass(frozen=True)
-class StrideEstimate:
-    """The distance between features that lengths and durations speak for.
-
-    Args:
-        frames: the estimate, at the report's frame rate.
-        standard_error: of the estimate.
-        clips: how many it rests on, outliers left out.
-    """
-
-    frames: float
-    standard_error: float
-    clips: int
-
-    def agrees_with(self, frames: float, spread: float = 4.0) -> bool:
-        """Whether ``frames`` lies within so many standard errors (or 0.05 %)."""
-        margin = max(spread * self.standard_error, 5e-4 * frames)
-        return abs(self.frames - frames) <= margin
 
 
 @dataclass(frozen=True)
@@ -145,7 +135,7 @@ class StoreReport:
 
     @property
     def coverage(self) -> float:
-        """Share of the wanted uids that are there."""
+        """Fraction of the wanted uids that are there."""
         return 1 - len(self.missing) / max(self.wanted, 1)
 
     def summary(self) -> str:
@@ -158,8 +148,8 @@ class StoreReport:
         ]
         if self.stride is not None:
             lines.append(
-                f"stride estimated from {self.stride.clips} clips: {self.stride.frames:.3f} "
-                f"± {self.stride.standard_error:.3f} frames"
+                f"stride estimated from {self.stride.clips} clips: {self.stride.low:.3f} to "
+                f"{self.stride.high:.3f} frames"
             )
         return "\n".join(lines + [f"! {problem}" for problem in self.problems])
 
@@ -188,14 +178,17 @@ def check_video_store(
     """Checks a video store against the clips of the questions.
 
     Args:
-        fps, stride_frames: what the configuration says about the features.
+        store: the features.
+        queries: whose clips need them.
+        fps: frame rate that the configuration states.
+        stride_frames: distance between features that the configuration states.
         width: what the network expects; None for any.
         max_length: longest video that the network takes.
         read: look for NaN in every array too, which reads the whole store.
     """
     durations = {query.clip_uid: query.duration_sec for query in queries}
     lengths, missing, not_finite = _scan(store, durations, read)
-    stride, outliers = _estimate(lengths, durations, fps)
+    stride = estimate_stride(lengths, durations, fps)
     too_long = {uid: n for uid, n in lengths.items() if n > max_length}
     report = StoreReport(
         wanted=len(durations),
@@ -204,7 +197,7 @@ def check_video_store(
         width=store.provenance.width,
         lengths=lengths,
         stride=stride,
-        outliers=outliers,
+        outliers=stride.outliers if stride else {},
         too_long=too_long,
         not_finite=not_finite,
     )
@@ -217,7 +210,14 @@ def check_video_store(
 def check_text_store(
     store: Store, queries: Iterable[Query], *, width: int | None = None, read: bool = True
 ) -> StoreReport:
-    """Checks a token store against the ids of the questions."""
+    """Checks a token store against the ids of the questions.
+
+    Args:
+        store: the tokens.
+        queries: whose ids need them.
+        width: what the network expects; None for any.
+        read: look for NaN in every array too, which reads the whole store.
+    """
     ids = {query.query_id: 0.0 for query in queries}
     lengths, missing, not_finite = _scan(store, ids, read)
     report = StoreReport(
@@ -230,17 +230,6 @@ def check_text_store(
     )
     report.problems.extend(_problems(report, width))
     return report
-
-
-def estimate_stride(
-    lengths: dict[str, int], durations_sec: dict[str, float], fps: float = 30.0
-) -> StrideEstimate | None:
-    """The stride that lengths against durations give; None from fewer than 3 durations.
-
-    A straight line with an intercept (which takes up the rounding of each length),
-    fitted twice, the second time without clips that lie far off.
-    """
-    return _estimate(lengths, durations_sec, fps)[0]
 
 
 def _scan(
@@ -258,30 +247,6 @@ def _scan(
         else:
             lengths[uid] = store.length(uid)
     return lengths, missing, not_finite
-
-
-def _estimate(
-    lengths: dict[str, int], durations: dict[str, float], fps: float
-) -> tuple[StrideEstimate | None, dict[str, str]]:
-    uids = sorted(lengths)
-    frames = np.array([durations[uid] * fps for uid in uids])
-    rows = np.array([lengths[uid] for uid in uids], float)
-    if len({durations[uid] for uid in uids}) < 3:
-        return None, {}
-    keep = np.ones(len(uids), bool)
-    for _ in range(2):
-        rate, intercept = np.polyfit(frames[keep], rows[keep], 1)
-        misfit = rows - (intercept + rate * frames)
-        keep = np.abs(misfit - np.median(misfit)) <= OUTLIER_ROWS
-        if np.ptp(frames[keep]) == 0:
-            return None, {}
-    error = misfit[keep].std() / (frames[keep].std() * max(keep.sum() - 2, 1) ** 0.5)
-    outliers = {
-        uids[i]: f"{lengths[uids[i]]} rows, {intercept + rate * frames[i]:.0f} expected"
-        for i in np.flatnonzero(~keep)
-    }
-    estimate = StrideEstimate(1 / rate, float(error / rate**2), int(keep.sum()))
-    return estimate, outliers
 
 
 def _problems(report: StoreReport, width: int | None) -> list[str]:

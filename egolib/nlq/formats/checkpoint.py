@@ -1,4 +1,4 @@
-"""Official GroundNLQ checkpoints: our parameter names and theirs, both ways, strictly.
+"""Official GroundNLQ checkpoints: egolib's parameter names and theirs, both ways, strictly.
 
 ``recognise`` reads the network's configuration off an official state dict, so a file
 needs no name. Layer norms and stochastic depth are (1, C, 1) there and (C,) here;
@@ -21,7 +21,10 @@ from egolib.config import build, to_tree
 from egolib.errors import EgolibError
 from egolib.io import checkpoint
 from egolib.io.checkpoint import KeyTable, OfficialModel, Rule, State
-from egolib.nlq.config import ModelConfig, groundnlq
+from egolib.io.features import Provenance
+from egolib.io.foreign_weights import Weights
+from egolib.io.records import file_sha256, read_json
+from egolib.nlq.config import DataConfig, InferConfig, ModelConfig, groundnlq
 from egolib.nlq.models.network import GroundNLQ
 
 
@@ -96,6 +99,10 @@ TELLING = {
 }
 
 
+NEEDED = ("backbone.vid_embd.0.conv.weight", "cls_head.cls_head.conv.weight")
+NOTHING = torch.empty(0)
+
+
 def recognise(official: Mapping[str, Tensor], start: ModelConfig | None = None) -> ModelConfig:
     """The configuration of an official state dict, from its keys and shapes.
 
@@ -111,6 +118,8 @@ def recognise(official: Mapping[str, Tensor], start: ModelConfig | None = None) 
             "not a GroundNLQ checkpoint",
             remedy=f"a state dict with {first!r} was expected, found {sorted(official)[:3]}",
         )
+    if lacking := sorted(name for name in NEEDED if official.get(name, NOTHING).ndim != 3):
+        raise EgolibError(f"a GroundNLQ checkpoint without {lacking[0]!r}, or of another shape")
     start = start or groundnlq()
     branch = _count(official, "backbone.branch")
     crossing = sum(f"backbone.branch.{i}.ln3.weight" in official for i in range(branch))
@@ -154,14 +163,14 @@ def _to_ours(official: Mapping[str, Tensor]) -> tuple[State, dict[str, Any]]:
     return KEYS.to_ours(official), {"model": to_tree(recognise(official))}
 
 
-def _empty(config: dict[str, Any]) -> Mapping[str, Tensor]:
-    """Entries of the network of a configuration."""
+def _empty(config: Mapping[str, Any]) -> Mapping[str, Tensor]:
+    """The entries of a configuration's network, without values."""
     with torch.device("meta"):
         return GroundNLQ(build(ModelConfig, config["model"])).state_dict()
 
 
-def _accepts(config: dict[str, Any], *, star: bool) -> bool:
-    return star == bool(config["model"]["cross_branch_blocks"])
+def _accepts(config: Mapping[str, Any], *, star: bool) -> bool:
+    return star == bool(config.get("model", {}).get("cross_branch_blocks"))
 
 
 MODELS = [
@@ -180,25 +189,80 @@ MODELS = [
 
 
 def read_official(
-    path: str | Path, *, weights: str = "official", start: ModelConfig | None = None
+    path: str | Path, *, weights: Weights = "official", start: ModelConfig | None = None
 ) -> tuple[GroundNLQ, ModelConfig]:
     """A network with the weights of an official ``.pth.tar`` file.
 
+    A file that ``egolib convert`` exported has a sidecar, which says what leaves no trace in
+    the weights.
+
     Args:
+        path: of the file.
         weights: ``official`` takes ``state_dict``, which the published evaluation
             uses; ``averaged`` takes ``state_dict_ema``.
         start: settings that leave no trace in the weights.
+
+    Raises:
+        EgolibError: an entry is missing, left over or of another shape; not finite; or
+            another model.
     """
     content = checkpoint.read_foreign(path)
-    if weights == "averaged":
-        if "state_dict_ema" not in content:
-            raise EgolibError("the file holds no averaged weights", file=path)
-        content = {"state_dict": content["state_dict_ema"]}
-    official = checkpoint.find_state(content)
-    config = recognise(official, start)
+    official = checkpoint.find_weights(content, weights=weights, file=path).state
+    config = _exported(Path(path)) or recognise(official, start)
     model = GroundNLQ(config)
     KEYS.load(model, official, file=path)
     return model, config
+
+
+def _exported(path: Path) -> ModelConfig | None:
+    """The network that the sidecar of an exported official file describes."""
+    sidecar = path.with_suffix(".json")
+    content = read_json(sidecar) if sidecar.is_file() else {}
+    if not isinstance(content, dict) or content.get("sha256") != file_sha256(path):
+        return None
+    return build(ModelConfig, content["config"]["model"])
+
+
+def read(
+    path: Path, *, weights: Weights = "official", start: ModelConfig | None = None
+) -> tuple[GroundNLQ, dict[str, Any]]:
+    """The network in a file, and what its sidecar says; nothing for an official file.
+
+    Args:
+        path: an egolib checkpoint or an official file.
+        weights: see ``read_official``.
+        start: see ``read_official``.
+
+    Raises:
+        EgolibError: the file is damaged or holds another model.
+    """
+    if path.suffix != ".safetensors" or not path.with_suffix(".json").is_file():
+        return read_official(path, weights=weights, start=start)[0], {}
+    state, sidecar = checkpoint.load(path)
+    if not str(sidecar.get("model", "")).startswith("nlq"):
+        raise EgolibError(f"a checkpoint of {sidecar.get('model')!r}, not of nlq", file=path)
+    with torch.device("meta"):
+        network = GroundNLQ(build(ModelConfig, sidecar["config"]["model"]))
+    checkpoint.compare(state, network.state_dict()).require_complete(file=path)
+    network.load_state_dict(state, assign=True)
+    return network, sidecar
+
+
+def describe(
+    model: ModelConfig, data: DataConfig, infer: InferConfig, text: Provenance | None = None
+) -> dict[str, Any]:
+    """What the sidecar of a checkpoint must say for ``load``: ``model``, ``config``, ``text``.
+
+    Args:
+        model: the network.
+        data: strides of the features.
+        infer: decoding and batching.
+        text: what made the token features of the questions; None where unknown.
+    """
+    name = "nlq/groundnlq_star" if model.cross_branch_blocks else "nlq/groundnlq"
+    parts = {"model": model, "data": data, "infer": infer}
+    found = {"model": name, "config": {key: to_tree(part) for key, part in parts.items()}}
+    return found | ({"text": to_tree(text)} if text else {})
 
 
 def to_official(model: GroundNLQ) -> dict[str, Tensor]:

@@ -29,6 +29,11 @@ def prediction(query: Query, segments_sec: np.ndarray, scores: np.ndarray) -> di
 
     The challenge wants at least one window: where no candidate was found, that is the
     whole clip with score 0. Official behaviour: such a question stops the evaluation.
+
+    Args:
+        query: the question.
+        segments_sec: (K, 2) windows in seconds, best first.
+        scores: (K,) their scores.
     """
     windows = np.column_stack([segments_sec, scores]).astype(float).tolist()
     return {
@@ -64,18 +69,19 @@ def table(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return best.assign(length_sec=best["end_sec"] - best["start_sec"])
 
 
-def write_submission(path: str | Path, results: Iterable[Mapping[str, Any]]) -> Path:
+def write(path: str | Path, results: Iterable[Mapping[str, Any]]) -> Path:
     """Writes prediction records; of each the first 10 windows, as the official saver does."""
     kept = [{**r, "predicted_times": r["predicted_times"][:MOST_WINDOWS]} for r in results]
     return write_json(path, {"version": VERSION, "challenge": CHALLENGE, "results": kept})
 
 
-def read_submission(path: str | Path) -> list[dict[str, Any]]:
+def read(path: str | Path) -> list[dict[str, Any]]:
     """The prediction records of a submission file."""
     content = read_json(path, dict)
     if not isinstance(content.get("results"), list):
         raise EgolibError("field 'results' is missing or no list", file=path)
-    return content["results"]
+    results: list[dict[str, Any]] = content["results"]
+    return results
 
 
 def validate(
@@ -87,6 +93,7 @@ def validate(
         content: the JSON value.
         truth: of the split's annotations (those without answers do); None checks the
             form alone.
+        file: where the value comes from, for errors.
 
     Returns:
         Warnings about what the server accepts but nobody can want: inverted windows,
@@ -115,15 +122,16 @@ def validate(
     return warnings
 
 
-def validate_file(path: str | Path, truth: str | Path | None = None) -> str:
+def validate_file(submission: str | Path, truth: str | Path | None = None) -> str:
     """``validate`` for files; returns a sentence, and the warnings on lines of their own.
 
     Args:
+        submission: the file to check.
         truth: the split's official annotations, which may lack answers.
     """
     known = None if truth is None else make_truth(read_official(truth))
-    warnings = validate(read_json(path), known, file=path)
-    count = len(read_submission(path))
+    warnings = validate(read_json(submission), known, file=submission)
+    count = len(read(submission))
     checked = "form checked" if truth is None else "every question answered"
     return "\n".join([f"valid: {count} predictions, {checked}", *warnings])
 

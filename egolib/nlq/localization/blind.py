@@ -25,8 +25,8 @@ from egolib.ops.segments import hull_iou
 Family = Literal["relative", "mixed", "absolute"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 
-SHARES = np.linspace(0, 1, 41)  # positions, as shares of the clip
-SHARE_LENGTHS = np.geomspace(0.005, 0.5, 24)
+FRACTIONS = np.linspace(0, 1, 41)  # positions, as fractions of the clip
+FRACTION_LENGTHS = np.geomspace(0.005, 0.5, 24)
 STEPS = 121  # positions in seconds, up to the longest clip
 SECOND_LENGTHS = np.geomspace(1, 300, 24)
 CHUNK = 256  # candidates compared at once
@@ -39,7 +39,7 @@ class Prior:
     """Fixed intervals, best first.
 
     Args:
-        family: ``relative``: centre and length are shares of the clip; ``mixed``: the
+        family: ``relative``: centre and length are fractions of the clip; ``mixed``: the
             length is in seconds; ``absolute``: both are.
         intervals: (K, 2) centre and length.
     """
@@ -70,6 +70,7 @@ def fit(queries: Sequence[Query], family: Family = "mixed", count: int = 5) -> P
 
     Args:
         queries: with answers.
+        family: of the intervals, see ``Prior``.
         count: how many intervals.
     """
     truth, durations = _truth(queries)
@@ -113,8 +114,8 @@ def _truth(queries: Sequence[Query]) -> tuple[Floats, Floats]:
 
 def _grid(family: Family, longest_sec: float) -> Floats:
     """(N, 2) centres and lengths."""
-    centres = np.linspace(0, longest_sec, STEPS) if family == "absolute" else SHARES
-    lengths = SHARE_LENGTHS if family == "relative" else SECOND_LENGTHS
+    centres = np.linspace(0, longest_sec, STEPS) if family == "absolute" else FRACTIONS
+    lengths = FRACTION_LENGTHS if family == "relative" else SECOND_LENGTHS
     return np.stack(np.meshgrid(centres, lengths, indexing="ij"), -1).reshape(-1, 2)
 
 

@@ -42,6 +42,7 @@ def candidates(
         scores: (P, K) probabilities, 0 in the padding.
         offsets: (P, 2) in strides.
         lengths: points of each level.
+        config: thresholds.
     """
     parts = []
     start = 0
@@ -49,10 +50,12 @@ def candidates(
         part = slice(start, start + length)
         parts.append(_level(scores[part], offsets[part], np.float32(2**level), config))
         start += length
-    return Candidates(*(np.concatenate(arrays) for arrays in zip(*parts)))
+    return Candidates(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
-def _level(scores: Floats, offsets: Floats, stride: np.float32, config: InferConfig) -> tuple:
+def _level(
+    scores: Floats, offsets: Floats, stride: np.float32, config: InferConfig
+) -> tuple[Floats, Floats, NDArray[np.int64]]:
     flat = scores.reshape(-1)  # point * K + class
     index = np.flatnonzero(flat > config.score_threshold)
     index = index[np.argsort(-flat[index], kind="stable")[: config.candidates_per_level]]
@@ -79,6 +82,8 @@ def decode(
         offsets: (P, 2) in strides.
         lengths: points of each level.
         duration_sec: of the clip; windows are clipped to it.
+        infer: thresholds and suppression.
+        data: frame rate, stride and window of the features.
     """
     found = candidates(scores, offsets, lengths, infer)
     segments, kept, labels = suppress(found.segments, found.scores, found.labels, infer.suppression)
@@ -92,6 +97,12 @@ def to_seconds(
 
     Official behaviour: half a feature window is added, which the training targets do
     not subtract, so a model that meets its targets is late by 0.267 s.
+
+    Args:
+        segments: (N, 2) windows in features.
+        duration_sec: of the clip.
+        decode_offset: ``official`` or ``consistent``.
+        data: frame rate, stride and window of the features.
     """
     shift = 0.5 * data.window_frames if decode_offset == "official" else 0.0
     seconds = (segments * np.float32(data.stride_frames) + np.float32(shift)) / np.float32(data.fps)

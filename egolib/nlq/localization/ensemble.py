@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from egolib.errors import EgolibError, nearest
-from egolib.nlq.formats.submission import read_submission, write_submission
+from egolib.nlq.formats.submission import read as read_submission
+from egolib.nlq.formats.submission import write as write_submission
 
 Window = list[float]  # start, end, score, then whatever a step adds
 Ranking = Literal["official", "cluster_vote"]
@@ -58,6 +59,7 @@ def join(models: Sequence[Sequence[Window]], ranking: Ranking = "official") -> l
 
     Args:
         models: each model's windows (start, end, score), best first.
+        ranking: see ``ensemble``.
     """
     pool = [list(window) for windows in models for window in windows[:FROM_EACH]]
     pool += cluster_windows([windows[0] for windows in models], ranking)
@@ -90,7 +92,7 @@ def _new_window(members: list[Window]) -> Window:
     best = max(members, key=lambda w: w[2])
     upper, lower = members[len(members) // 2], members[(len(members) - 1) // 2]
     middle = upper if upper[2] > lower[2] else lower
-    mean = [(a + b) / 2 for a, b in zip(middle[:3], best[:3])]
+    mean = [(a + b) / 2 for a, b in zip(middle[:3], best[:3], strict=True)]
     return [*mean, 0, sum(w[2] for w in members)]
 
 
@@ -98,6 +100,11 @@ def list_nms(windows: Sequence[Window], threshold: float, most: int) -> list[Win
     """Greedy suppression by element 2 (ties in input order); drops IoU above ``threshold``.
 
     Official behaviour: a single window comes back as it is.
+
+    Args:
+        windows: start, end, score and whatever else.
+        threshold: of the IoU.
+        most: how many are kept.
     """
     if len(windows) == 1:
         return list(windows)
@@ -123,7 +130,13 @@ def _key(record: Mapping[str, Any]) -> tuple[str, str, int]:
 def ensemble_files(
     inputs: Sequence[str | Path], out: str | Path, ranking: Ranking = "official"
 ) -> Path:
-    """Joins prediction files into a new one; returns its path."""
+    """Joins prediction files into a new one; returns its path.
+
+    Args:
+        inputs: two submission files or more.
+        out: the file to write.
+        ranking: see ``ensemble``.
+    """
     if len(inputs) < 2:
         raise EgolibError("an ensemble needs at least two prediction files")
     return write_submission(out, ensemble([read_submission(path) for path in inputs], ranking))

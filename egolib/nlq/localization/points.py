@@ -18,7 +18,7 @@ from torch import Tensor
 from egolib.errors import EgolibError
 from egolib.nlq.config import LossConfig
 
-TIE = 1e-3  # windows whose lengths differ by no more share their class labels
+TIE = 1e-3  # windows whose lengths differ by no more have the same class labels
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,16 @@ def assign_batch(
     """Targets of a batch.
 
     Args:
+        points: of the pyramid.
         windows: for each sample (N, 2) float64, in features.
         labels: for each sample (N,) int64 class numbers.
         valid: for each sample how many features its video has.
+        config: ranges and sampling.
+        classes: number of classes.
     """
     each = [
-        assign(points, w, label, config, classes, n) for w, label, n in zip(windows, labels, valid)
+        assign(points, w, label, config, classes, n)
+        for w, label, n in zip(windows, labels, valid, strict=True)
     ]
     return Targets(torch.stack([c for c, _ in each]), torch.stack([o for _, o in each]))
 
@@ -114,8 +118,11 @@ def assign(
     ``config.positives`` says whether that stays so.
 
     Args:
+        points: of the pyramid.
         windows: (N, 2).
         labels: (N,) class numbers.
+        config: ranges and sampling.
+        classes: number of classes.
         valid: features of the video; bounds the point of a guaranteed positive.
     """
     count = len(points.positions)

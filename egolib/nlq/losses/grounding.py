@@ -20,8 +20,17 @@ SMALLEST_UNION = 1e-8
 SMALLEST_REGRESSION = 0.01  # for the balanced weight
 
 
-def focal_loss(logits: Tensor, targets: Tensor, *, alpha: float = 0.25, gamma: float = 2.0):
-    """Element-wise focal loss of logits against targets in [0, 1]; ``alpha < 0`` for none."""
+def focal_loss(
+    logits: Tensor, targets: Tensor, *, alpha: float = 0.25, gamma: float = 2.0
+) -> Tensor:
+    """Element-wise focal loss of logits against targets in [0, 1].
+
+    Args:
+        logits: of any shape.
+        targets: of the same shape.
+        alpha: weight of the positives; below 0 for no weights.
+        gamma: how much well-classified elements count less.
+    """
     probability = logits.sigmoid()
     agreement = probability * targets + (1 - probability) * (1 - targets)
     loss = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
@@ -34,6 +43,11 @@ def overlap_loss(offsets: Tensor, targets: Tensor, kind: str = "diou") -> Tensor
 
     ``diou`` adds the squared distance of the centres over the covering window's length.
     In one dimension, with the point inside both windows, ``giou`` is 1 - IoU.
+
+    Args:
+        offsets: (M, 2) predicted distances.
+        targets: (M, 2) true distances.
+        kind: ``diou`` or ``giou``.
     """
     left, right = offsets.unbind(-1)
     true_left, true_right = targets.unbind(-1)
@@ -77,6 +91,8 @@ class GroundingLoss:
         """``loss`` (the total), ``classification`` and ``regression``, scalars.
 
         Args:
+            predictions: of the network.
+            targets: of the batch.
             update: move the normaliser; false for a validation loss that changes nothing.
         """
         valid = predictions.mask

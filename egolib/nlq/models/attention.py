@@ -46,7 +46,8 @@ class Projection(nn.Module):
         self.linear = nn.Linear(channels, channels)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        return self.linear(self.norm(self.conv(x, mask)))
+        projected: Tensor = self.linear(self.norm(self.conv(x, mask)))
+        return projected
 
 
 class SelfAttention(nn.Module):
@@ -84,6 +85,7 @@ class SelfAttention(nn.Module):
         """(B, T, C) -> (B, S, C), zero at invalid positions.
 
         Args:
+            x: the positions.
             mask: of the output, (B, S, 1).
         """
         query, key, value = (p(x, mask) for p in (self.query, self.key, self.value))
@@ -93,7 +95,8 @@ class SelfAttention(nn.Module):
             )
         else:
             y = global_attention(query, key, value, mask, self.heads)
-        return self.output(y) * mask
+        output: Tensor = self.output(y)
+        return output * mask
 
 
 class CrossAttention(nn.Module):
@@ -111,19 +114,33 @@ class CrossAttention(nn.Module):
         """(B, T, C) video and (B, L, C) tokens -> (B, T, C), zero at invalid positions.
 
         A sample without any valid token gets zeros.
+
+        Args:
+            x: (B, T, C) video positions.
+            mask: (B, T, 1) valid ones.
+            tokens: (B, L, C).
+            token_mask: (B, L, 1) valid ones.
         """
         y = global_attention(
             self.query(x), self.key(tokens), self.value(tokens), token_mask, self.heads
         )
-        return self.output(y) * (mask & token_mask.any(1, keepdim=True))
+        output: Tensor = self.output(y)
+        return output * (mask & token_mask.any(1, keepdim=True))
 
 
 def global_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, heads: int) -> Tensor:
     """(B, T, C) queries to all valid ones of (B, L, C) keys; returns (B, T, C).
 
     Rows whose keys are all invalid hold finite values without meaning.
+
+    Args:
+        query: (B, T, C).
+        key: (B, L, C).
+        value: (B, L, C).
+        mask: (B, L, 1) valid keys.
+        heads: H.
     """
-    q, k, v = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key, value))  # B H T D
+    q, k, v = (_split(x, 2, heads, -1).transpose(1, 2) for x in (query, key, value))  # B H T D
     bias = torch.zeros_like(mask, dtype=q.dtype).masked_fill(~mask, EXCLUDED)  # B L 1
     y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.transpose(1, 2).unsqueeze(1))
     return y.transpose(1, 2).flatten(2)
@@ -144,14 +161,19 @@ def banded_attention(
     work grow with T, and T need not be a multiple of anything.
 
     Args:
+        query: (B, T, C).
+        key: (B, T, C).
+        value: (B, T, C).
         mask: (B, T, 1), valid positions; rows of the others are zero.
+        heads: H.
+        window: W, odd.
         relative_bias: (H, window), indexed by key - query + window // 2.
     """
     length, reach = query.shape[1], window // 2
     chunk = max(8, 2 * reach)
     tail = -length % chunk
-    queries = F.pad(query, (0, 0, 0, tail)).unflatten(1, (-1, chunk))  # B N chunk C
-    queries = queries.unflatten(3, (heads, -1)).transpose(2, 3)  # B N H chunk D
+    queries = _split(F.pad(query, (0, 0, 0, tail)), 1, -1, chunk)  # B N chunk C
+    queries = _split(queries, 3, heads, -1).transpose(2, 3)  # B N H chunk D
     keys, values = (_stretches(x, heads, chunk, reach, tail) for x in (key, value))  # B N H D span
     band = _band(chunk, reach, query.device)
     usable = F.pad(mask.squeeze(2), (reach, reach + tail)).unfold(1, chunk + 2 * reach, chunk)
@@ -160,14 +182,20 @@ def banded_attention(
     if relative_bias is not None:
         logits = logits + relative_bias[:, band.clamp(0, window - 1)]
     weights = logits.masked_fill(~usable, EXCLUDED).softmax(-1)
-    y = (weights @ values.transpose(3, 4)).transpose(2, 3)  # B N chunk H D
-    return y.flatten(3).flatten(1, 2)[:, :length] * mask
+    y: Tensor = (weights @ values.transpose(3, 4)).transpose(2, 3)  # B N chunk H D
+    y = y.flatten(3).flatten(1, 2)[:, :length]
+    return y * mask
 
 
 def _stretches(x: Tensor, heads: int, chunk: int, reach: int, tail: int) -> Tensor:
     """(B, T, C) -> (B, N, H, D, chunk + 2 reach): what each chunk of queries can reach."""
     x = F.pad(x, (0, 0, reach, reach + tail)).unfold(1, chunk + 2 * reach, chunk)
-    return x.unflatten(2, (heads, -1))
+    return _split(x, 2, heads, -1)
+
+
+def _split(x: Tensor, axis: int, *sizes: int) -> Tensor:
+    """One axis as several of these sizes; one of them may be -1."""
+    return torch.unflatten(x, axis, sizes)
 
 
 @lru_cache(maxsize=64)

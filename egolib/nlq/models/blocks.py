@@ -30,6 +30,12 @@ class MaskedConv(nn.Conv1d):
 
     Official behaviour: the mask comes after the convolution, so positions next to
     the end read the padding as it is.
+
+    Args:
+        inputs: channels.
+        outputs: channels.
+        kernel: width, odd.
+        bias: whether there is one.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, bias: bool = True):
@@ -46,6 +52,13 @@ class ConvStack(nn.Module):
 
     Official behaviour: the ReLU is not masked again, so invalid positions hold the
     ReLU of the norm's bias.
+
+    Args:
+        inputs: channels.
+        width: channels of every output.
+        kernel: width, odd.
+        layers: how many.
+        norm: whether layer norms follow the convolutions, which then have no bias.
     """
 
     def __init__(self, inputs: int, width: int, kernel: int, layers: int, *, norm: bool):
@@ -59,13 +72,13 @@ class ConvStack(nn.Module):
         )
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        for conv, norm in zip(self.convs, self.norms):
+        for conv, norm in zip(self.convs, self.norms, strict=True):
             x = F.relu(norm(conv(x, mask)))
         return x
 
 
 class StochasticDepth(nn.Module):
-    """A residual branch times a learned gain, left out for whole samples in training."""
+    """A residual branch times a learned gain, skipped for whole samples in training."""
 
     def __init__(self, channels: int, probability: float):
         super().__init__()
@@ -85,12 +98,11 @@ class Block(nn.Module):
     """One pre-norm transformer block: self attention, attention to token streams, MLP.
 
     Args:
+        config: of the network.
         streams: names of the token streams that video positions attend to, in order;
             empty for a block without cross attention.
         stride: 2 halves the length.
         window: of the self attention; 1 or less is global.
-        isolate: hide invalid positions from the convolutions, so that a sample does
-            not depend on how far its batch pads it.
     """
 
     def __init__(
@@ -100,11 +112,10 @@ class Block(nn.Module):
         streams: tuple[str, ...] = (),
         stride: int = 1,
         window: int = -1,
-        isolate: bool = False,
     ):
         super().__init__()
         width, heads = config.width, config.heads
-        self.stride, self.isolate = stride, isolate
+        self.stride = stride
         self.attention_norm = nn.LayerNorm(width)
         self.attention = SelfAttention(
             width, heads, stride=stride, window=window, relative_bias=config.relative_bias
@@ -119,17 +130,38 @@ class Block(nn.Module):
         self.mlp_depth = _depth(width, config.drop_path)
 
     def forward(
-        self, x: Tensor, mask: Tensor, streams: Mapping[str, Tokens] | None = None
+        self,
+        x: Tensor,
+        mask: Tensor,
+        streams: Mapping[str, Tokens] | None = None,
+        *,
+        isolate: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        """(B, T, C) and mask (B, T, 1) -> (B, S, C) and mask (B, S, 1)."""
-        x, mask = self.attend_self(x, mask)
+        """(B, T, C) and mask (B, T, 1) -> (B, S, C) and mask (B, S, 1).
+
+        Args:
+            x: the positions.
+            mask: which of them are valid.
+            streams: what they attend to.
+            isolate: hide invalid positions from the convolutions, so that a sample does
+                not depend on how far its batch pads it.
+        """
+        x, mask = self.attend_self(x, mask, isolate=isolate)
         x = self.attend_tokens(x, mask, streams or {})
         return self.transform(x, mask), mask
 
-    def attend_self(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Self attention at the block's stride; the residual is max-pooled to match."""
+    def attend_self(
+        self, x: Tensor, mask: Tensor, *, isolate: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Self attention at the block's stride; the residual is max-pooled to match.
+
+        Args:
+            x: (B, T, C).
+            mask: (B, T, 1).
+            isolate: see ``forward``.
+        """
         normed = self.attention_norm(x)
-        if self.isolate:
+        if isolate:
             normed = normed * mask
         mask = mask[:, :: self.stride]
         attended = self.attention(normed, mask)
@@ -141,6 +173,11 @@ class Block(nn.Module):
 
         Official behaviour: one norm serves video and tokens, and the gain is that of
         the self attention.
+
+        Args:
+            x: (B, S, C).
+            mask: (B, S, 1).
+            streams: by name.
         """
         for name, cross in self.cross.items():
             norm, (tokens, token_mask) = self.cross_norms[name], streams[name]
@@ -151,7 +188,8 @@ class Block(nn.Module):
     def transform(self, x: Tensor, mask: Tensor) -> Tensor:
         """The MLP, position by position."""
         hidden = self.dropout(F.gelu(self.expand(self.mlp_norm(x))))
-        return x + self.mlp_depth(self.dropout(self.contract(hidden)) * mask)
+        change: Tensor = self.mlp_depth(self.dropout(self.contract(hidden)) * mask)
+        return x + change
 
 
 def max_pool(x: Tensor) -> Tensor:

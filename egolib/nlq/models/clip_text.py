@@ -21,11 +21,15 @@ from torch import Tensor, nn
 from egolib.errors import EgolibError
 from egolib.io import checkpoint
 from egolib.io.checkpoint import KeyTable, Rule
+from egolib.io.features import Provenance
 from egolib.nlq.data.text import keep_tokens, normalise
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 MERGES = 49152 - 256 - 2  # of the published vocabulary file, after its title line
 HEAD_WIDTH = 64
+NAME = "CLIP ViT-B/32"  # as a store of its token features calls itself
+WEIGHTS = ("*.safetensors", "*.pt", "*.pth", "*.bin")
+VOCABULARIES = ("bpe_simple_vocab_16e6.txt.gz", "vocab.json")
 
 # Words, contractions, single digits and runs of other signs; spaces separate.
 PIECES = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
@@ -69,7 +73,8 @@ class ClipText(nn.Module):
         later = torch.ones(length, length, dtype=torch.bool, device=ids.device).triu(1)
         for block in self.blocks:
             x = block(x, src_mask=later)
-        return self.norm(x)
+        normed: Tensor = self.norm(x)
+        return normed
 
 
 def quick_gelu(x: Tensor) -> Tensor:
@@ -153,10 +158,11 @@ def read_clip_text(path: str | Path) -> ClipText:
 def _read_state(path: Path) -> Mapping[str, Tensor]:
     """The publisher's file is a TorchScript archive, others are state dicts."""
     try:
-        archive: Any = torch.jit.load(str(path), map_location="cpu")
+        archive: Any = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError):
         return checkpoint.find_state(checkpoint.read_foreign(path))
-    return archive.state_dict()
+    state: Mapping[str, Tensor] = archive.state_dict()
+    return state
 
 
 def _join_projections(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -258,6 +264,7 @@ class ClipTextEncoder:
         weights: a CLIP ViT-B/32 file.
         vocabulary: see ``read_vocabulary``.
         merges: of a ``vocab.json`` that lies apart from its ``merges.txt``.
+        device: where to compute.
     """
 
     def __init__(
@@ -270,6 +277,26 @@ class ClipTextEncoder:
         self.model = read_clip_text(weights).to(device)
         self.vocabulary = read_vocabulary(vocabulary, merges)
         self.device = device
+        width = self.model.positions.shape[1]
+        self.provenance = Provenance(kind="text", width=width, model=NAME)
+
+    @classmethod
+    def from_folder(cls, folder: str | Path, device: str | torch.device = "cpu") -> ClipTextEncoder:
+        """The encoder of a folder that holds one file of weights and a vocabulary.
+
+        Raises:
+            EgolibError: one of the two is not there.
+        """
+        folder = Path(folder)
+        vocabularies = [f for name in VOCABULARIES for f in folder.glob(name)]
+        weights = [f for name in WEIGHTS for f in sorted(folder.glob(name))]
+        if not vocabularies or not weights:
+            raise EgolibError(
+                "no CLIP text encoder there",
+                file=folder,
+                remedy=f"a folder with one of {WEIGHTS} and one of {VOCABULARIES}",
+            )
+        return cls(weights[0], vocabularies[0], device=device)
 
     def __call__(self, text: str) -> np.ndarray:
         """(L, 512) float32 token features of one question."""
@@ -282,5 +309,5 @@ class ClipTextEncoder:
         features = []
         for part in np.array_split(ids, -(-len(ids) // batch)):
             hidden = self.model(torch.from_numpy(part).to(self.device)).cpu().numpy()
-            features += [keep_tokens(h, i) for h, i in zip(hidden, part)]
+            features += [keep_tokens(h, i) for h, i in zip(hidden, part, strict=True)]
         return features

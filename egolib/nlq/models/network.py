@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from egolib.errors import EgolibError
-from egolib.nlq.config import ModelConfig
+from egolib.nlq.config import ModelConfig, TextPadding
 from egolib.nlq.models.blocks import Block, ConvStack, MaskedConv, Tokens
 
 
@@ -40,7 +40,7 @@ class Predictions:
 
     def level(self, values: Tensor, number: int) -> Tensor:
         """The part of a (B, P, ...) tensor that belongs to one level."""
-        return values.split(self.lengths, 1)[number]
+        return torch.split(values, list(self.lengths), 1)[number]
 
 
 @dataclass
@@ -68,15 +68,19 @@ class TextEncoder(nn.Module):
         self.embedding = ConvStack(
             inputs, config.width, 1, config.embedding_layers, norm=config.embedding_norm
         )
-        isolate = config.text_padding == "per_query"
-        self.blocks = nn.ModuleList(
-            Block(config, isolate=isolate) for _ in range(config.text_blocks)
-        )
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.text_blocks))
 
-    def forward(self, tokens: Tensor, mask: Tensor) -> Tokens:
+    def forward(self, tokens: Tensor, mask: Tensor, padding: TextPadding = "official") -> Tokens:
+        """Tokens (B, L, W) and mask (B, L, 1), encoded; see ``GroundNLQ.encode_text``.
+
+        Args:
+            tokens: zero in the padding.
+            mask: valid ones.
+            padding: ``official`` or ``per_query``.
+        """
         x = self.embedding(tokens, mask)
         for block in self.blocks:
-            x, _ = block(x, mask)
+            x, _ = block(x, mask, isolate=padding == "per_query")
         return Tokens(x, mask)
 
 
@@ -90,7 +94,8 @@ class Head(nn.Module):
         self.output = MaskedConv(width if layers else config.width, outputs, kernel)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        return self.output(self.body(x, mask), mask)
+        output: Tensor = self.output(self.body(x, mask), mask)
+        return output
 
 
 class GroundNLQ(nn.Module):
@@ -118,7 +123,7 @@ class GroundNLQ(nn.Module):
         crossing = [streams] * config.cross_branch_blocks + [()] * config.plain_branch_blocks
         self.branch = nn.ModuleList(
             Block(config, streams=names, stride=2, window=window)
-            for names, window in zip(crossing, windows)
+            for names, window in zip(crossing, windows, strict=True)
         )
         self.level_norms = nn.ModuleList(
             nn.LayerNorm(config.width) if config.level_norm else nn.Identity()
@@ -135,6 +140,8 @@ class GroundNLQ(nn.Module):
         video_mask: Tensor,
         tokens: Mapping[str, Tensor],
         token_masks: Mapping[str, Tensor],
+        *,
+        text_padding: TextPadding = "official",
     ) -> Predictions:
         """Scores and offsets for one batch.
 
@@ -143,17 +150,27 @@ class GroundNLQ(nn.Module):
             video_mask: (B, T).
             tokens: for each text stream (B, L, W), zero in the padding.
             token_masks: for each text stream (B, L).
+            text_padding: see ``encode_text``.
         """
-        return self.ground(
-            self.encode_video(video, video_mask), self.encode_text(tokens, token_masks)
-        )
+        encoded = self.encode_video(video, video_mask)  # first: it draws stochastic depth first
+        return self.ground(encoded, self.encode_text(tokens, token_masks, text_padding))
 
     def encode_text(
-        self, tokens: Mapping[str, Tensor], masks: Mapping[str, Tensor]
+        self,
+        tokens: Mapping[str, Tensor],
+        masks: Mapping[str, Tensor],
+        padding: TextPadding = "official",
     ) -> dict[str, Tokens]:
-        """Token streams, ready for cross attention."""
+        """Token streams, ready for cross attention.
+
+        Args:
+            tokens: for each text stream (B, L, W), zero in the padding.
+            masks: for each text stream (B, L).
+            padding: ``official`` lets a question see how far its batch pads it,
+                ``per_query`` computes it as if alone.
+        """
         return {
-            name: encoder(tokens[name], masks[name].unsqueeze(2))
+            name: encoder(tokens[name], masks[name].unsqueeze(2), padding)
             for name, encoder in self.text_encoders.items()
         }
 
@@ -190,11 +207,11 @@ class GroundNLQ(nn.Module):
         return block
 
     def _predict(self, levels: list[Tensor], masks: list[Tensor]) -> Predictions:
-        levels = [norm(x) for norm, x in zip(self.level_norms, levels)]
-        logits = [self.classification(x, m) for x, m in zip(levels, masks)]
+        levels = [norm(x) for norm, x in zip(self.level_norms, levels, strict=True)]
+        logits = [self.classification(x, m) for x, m in zip(levels, masks, strict=True)]
         offsets = [
             F.relu(self.regression(x, m) * scale)
-            for x, m, scale in zip(levels, masks, self.level_scales)
+            for x, m, scale in zip(levels, masks, self.level_scales, strict=True)
         ]
         return Predictions(
             torch.cat(logits, 1),
@@ -251,6 +268,12 @@ def position_table(length: int, max_length: int, channels: int, device: torch.de
     """(length, C) sinusoids divided by sqrt(C); stretched beyond ``max_length``.
 
     Even channels hold sines, odd ones cosines, of position / 10000^(2 floor(j/2) / C).
+
+    Args:
+        length: rows.
+        max_length: rows of the table that a longer one stretches.
+        channels: columns.
+        device: where it is needed.
     """
     with torch.inference_mode(False):  # a cached tensor must serve training too
         channel = torch.arange(channels)
@@ -270,7 +293,7 @@ def padded_length(longest: int, config: ModelConfig) -> int:
     Every level needs as many padded positions as its convolutions reach beyond the
     end: one for kernels of 3. The coarsest level decides.
     """
-    step = 2 ** (config.levels - 1)
+    step = 1 << (config.levels - 1)
     reach = max(1, config.head_kernel // 2, -(-(config.embedding_kernel // 2) // step))
     needed = step * (-(-longest // step) + reach - 1) + 1
     return max(longest, min(needed, config.max_length))

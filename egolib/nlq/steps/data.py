@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from egolib.errors import EgolibError, nearest
 from egolib.io.features import Provenance, open_store
 from egolib.io.records import Skipped, read_text
+from egolib.io.sources import sources as known_sources
 from egolib.nlq.config import Config, DataConfig
 from egolib.nlq.data import cues
 from egolib.nlq.data.annotations import (
@@ -33,6 +34,10 @@ from egolib.nlq.data.stores import (
     look_for,
     open_video_store,
 )
+from egolib.nlq.localization import baseline
+from egolib.nlq.localization.baseline import Baseline, recorded_real_baseline
+from egolib.nlq.localization.blind import fit as fit_intervals
+from egolib.report.source import show
 from egolib.runs.step import Step
 
 if TYPE_CHECKING:
@@ -46,6 +51,12 @@ OFFICIAL = {
     "vq": "vq_train.json",
 }
 SPLITS = ("train", "val", "test")
+
+__all__ = [
+    "fit_intervals",
+    "recorded_real_baseline",
+    "show",
+]  # what the notebook takes from elsewhere
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,46 @@ class QuestionList:
 
 
 Lists = dict[str, QuestionList]
+Reports = Mapping[str, StoreReport | str]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What ``1_data`` made and found.
+
+    Args:
+        lists: the questions by list.
+        reports: what each feature store is fit for; a sentence where one is absent.
+        blind: how far fixed intervals get on the validation set, by family.
+        version: of the annotations.
+    """
+
+    lists: Lists
+    reports: Reports
+    blind: dict[str, Baseline]
+    version: str
+
+
+def sources() -> pd.DataFrame:
+    """Where the real files come from."""
+    import pandas as pd
+
+    pd.set_option("display.max_colwidth", 120)
+    return known_sources("nlq")
+
+
+def prepare(step: Step[Config]) -> Prepared:
+    """Writes lists and stores, checks the features, and fits the blind baseline.
+
+    Raises:
+        EgolibError: a needed file is absent or malformed, or a count is not the
+            published one.
+    """
+    lists = convert(step)
+    make_stores(step, lists)
+    data = step.config.data
+    found = baseline.families(lists[data.train].queries, lists["val"].queries)
+    return Prepared(lists, check_stores(step, lists), found, data.version)
 
 
 def official_file(data: DataConfig, name: str) -> str:
@@ -213,7 +264,7 @@ def _absent(name: str) -> str:
     return f"{name} is absent: annotations can be read, training and inference need it"
 
 
-def require_usable(reports: Mapping[str, StoreReport | str], *, absent_is_fine: bool) -> None:
+def require_usable(reports: Reports, *, absent_is_fine: bool) -> None:
     """Raises EgolibError where training would fail for the features' sake."""
     for report in reports.values():
         if isinstance(report, StoreReport):
@@ -225,7 +276,7 @@ def require_usable(reports: Mapping[str, StoreReport | str], *, absent_is_fine: 
 # ---------------------------------------------------------------------------- tables
 
 
-def table(lists: Lists) -> pd.DataFrame:
+def table(prepared: Prepared) -> pd.DataFrame:
     """One row a list: where it comes from, how long it is, what stands out."""
     import pandas as pd
 
@@ -238,16 +289,16 @@ def table(lists: Lists) -> pd.DataFrame:
             "equals the published list": answers[each.equals_published],
             "notes": f"{len(each.notes)}: {each.notes[0]}" if each.notes else "",
         }
-        for name, each in lists.items()
+        for name, each in prepared.lists.items()
     }
     return pd.DataFrame(rows).T
 
 
-def statistics_table(lists: Lists) -> pd.DataFrame:
+def statistics_table(prepared: Prepared) -> pd.DataFrame:
     """What the questions, clips and answers of each list look like."""
     import pandas as pd
 
-    return pd.DataFrame({name: describe(each.queries) for name, each in lists.items()})
+    return pd.DataFrame({name: describe(each.queries) for name, each in prepared.lists.items()})
 
 
 def describe(queries: list[Query]) -> dict[str, Any]:
@@ -268,16 +319,47 @@ def describe(queries: list[Query]) -> dict[str, Any]:
     }
 
 
-def counts(lists: Lists, data: DataConfig) -> dict[str, Any]:
-    """Version and counts, for ``result.json``."""
+def blind_table(prepared: Prepared) -> pd.DataFrame:
+    """How far one gets without looking, by family, on the validation set (percentages)."""
+    return baseline.table(prepared.blind)
+
+
+def questions(prepared: Prepared) -> dict[str, list[Query]]:
+    """The questions by list, for figures."""
+    return {name: own.queries for name, own in prepared.lists.items()}
+
+
+def check(step: Step[Config], prepared: Prepared) -> None:
+    """Raises EgolibError where the outcome is impossible or training could not follow.
+
+    Absent features are fine on the real data: annotations can be looked at without.
+    """
+    for name, own in prepared.lists.items():
+        if not own.queries:
+            raise EgolibError(f"the list {name!r} is empty", file=own.path)
+        if own.equals_published is False:
+            raise EgolibError("converter and published list differ", file=own.path)
+    if any(found.evaluation.coverage != 1 for found in prepared.blind.values()):
+        raise EgolibError("the blind baseline did not answer every question")
+    require_usable(prepared.reports, absent_is_fine=step.preset == "paper")
+
+
+def metrics(prepared: Prepared) -> dict[str, Any]:
+    """The blind baseline's percentages by family."""
+    found = {name: blind.evaluation.percentages() for name, blind in prepared.blind.items()}
+    return {"blind": found}
+
+
+def counts(prepared: Prepared) -> dict[str, Any]:
+    """Version, questions and clips of each list, for ``result.json``."""
     found = {
         name: {"questions": len(each.queries), "clips": len({q.clip_uid for q in each.queries})}
-        for name, each in lists.items()
+        for name, each in prepared.lists.items()
     }
-    return {"version": data.version, **found}
+    return {"version": prepared.version, **found}
 
 
-def report_text(reports: Mapping[str, StoreReport | str]) -> str:
+def report_text(reports: Reports) -> str:
     """All reports as a few lines for people."""
     return "\n\n".join(f"[{name}]\n{_lines(name, each)}" for name, each in reports.items())
 

@@ -1,7 +1,7 @@
 """``4_evaluate``: every prediction file of a run scored, compared, and split into groups.
 
-Numbers are percentages. ``val_test`` pools the validation and test questions, which
-only the built-in world can do: it kept the test answers. Nothing here needs torch.
+Numbers in tables and metrics are percentages. ``val_test`` pools the validation and test
+questions, which only the built-in world can do: it kept the test answers. No torch here.
 """
 
 from __future__ import annotations
@@ -13,18 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from egolib.config import project_root
-from egolib.io.records import read_json
+from egolib.errors import EgolibError
+from egolib.metrics.moments import recall
 from egolib.nlq.config import Config
 from egolib.nlq.data.annotations import Query, read_official, walk_clips
 from egolib.nlq.data.stores import look_for
-from egolib.nlq.data.truth import Truth, join_truths, read_truth, truth_of
-from egolib.nlq.evaluation import Evaluation, evaluate
-from egolib.nlq.formats.submission import moments, read_submission, validate_file
-from egolib.nlq.localization import blind
+from egolib.nlq.data.truth import Truth, join_truths, truth_of
+from egolib.nlq.data.truth import read_truth as read_true_windows
+from egolib.nlq.evaluation import Evaluation, Missing, evaluate, table_of
+from egolib.nlq.formats.submission import moments, validate_file
+from egolib.nlq.formats.submission import read as read_submission
+from egolib.nlq.localization import baseline
+from egolib.nlq.localization.baseline import Baseline, recorded_real_baseline
 from egolib.nlq.localization.ensemble import Ranking, ensemble
 from egolib.nlq.steps.data import official_file, read_list
 from egolib.report.results import Moments, read_result
+from egolib.report.source import show
 from egolib.runs.step import Step
 
 if TYPE_CHECKING:
@@ -34,6 +38,9 @@ POOLED = "val_test"
 LENGTH_EDGES_SEC = (2, 4, 8, 16, 32)
 FIFTHS = ("first fifth", "second", "third", "fourth", "last fifth")
 NO_TEMPLATE = "no template"
+RANKINGS: tuple[Ranking, ...] = ("official", "cluster_vote")
+
+__all__ = ["recall", "recorded_real_baseline", "show"]  # what the notebook takes from elsewhere
 
 Records = list[dict[str, Any]]
 
@@ -53,10 +60,33 @@ class Split:
     templates: list[str]
 
 
+Splits = dict[str, Split]
+Predictions = dict[str, dict[str, Records]]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Everything that was measured.
+
+    Args:
+        main: the split that comparisons are made on.
+        variants: evaluations by inference variant (``""`` is the configured one) and split.
+        blind: the blind baseline on the main split.
+        members: what an ensemble joins, each by itself, on the main split.
+        ensembles: by ranking; empty where there is nothing to join.
+    """
+
+    main: str
+    variants: dict[str, dict[str, Evaluation]]
+    blind: Baseline
+    members: dict[str, Evaluation]
+    ensembles: dict[str, Evaluation]
+
+
 # --------------------------------------------------------------------------- reading
 
 
-def read_splits(step: Step[Config]) -> dict[str, Split]:
+def read_truth(step: Step[Config]) -> Splits:
     """The splits whose answers are known: val, where the test answers are kept test, and both."""
     data, root = step.config.data, step.data_root
     files = {
@@ -67,7 +97,7 @@ def read_splits(step: Step[Config]) -> dict[str, Split]:
     for name, file in files.items():
         queries = read_list(step, name) if name == "val" or file else []
         if queries:
-            truth = read_truth(file) if file else truth_of(queries)
+            truth = read_true_windows(file) if file else truth_of(queries)
             splits[name] = Split(_with_answers(queries, truth), truth, _templates(queries, file))
     if len(splits) == 2:
         val, test = splits["val"], splits["test"]
@@ -77,11 +107,6 @@ def read_splits(step: Step[Config]) -> dict[str, Split]:
             val.templates + test.templates,
         )
     return splits
-
-
-def split_of(queries: Sequence[Query]) -> Split:
-    """A split from its records alone, which know no templates."""
-    return Split(list(queries), truth_of(queries), [NO_TEMPLATE] * len(queries))
 
 
 def _with_answers(queries: Sequence[Query], truth: Truth) -> list[Query]:
@@ -105,21 +130,27 @@ def _templates(queries: Sequence[Query], file: Path | None) -> list[str]:
     return [known.get(query.query_id) or NO_TEMPLATE for query in queries]
 
 
-def read_answers(folder: Path, splits: Mapping[str, Split]) -> dict[str, dict[str, Records]]:
-    """Prediction records by way (``""`` is the configured one) and split."""
-    answers: dict[str, dict[str, Records]] = {}
+def read_predictions(step: Step[Config], truth: Mapping[str, Split]) -> Predictions:
+    """Prediction records by inference variant (``""`` is the configured one) and split."""
+    return _read_folder(step.input("predictions"), truth)
+
+
+def _read_folder(folder: Path, truth: Mapping[str, Split]) -> Predictions:
+    predictions: Predictions = {}
     for split in ("val", "test"):
-        files = folder.glob(f"{split}.*json") if split in splits else ()
-        by_way = {file.stem.partition(".")[2]: file for file in files}
-        for way in sorted(by_way):
-            answers.setdefault(way, {})[split] = read_submission(by_way[way])
-    for found in answers.values():
-        if POOLED in splits:
+        files = folder.glob(f"{split}.*json") if split in truth else ()
+        by_name = {file.stem.partition(".")[2]: file for file in files}
+        for name in sorted(by_name):
+            predictions.setdefault(name, {})[split] = read_submission(by_name[name])
+    if not predictions:
+        raise EgolibError("no predictions there", file=folder, remedy="run 3_infer again")
+    for found in predictions.values():
+        if POOLED in truth:
             found[POOLED] = found["val"] + found["test"]
-    return answers
+    return predictions
 
 
-def validate_files(step: Step[Config]) -> list[str]:
+def validation_lines(step: Step[Config]) -> list[str]:
     """A line for each submission file that the official annotations can check."""
     folder, data = step.input("predictions"), step.config.data
     lines = []
@@ -133,111 +164,122 @@ def validate_files(step: Step[Config]) -> list[str]:
 # --------------------------------------------------------------------------- scoring
 
 
-def score(
-    answers: Mapping[str, Mapping[str, Records]], splits: Mapping[str, Split]
+def score(step: Step[Config], predictions: Predictions, truth: Splits) -> Scored:
+    """Every variant, the blind baseline, and what an ensemble of the run's members reaches.
+
+    Args:
+        step: with the list that the blind baseline is fitted on.
+        predictions: see ``read_predictions``.
+        truth: see ``read_truth``.
+    """
+    main, missing = main_split(truth), step.config.evaluate.missing
+    asked, train = truth[main], read_list(step, step.config.data.train)
+    joined = members(step, predictions, truth, main)
+    return Scored(
+        main=main,
+        variants=score_variants(predictions, truth, missing),
+        blind=baseline.best(train, asked.queries, asked.truth),
+        members={name: evaluate(found, asked.truth) for name, found in joined.items()},
+        ensembles=ensembles(list(joined.values()), asked.truth),
+    )
+
+
+def score_variants(
+    predictions: Predictions, truth: Mapping[str, Split], missing: Missing = "official"
 ) -> dict[str, dict[str, Evaluation]]:
-    """The metric by way and split."""
+    """The metric by inference variant and split.
+
+    Args:
+        predictions: records by variant and split.
+        truth: by split.
+        missing: see ``EvaluateConfig``.
+    """
     return {
-        way: {name: evaluate(records, splits[name].truth) for name, records in found.items()}
-        for way, found in answers.items()
+        variant: {
+            name: evaluate(records, truth[name].truth, missing=missing)
+            for name, records in found.items()
+        }
+        for variant, found in predictions.items()
     }
 
 
-def main_split(splits: Mapping[str, Split]) -> str:
+def main_split(truth: Mapping[str, Split]) -> str:
     """Where comparisons are made: on all known answers."""
-    return POOLED if POOLED in splits else "val"
+    return POOLED if POOLED in truth else "val"
 
 
-def effects(
-    scored: Mapping[str, Mapping[str, Evaluation]], split: str
-) -> dict[str, dict[str, float]]:
-    """What each correction changes, in points, against the configured way."""
-    base = scored[""][split]
-    return {way: difference(found[split], base) for way, found in scored.items() if way}
+def effects(scored: Scored) -> dict[str, dict[str, float]]:
+    """What each correction changes, in points, against the configured variant."""
+    base = scored.variants[""][scored.main]
+    found = {
+        name: difference(own[scored.main], base) for name, own in scored.variants.items() if name
+    }
+    if scored.ensembles:
+        vote, official = (scored.ensembles[name] for name in ("cluster_vote", "official"))
+        found["cluster_vote"] = difference(vote, official)
+    return found
 
 
 def difference(found: Evaluation, base: Evaluation) -> dict[str, float]:
     """By how many points each number of an evaluation lies above another's."""
-    numbers = base.summary()
-    return {name: value - numbers[name] for name, value in found.summary().items()}
-
-
-def effect_table(changes: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
-    """One row for each correction."""
-    import pandas as pd
-
-    return pd.DataFrame(changes).T
+    numbers = base.percentages()
+    return {name: value - numbers[name] for name, value in found.percentages().items()}
 
 
 def members(
-    step: Step[Config], answers: Mapping[str, Mapping[str, Records]], split: str
+    step: Step[Config], predictions: Predictions, truth: Mapping[str, Split], split: str
 ) -> dict[str, Records]:
     """What an ensemble joins: the last and the averaged weights' answers, and another variant's.
 
-    The other variant's are those of the input ``other``.
+    Args:
+        step: may have an input ``other``, the answers of another variant.
+        predictions: of this run.
+        truth: by split.
+        split: whose answers.
     """
-    found = {step.variant: answers[""][split]}
-    if "averaged" in answers:
-        found["averaged weights"] = answers["averaged"][split]
+    found = {step.variant: predictions[""][split]}
+    if "averaged" in predictions:
+        found["averaged weights"] = predictions["averaged"][split]
     if "other" in step.inputs:
-        other = read_result(step.input("other"))["variant"]
-        found[other] = read_answers(step.input("other"), read_splits(step))[""][split]
+        other = step.input("other")
+        found[read_result(other)["variant"]] = _read_folder(other, truth)[""][split]
     return found
 
 
-def singles(members: Mapping[str, Records], split: Split) -> dict[str, Evaluation]:
-    """The metric of each member by itself."""
-    return {name: evaluate(records, split.truth) for name, records in members.items()}
-
-
 def ensembles(
-    members: Sequence[Records],
-    truth: Truth,
-    rankings: Sequence[Ranking] = ("official", "cluster_vote"),
+    joined: Sequence[Records], truth: Truth, rankings: Sequence[Ranking] = RANKINGS
 ) -> dict[str, Evaluation]:
-    """The metric of several predictions joined, for each ranking; none of a single one."""
-    if len(members) < 2:
+    """The metric of several predictions joined, for each ranking; none of a single one.
+
+    Args:
+        joined: the members' records.
+        truth: of the split.
+        rankings: of a window that several members agree on.
+    """
+    if len(joined) < 2:
         return {}
-    return {ranking: evaluate(ensemble(members, ranking), truth) for ranking in rankings}
-
-
-def blind_baseline(train: Sequence[Query], split: Split) -> tuple[blind.Prior, Evaluation]:
-    """The best fixed intervals of the training list, scored on a split."""
-    prior = blind.fit_best(train)
-    return prior, evaluate(blind.predict(prior, split.queries), split.truth)
-
-
-def blind_families(
-    train: Sequence[Query], val: Sequence[Query]
-) -> dict[str, tuple[blind.Prior, Evaluation]]:
-    """The best fixed intervals of each family, fitted on one list and scored on another."""
-    split = split_of(val)
-    priors = {family: blind.fit(train, family) for family in blind.FAMILIES}
-    return {
-        family: (prior, evaluate(blind.predict(prior, val), split.truth))
-        for family, prior in priors.items()
-    }
-
-
-def blind_table(found: Mapping[str, tuple[blind.Prior, Evaluation]]) -> pd.DataFrame:
-    """One row a family: its first interval, and the scores of all five."""
-    rows = table({family: evaluation for family, (_, evaluation) in found.items()})
-    return rows.assign(**{"first interval": [str(prior) for prior, _ in found.values()]})
+    return {ranking: evaluate(ensemble(joined, ranking), truth) for ranking in rankings}
 
 
 def group_table(records: Records, split: Split, labels: Sequence[str]) -> pd.DataFrame:
-    """The metric of the questions with each label: one row a label, in order of first use."""
+    """The metric of the questions with each label: one row a label, in order of first use.
+
+    Args:
+        records: of the split, in its order.
+        split: the questions.
+        labels: one a question.
+    """
     import pandas as pd
 
     rows = {}
     for label in dict.fromkeys(labels):
         chosen = [record for record, own in zip(records, labels, strict=True) if own == label]
-        rows[label] = {"questions": len(chosen), **evaluate(chosen, split.truth).summary()}
+        rows[label] = {"questions": len(chosen), **evaluate(chosen, split.truth).percentages()}
     return pd.DataFrame(rows).T.astype({"questions": int})
 
 
 def labels(split: Split) -> dict[str, list[str]]:
-    """Three ways to group questions: by template, by length and place of the answer."""
+    """Three groupings of questions: by template, by length and place of the answer."""
     by_template = [template.partition("(")[0].strip() for template in split.templates]
     return {
         "template": by_template,
@@ -273,37 +315,79 @@ def length_label(window: tuple[float, float]) -> str:
 
 
 def place_label(window: tuple[float, float], duration: float) -> str:
-    share = (window[0] + window[1]) / 2 / duration
-    return FIFTHS[min(max(int(share * 5), 0), 4)]
+    place = (window[0] + window[1]) / 2 / duration
+    return FIFTHS[min(max(int(place * 5), 0), 4)]
 
 
 # ---------------------------------------------------------------------------- showing
 
 
-def examples(records: Records, split: Split, count: int = 6) -> list[Moments]:
-    """Answers to the first questions about the first clip, with the truth, for a figure."""
-    clip = split.queries[0].clip_uid
+def table(scored: Scored) -> pd.DataFrame:
+    """The configured variant on each split, and the blind baseline."""
+    blind = f"{scored.main}, blind baseline ({scored.blind.prior})"
+    return table_of(scored.variants[""] | {blind: scored.blind.evaluation})
+
+
+def effect_table(scored: Scored) -> pd.DataFrame:
+    """One row for each correction of the run's own answers, in points."""
+    import pandas as pd
+
+    own = {name: found for name, found in effects(scored).items() if name in scored.variants}
+    return pd.DataFrame(own).T
+
+
+def ensemble_table(scored: Scored) -> pd.DataFrame:
+    """The members of the ensemble, then what each ranking makes of them."""
+    joined = {f"ensemble, {name}": found for name, found in scored.ensembles.items()}
+    return table_of(scored.members | joined)
+
+
+def examples(predictions: Predictions, truth: Mapping[str, Split], count: int = 6) -> list[Moments]:
+    """Answers to the first questions about the first clip, with the truth, for a figure.
+
+    Args:
+        predictions: of the run.
+        truth: by split.
+        count: how many questions at most.
+    """
+    split = truth[main_split(truth)]
+    records, clip = predictions[""][main_split(truth)], split.queries[0].clip_uid
     pairs = [(q, r) for q, r in zip(split.queries, records, strict=True) if q.clip_uid == clip]
     return [moments(query, record) for query, record in pairs[:count]]
 
 
-def table(evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:
-    """One row for each evaluation."""
-    import pandas as pd
-
-    rows = {name: {**e.summary(), "questions": e.evaluated} for name, e in evaluations.items()}
-    return pd.DataFrame(rows).T.astype({"questions": int})
+def groups(predictions: Predictions, truth: Mapping[str, Split]) -> dict[str, pd.DataFrame]:
+    """The configured variant's recall by template, length and place of the answer."""
+    main = main_split(truth)
+    return group_tables(predictions[""][main], truth[main])
 
 
-def recorded_real_baseline() -> pd.DataFrame:
-    """The blind baseline on the real validation set, as ``book/evidence/nlq_real.json`` has it."""
-    import pandas as pd
-
-    evidence = read_json(project_root() / "book" / "evidence" / "nlq_real.json", dict)
-    table = pd.DataFrame(evidence["baseline"]["val"]).T
-    return table.infer_objects()
+def blind_recall(scored: Scored) -> float:
+    """R@1 of the blind baseline at IoU 0.3, in percent."""
+    return scored.blind.evaluation.percentages()["r1_at_0.3"]
 
 
-def nested(scored: Mapping[str, Mapping[str, Evaluation]]) -> dict[str, Any]:
-    """The configured way's metrics by split, for ``result.json``."""
-    return {split: evaluation.summary() for split, evaluation in scored[""].items()}
+def check(scored: Scored) -> None:
+    """Raises EgolibError where the outcome is impossible."""
+    found = [*scored.variants[""].values(), *scored.ensembles.values(), scored.blind.evaluation]
+    for evaluation in found:
+        recall = evaluation.recall
+        chain = (0, recall.at(1, 0.5), recall.at(1, 0.3), recall.at(5, 0.3), 1)
+        if sorted(chain) != list(chain):
+            raise EgolibError(f"recalls cannot be ordered like this: {chain}")
+    if scored.variants[""]["val"].coverage != 1:
+        raise EgolibError("some validation questions have no answer")
+
+
+def metrics(scored: Scored) -> dict[str, Any]:
+    """Percentages by split, effects in points, ensembles and the blind baseline."""
+    return {split: found.percentages() for split, found in scored.variants[""].items()} | {
+        "effect": effects(scored),
+        "ensemble": {name: found.percentages() for name, found in scored.ensembles.items()},
+        "blind": scored.blind.evaluation.percentages(),
+    }
+
+
+def counts(truth: Mapping[str, Split]) -> dict[str, int]:
+    """Questions by split, for ``result.json``."""
+    return {name: len(split.queries) for name, split in truth.items()}

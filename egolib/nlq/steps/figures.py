@@ -20,7 +20,7 @@ def questions(queries: Mapping[str, Sequence[Query]], most: int = 10) -> Drawing
     """Lengths of the answers, their places in the clip, and how questions begin, by list.
 
     Args:
-        queries: lists by name; those without answers are left out of the first two parts.
+        queries: lists by name; those without answers are not in the first two parts.
         most: how many beginnings are shown.
     """
     answered = {name: own for name, own in queries.items() if own and own[0].windows_sec}
@@ -32,13 +32,13 @@ def questions(queries: Mapping[str, Sequence[Query]], most: int = 10) -> Drawing
     with look():
         figure = Drawing(2.5)
         lengths, places, firsts = figure.subplots(1, 3)
-        for (name, own), tint in zip(answered.items(), PALETTE):
+        for (name, own), tint in zip(answered.items(), PALETTE, strict=False):
             windows = [(w, q.duration_sec) for q in own for w in q.windows_sec or ()]
             length = [end - start for (start, end), _ in windows]
             place = [(start + end) / 2 / duration for (start, end), duration in windows]
             _steps(lengths, length, edges, tint, name)
             _steps(places, place, np.linspace(0, 1, 21), tint, name)
-        lengths.set(xscale="log", xlabel="length of the answer, s", ylabel="share of questions")
+        lengths.set(xscale="log", xlabel="length of the answer, s", ylabel="fraction of questions")
         places.set(xlabel="place in the clip", ylim=(0, None))
         places.legend(fontsize=7)
         _beginnings(firsts, [q.text for own in queries.values() for q in own], most)
@@ -56,7 +56,7 @@ def _steps(axes: Axes, values: Sequence[float], edges: Any, tint: str, name: str
 def _beginnings(axes: Axes, texts: Sequence[str], most: int) -> None:
     """How often questions begin with each two words."""
     counts = Counter(" ".join(text.lower().split()[:2]) for text in texts).most_common(most)
-    names, values = zip(*reversed(counts))
+    names, values = zip(*reversed(counts), strict=True)
     axes.barh(range(len(names)), values, color=PALETTE[2])
     axes.set_yticks(range(len(names)), names, fontsize=7)
     axes.set_xlabel("questions that begin so")
@@ -76,7 +76,7 @@ def training(records: Sequence[Mapping[str, Any]], schedule: Callable[[int], flo
     with look():
         figure = Drawing(2.6)
         losses, rate = figure.subplots(1, 2, width_ratios=(3, 1))
-        for name, tint in zip(("classification", "regression"), PALETTE):
+        for name, tint in zip(("classification", "regression"), PALETTE, strict=False):
             for kind, style in (("train", "-"), ("evaluate", "o")):
                 own = [r for r in lines[kind] if name in r]
                 label = f"{name}, validation" if kind == "evaluate" else name
@@ -89,7 +89,7 @@ def training(records: Sequence[Mapping[str, Any]], schedule: Callable[[int], flo
         last = max((record["update"] for record in lines["train"]), default=1)
         updates = np.unique(np.linspace(0, last - 1, 200).astype(int))
         rate.plot(updates, [schedule(int(update)) for update in updates], color=PALETTE[2])
-        rate.set(xlabel="updates", ylabel="learning rate, share of its base", ylim=(0, None))
+        rate.set(xlabel="updates", ylabel="learning rate, fraction of its base", ylim=(0, None))
     return figure
 
 
@@ -104,7 +104,7 @@ def recall_by_group(tables: Mapping[str, pd.DataFrame], blind: float | None = No
     with look():
         figure = Drawing(0.4 * len(rows) + 0.2 * sum(rows))
         parts = figure.subplots(len(rows), 1, height_ratios=[n + 0.8 for n in rows], sharex=True)
-        for axes, (name, table) in zip(np.atleast_1d(parts), tables.items()):
+        for axes, (name, table) in zip(np.atleast_1d(parts), tables.items(), strict=True):
             place = np.arange(len(table))[::-1]
             axes.barh(place, table["r5_at_0.3"], 0.7, color=PREDICTED, alpha=0.3, label="R@5")
             axes.barh(place, table["r1_at_0.3"], 0.7, color=PREDICTED, label="R@1")

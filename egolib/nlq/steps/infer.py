@@ -1,165 +1,256 @@
-"""``3_infer``: predictions of a trained network for whole splits, as submission files.
+"""``3_infer``: answers of a trained network for whole splits, as submission files.
 
-Answers are kept clip by clip as they are found, so that an interrupted run goes on.
+Answers are kept as they are found, so that an interrupted run resumes.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
 
-from egolib.config import tree_hash
+from egolib.config import to_tree
 from egolib.errors import EgolibError
-from egolib.io.records import file_sha256, read_jsonl
-from egolib.nlq.api import Grounder, Padding, load
+from egolib.io.records import file_sha256
+from egolib.nlq.api import Grounder, load, question_parts
 from egolib.nlq.config import Config, InferConfig, ModelConfig
-from egolib.nlq.data.dataset import NlqData, question_data
-from egolib.nlq.formats.submission import prediction, write_submission
-from egolib.nlq.steps.data import list_file
-from egolib.runs.stamps import code_hash
+from egolib.nlq.data.annotations import Query
+from egolib.nlq.data.dataset import NlqData, open_data
+from egolib.nlq.formats.submission import (
+    moments,
+    prediction,
+)
+from egolib.nlq.formats.submission import read as read_submission
+from egolib.nlq.formats.submission import table as submission_table
+from egolib.nlq.formats.submission import write as write_submission
+from egolib.nlq.steps.data import list_file, read_list, roots
+from egolib.ops.segments import soft_nms
+from egolib.report.results import Moments
+from egolib.report.source import show
+from egolib.runs import inputs
+from egolib.runs.result_cache import ResultCache, cache_key
 from egolib.runs.step import Step
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 SPLITS = ("val", "test")
+CONFIGURED = ""  # the name of the variant without a correction
+
+__all__ = ["show", "soft_nms"]  # what the notebook takes from elsewhere
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to answer with a training's weights.
+class InferenceVariant:
+    """Weights and settings that answer.
 
     Args:
-        name: part of the file names; empty for the configured way.
+        name: part of the file names; empty for the configured one.
         weights: the weights' name.
-        text_padding: replaces the network's; None keeps it.
         infer: decoding and batching.
     """
 
     name: str
     weights: str
     infer: InferConfig
-    text_padding: Padding | None = None
 
     def file(self, split: str) -> str:
         """The name of the submission file."""
         return f"{split}.{self.name}.json" if self.name else f"{split}.json"
 
 
-def ways(infer: InferConfig) -> list[Way]:
-    """The configured way, then each comparison with one thing corrected."""
-    base = Way("", infer.weights, infer)
+@dataclass(frozen=True)
+class Answers:
+    """The submission files of a step.
+
+    Args:
+        files: by file name.
+        queries: the questions by split.
+    """
+
+    files: dict[str, Path]
+    queries: dict[str, list[Query]]
+
+    def records(self, split: str = "val") -> list[dict[str, Any]]:
+        """The configured variant's answers to a split, as the challenge's file holds them."""
+        return read_submission(self.files[f"{split}.json"])
+
+
+def inference_variants(infer: InferConfig) -> list[InferenceVariant]:
+    """The configured one, then each comparison with one thing corrected."""
+    base = InferenceVariant(CONFIGURED, infer.weights, infer)
     corrected = {
         "consistent": replace(base, infer=replace(infer, decode_offset="consistent")),
-        "per_query": replace(base, text_padding="per_query"),
+        "per_query": replace(base, infer=replace(infer, text_padding="per_query")),
         "averaged": replace(base, weights="ema"),
     }
     return [base, *(replace(corrected[name], name=name) for name in infer.compare)]
 
 
-def predict(step: Step[Config]) -> dict[str, Path]:
-    """Answers val and test in every way; returns the submission files by name.
-
-    A split that ``1_data`` did not find is left out.
-    """
-    files: dict[str, Path] = {}
-    lists: dict[str, NlqData] = {}
-    for way in ways(step.config.infer):
-        weights = weights_file(step, way.weights)
-        grounder = load_way(step, way, weights)
-        lists = lists or _lists(step, grounder.model.config)
-        key = _key(step, way, weights)
-        for split, data in lists.items():
-            records = _answer(grounder, data, step.out / f"{way.file(split)}l", key)
-            files[way.file(split)] = write_submission(step.out / way.file(split), records)
-    return files
-
-
-def _lists(step: Step[Config], model: ModelConfig) -> dict[str, NlqData]:
-    """The splits that ``1_data`` found, with the features that the trained network reads."""
-    return {s: question_data(step, s, model=model) for s in SPLITS if _has(step, s)}
-
-
-def load_way(step: Step[Config], way: Way, weights: Path) -> Grounder:
-    """The grounder of one way."""
-    config, official = step.config, weights.suffix != ".safetensors"
-    return load(
-        weights,
-        device=_device(config.infer.device),
-        text_padding=way.text_padding,
-        weights="averaged" if official and way.weights == "ema" else "official",
-        model=config.model,
-        data=config.data,
-        infer=way.infer,
-    )
-
-
-def weights_file(step: Step[Config], name: str) -> Path:
+def weights_file(step: Step[Config], name: str | None = None) -> Path:
     """A training's weights by name, or the checkpoint that the input ``model`` itself is.
+
+    Args:
+        step: with an input ``model``.
+        name: which weights; None for ``infer.weights``.
 
     Raises:
         EgolibError: the training did not write them.
     """
-    given = step.inputs.get("model")
-    if given is not None and given.is_file():
-        if name == "ema" and given.suffix == ".safetensors":
-            raise EgolibError(
-                "one file of ours holds no averaged weights beside the last ones",
-                file=given,
-                remedy="leave 'averaged' out of infer.compare",
-            )
-        return given
-    file = step.input("model") / "train" / f"{name}.safetensors"
-    if not file.is_file():
-        known = sorted(f.stem for f in file.parent.glob("*.safetensors"))
-        raise EgolibError(f"no weights {name!r}", file=file, remedy=f"one of {', '.join(known)}")
-    return file
+    name, given = name or step.config.infer.weights, step.input("model")
+    found = inputs.weights_file(given, name)
+    if name == "ema" and found.stem != "ema" and _is_ours(found):
+        raise EgolibError(
+            "a single egolib checkpoint holds no averaged weights beside the last ones",
+            file=found,
+            remedy="leave 'averaged' out of infer.compare",
+        )
+    return found
 
 
-def _device(wanted: str) -> str:
-    if wanted != "auto":
-        return wanted
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def _is_ours(file: Path) -> bool:
+    return file.suffix == ".safetensors" and file.with_suffix(".json").is_file()
 
 
-def _has(step: Step[Config], split: str) -> bool:
-    return (step.input("data") / list_file(step.config.data, split)).is_file()
+def predict(step: Step[Config]) -> Answers:
+    """Answers val and test in every variant.
+
+    A split that ``1_data`` did not find is skipped.
+    """
+    files: dict[str, Path] = {}
+    lists: dict[str, NlqData] = {}
+    for variant in inference_variants(step.config.infer):
+        weights = weights_file(step, variant.weights)
+        grounder = _load(step, variant, weights)
+        lists = lists or _lists(step, grounder.model.config)
+        cache = _cache(step, variant, weights, lists, grounder.device.type)
+        for split, data in lists.items():
+            records = _answer(grounder, data, cache, split)
+            files[variant.file(split)] = write_submission(step.out / variant.file(split), records)
+        cache.remove_others()
+    return Answers(files, {split: data.queries for split, data in lists.items()})
 
 
-def _key(step: Step[Config], way: Way, weights: Path) -> str:
-    """Identifies everything that kept answers rest on."""
-    about = [way.name, file_sha256(weights), step.fingerprint, code_hash("nlq")]
-    return tree_hash(about)
+def _load(step: Step[Config], variant: InferenceVariant, weights: Path) -> Grounder:
+    config = step.config
+    averaged = variant.weights == "ema" and not _is_ours(weights)
+    return load(
+        weights,
+        device=config.infer.device,
+        weights="averaged" if averaged else "official",
+        model=config.model,
+        data=config.data,
+        infer=variant.infer,
+    )
 
 
-def _answer(grounder: Grounder, data: NlqData, cache: Path, key: str) -> list[dict[str, Any]]:
-    """Prediction records of all questions in their order; those in the cache are not repeated."""
-    records = _read_cache(cache, key)
-    with cache.open("a" if records else "w") as stream:
-        if not records:
-            stream.write(json.dumps({"key": key}) + "\n")
-        for indices, answers in grounder.stream(data, records.keys()):
-            found = {
-                index: prediction(data.queries[index], moments.segments_sec, moments.scores)
-                for index, moments in zip(indices, answers)
-            }
-            records |= found
-            stream.write(json.dumps({"records": found}) + "\n")
-            stream.flush()
+def _lists(step: Step[Config], model: ModelConfig) -> dict[str, NlqData]:
+    """The splits that ``1_data`` found, with the features that the trained network reads."""
+    found = [s for s in SPLITS if (step.input("data") / list_file(step.config.data, s)).is_file()]
+    return {
+        split: open_data(step.config, read_list(step, split), roots(step), model=model)
+        for split in found
+    }
+
+
+def _cache(
+    step: Step[Config],
+    variant: InferenceVariant,
+    weights: Path,
+    lists: Mapping[str, NlqData],
+    device: str,
+) -> ResultCache:
+    """The answers that were found before with the same weights, settings, data and code."""
+    infer, folder = to_tree(variant.infer), step.input("data")
+    stores = [store for data in lists.values() for store in (data.video, *data.texts.values())]
+    settings = {k: v for k, v in infer.items() if k not in ("weights", "compare", "device")}
+    key = cache_key(
+        "nlq",
+        weights=[file_sha256(weights)],
+        averaged=variant.weights == "ema",
+        infer=settings,
+        device=device,
+        model=to_tree(step.config.model),
+        data=to_tree(step.config.data),
+        data_root=str(step.data_root),
+        features=[to_tree(store.provenance) for store in stores],
+        questions=[file_sha256(folder / list_file(step.config.data, split)) for split in lists],
+    )
+    return ResultCache(step.out / "answers" / (variant.name or "configured"), key)
+
+
+def _answer(
+    grounder: Grounder, data: NlqData, cache: ResultCache, split: str
+) -> list[dict[str, Any]]:
+    """Prediction records of all questions in their order; kept ones are not repeated."""
+    records: dict[int, dict[str, Any]] = {}
+    for part in question_parts(data.queries, grounder.infer):
+        if kept := cache.get_json(_item(split, part)):
+            records |= dict(zip(part, kept, strict=True))
+    for indices, answers in grounder.stream(data, records.keys()):
+        found = [
+            prediction(data.queries[index], moments.segments_sec, moments.scores)
+            for index, moments in zip(indices, answers, strict=True)
+        ]
+        cache.put_json(_item(split, indices), found)
+        records |= dict(zip(indices, found, strict=True))
     return [records[index] for index in range(len(data))]
 
 
-def _read_cache(cache: Path, key: str) -> dict[int, dict[str, Any]]:
-    """Answers of an interrupted run with the same key; empty where there are none.
+def _item(split: str, part: list[int]) -> str:
+    """The name of a part of a split in the cache."""
+    return f"{split}-{part[0]:06d}"
 
-    A line that was cut off by the interruption ends the file.
+
+# ---------------------------------------------------------------------------- showing
+
+
+def table(predictions: Answers) -> pd.DataFrame:
+    """The best window of each validation question, summed up."""
+    return submission_table(predictions.records()).describe()
+
+
+def examples(step: Step[Config], predictions: Answers, count: int = 6) -> list[Moments]:
+    """Answers to the first questions about the first validation clip, for a figure.
+
+    Args:
+        step: of the answers.
+        predictions: its answers.
+        count: how many questions at most.
     """
-    if not cache.is_file():
-        return {}
-    text = cache.read_text()
-    cache.write_text(text[: text.rfind("\n") + 1])
-    head, *lines = read_jsonl(cache) or [{}]
-    if head.get("key") != key:
-        return {}
-    return {int(i): r for line in lines for i, r in line["records"].items()}
+    queries, records = predictions.queries["val"], predictions.records()
+    clip = queries[0].clip_uid
+    pairs = [(q, r) for q, r in zip(queries, records, strict=True) if q.clip_uid == clip]
+    return [moments(query, record) for query, record in pairs[:count]]
+
+
+def check(step: Step[Config], predictions: Answers) -> None:
+    """Raises EgolibError where the outcome is impossible."""
+    for split, queries in predictions.queries.items():
+        records = predictions.records(split)
+        file = predictions.files[f"{split}.json"]
+        if len(records) != len(queries):
+            raise EgolibError(f"{len(records)} answers to {len(queries)} questions", file=file)
+        for record in records:
+            _check_windows(record["predicted_times"], file)
+
+
+def _check_windows(windows: Iterable[Iterable[float]], file: Path) -> None:
+    values = np.array(windows, float)
+    start, end, score = values.T
+    if not ((start >= 0) & (start <= end) & (score >= 0) & (score <= 1)).all():
+        raise EgolibError(f"impossible windows {values.tolist()}", file=file)
+
+
+def metrics(predictions: Answers) -> dict[str, float]:
+    """How sure the network is of its best windows, and how long they are."""
+    first = submission_table(predictions.records())
+    return {"mean_score": first["score"].mean(), "mean_length_sec": first["length_sec"].mean()}
+
+
+def counts(predictions: Answers) -> dict[str, int]:
+    """Questions by split, for ``result.json``."""
+    return {split: len(queries) for split, queries in predictions.queries.items()}

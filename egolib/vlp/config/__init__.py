@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from egolib.engine.config import FitConfig
+from egolib.vlp.config.benchmarks import QuestionConfig, SummarizerConfig, SummaryConfig
 from egolib.vlp.config.data import DataConfig
-from egolib.vlp.config.losses import LossConfig
+from egolib.vlp.config.losses import HEADS, LossConfig
 from egolib.vlp.config.model import ModelConfig, egovlpv2, egovlpv2_small_projection
 from egolib.vlp.config.optim import OptimConfig
 from egolib.vlp.config.published import charades_finetune, egoclip_pretrain, epic_finetune
@@ -41,6 +42,9 @@ __all__ = [
     "LossConfig",
     "ModelConfig",
     "OptimConfig",
+    "QuestionConfig",
+    "SummarizerConfig",
+    "SummaryConfig",
     "charades_finetune",
     "egoclip_pretrain",
     "egovlpv2",
@@ -49,12 +53,25 @@ __all__ = [
 ]
 
 #: The benchmark that is evaluated while training on each kind of data.
-TRAINED_FOR: dict[str, Benchmark] = {"egoclip": "egomcq", "epic": "epic", "charades": "charades"}
+TRAINED_FOR: dict[str, Benchmark] = {
+    "egoclip": "egomcq",
+    "epic": "epic",
+    "charades": "charades",
+    "egotaskqa": "egotaskqa",
+    "qfvs": "qfvs",
+}
 
 _QUESTIONS = [f"{s}.{k}-video" for s in ("dual", "fusion", "ensemble") for k in ("Inter", "Intra")]
 _RANKS = [f"{m}_{d}" for m in ("nDCG", "mAP") for d in ("V2T", "T2V", "AVG")]
 #: The numbers that an evaluation of each benchmark gives, for ``fit.monitor``.
-MEASURED = {"egomcq": _QUESTIONS, "epic": _RANKS, "charades": ["mAP", "weighted_mAP"]}
+_KINDS = ("direct", "indirect", "open", "binary", "all", "accuracy")
+MEASURED = {
+    "egomcq": _QUESTIONS,
+    "epic": _RANKS,
+    "charades": ["mAP", "weighted_mAP"],
+    "egotaskqa": [f"{part}.{kind}" for part in ("val", "test") for kind in _KINDS],
+    "qfvs": [f"{p}{m}" for p in ("", "val_") for m in ("f1", "precision", "recall")],
+}
 
 
 @dataclass(frozen=True)
@@ -100,6 +117,7 @@ class Config:
             length <= longest,
             f"data.text_length {length} exceeds the {longest} tokens that model.text_positions "
             f"{self.model.text_positions} has room for",
+            f"set data.text_length to {longest} or less",
         )
 
     def _check_objectives(self) -> None:
@@ -112,6 +130,18 @@ class Config:
             self.loss.objectives != ("sms",) or self.data.train == "epic",
             f"loss.objectives [sms] needs relevancies; data.train {self.data.train!r} has none",
             "set data.train: epic, or another objective",
+        )
+        head = HEADS.get(self.data.train)
+        wanted = set(self.loss.objectives) & set(HEADS.values())
+        require(
+            wanted == ({head} if head else set()),
+            f"loss.objectives {list(self.loss.objectives)} on data.train {self.data.train!r}",
+            f"{self.data.train} takes [{head or 'a loss without a head'}]",
+        )
+        require(
+            self.data.train != "qfvs" or self.model.summarizer is not None,
+            "data.train: qfvs without model.summarizer",
+            "set model.summarizer: {builder: qfvs}",
         )
         pairs = self.data.scene_negatives and self.data.scene_partner == "reversed"
         require(
@@ -142,6 +172,8 @@ class Config:
             "set fit.ema_decay, or fit.evaluate_weights: live",
         )
         known = MEASURED[TRAINED_FOR[self.data.train]]
+        if not self.data.summaries.val_video:
+            known = [n for n in known if not n.startswith("val_")]
         if not self.infer.fusion:
             known = [n for n in known if not n.startswith(("fusion", "ensemble"))]
         evaluates = fit.evaluate_every or fit.evaluate_every_updates or fit.evaluate_first

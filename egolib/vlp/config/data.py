@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from egolib.vlp.config.benchmarks import QuestionConfig, SummaryConfig
 from egolib.vlp.config.rules import at_least, fraction, positive, require
 
 
@@ -14,7 +15,8 @@ class DataConfig:
     """Frames, clips and texts; paths are below the data root unless absolute.
 
     Args:
-        train: what is trained on: ``egoclip`` (pre-training), ``epic`` or ``charades``.
+        train: what is trained on: ``egoclip`` (pre-training), ``epic``, ``charades``,
+            ``egotaskqa`` (question answering) or ``qfvs`` (summaries).
         label_fraction: fraction of the training clips that are used, for experiments with
             few labels; which ones does not depend on the run's seed.
         epoch_samples: an epoch ends after this many samples of all processes; 0 after all.
@@ -45,9 +47,11 @@ class DataConfig:
         text_length: tokens of a training text, padding included.
         relevancy_threshold: EPIC-KITCHENS captions above it may stand for a clip.
         crop_scale: fraction of the picture that random crops keep at least, at most.
+        questions: what is particular to EgoTaskQA.
+        summaries: what is particular to QFVS.
     """
 
-    train: Literal["egoclip", "epic", "charades"] = "egoclip"
+    train: Literal["egoclip", "epic", "charades", "egotaskqa", "qfvs"] = "egoclip"
     label_fraction: float = 1.0
     epoch_samples: int = 0
     vocabulary: str = "roberta-base"
@@ -64,6 +68,8 @@ class DataConfig:
     text_length: int = 15
     relevancy_threshold: float = 0.1
     crop_scale: tuple[float, float] = (0.5, 1.0)
+    questions: QuestionConfig = field(default_factory=QuestionConfig)
+    summaries: SummaryConfig = field(default_factory=SummaryConfig)
 
     builders: ClassVar[dict[str, Callable[[], DataConfig]]] = {}
 

@@ -8,9 +8,13 @@ from typing import ClassVar, Literal
 
 from egolib.vlp.config.rules import at_least, fraction, positive, require
 
-Objective = Literal["egonce", "mlm", "itm", "norm_softmax", "max_margin", "adaptive_margin", "sms"]
+Objective = Literal[
+    "egonce", "mlm", "itm", "norm_softmax", "max_margin", "adaptive_margin", "sms",
+    "answers", "summaries",
+]  # fmt: skip
 PRETRAINING = ("egonce", "mlm", "itm")
 RETRIEVAL = ("norm_softmax", "max_margin", "adaptive_margin", "sms")
+HEADS = {"egotaskqa": "answers", "qfvs": "summaries"}  #: by the data that they need
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,8 @@ class LossConfig:
     """Objectives.
 
     Args:
-        objectives: EgoNCE, masked language modelling, matching; or one retrieval loss.
+        objectives: EgoNCE, masked language modelling, matching; or one retrieval loss;
+            or that of a head: ``answers`` to questions, ``summaries`` of videos.
         temperature: divides similarities, in EgoNCE, NormSoftmax and negative mining.
         negatives: ``update`` compares every clip with all texts of its update;
             ``micro_batch`` allows ``fit.micro_batch_size``, and compares only within one,
@@ -45,6 +50,11 @@ class LossConfig:
         sms_slack: its slack among equally relevant items.
         distributed: ``official`` gathers with a backward that drops what other
             processes contribute; ``exact`` equals one process on the whole batch.
+        answer_dropout: between the two layers of the answer head.
+        reduction: of the loss of summaries: ``official`` sums over the queries of a batch,
+            ``mean`` divides by their number.
+        train_mode: ``official`` trains summarisers without dropout, because the evaluation
+            before the first epoch is never undone; ``dropout`` trains with it.
         share_prefix: run patches, unfused blocks and unfused layers once for matching
             and masked language modelling (equal outputs, one process).
     """
@@ -66,6 +76,9 @@ class LossConfig:
     sms_slack: float = 0.1
     distributed: Literal["official", "exact"] = "official"
     share_prefix: bool = True
+    answer_dropout: float = 0.2
+    reduction: Literal["official", "mean"] = "official"
+    train_mode: Literal["official", "dropout"] = "official"
 
     builders: ClassVar[dict[str, Callable[[], LossConfig]]] = {}
 
@@ -74,10 +87,12 @@ class LossConfig:
         require(
             len(set(names)) == len(names) > 0 and (self.pretrains or len(names) == 1),
             f"loss.objectives is {names}",
-            f"some of {', '.join(PRETRAINING)}; or one of {', '.join(RETRIEVAL)}",
+            f"some of {', '.join(PRETRAINING)}; or one of "
+            f"{', '.join((*RETRIEVAL, *HEADS.values()))}",
         )
         positive(self, "loss", "temperature", "masking_probability")
         fraction(self, "loss", "masking_probability")
+        fraction(self, "loss", "answer_dropout", below=1.0)
         at_least(self, 1, "loss", "fused_every")
         weights = "language_weight matching_weight order_weight margin sms_margin sms_slack"
         at_least(self, 0, "loss", *weights.split())

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from egolib.vlp.config.benchmarks import SummarizerConfig
 from egolib.vlp.config.rules import at_least, fraction, require
 
 
@@ -34,6 +35,7 @@ class ModelConfig:
         projection: ``large`` has three layers on both sides, ``small`` has one.
         projection_width: width of the embeddings.
         gradient_checkpointing: recompute activations of blocks, layers and projectors.
+        summarizer: what scores shots for a query (QFVS); None for networks without it.
     """
 
     frames: int = 4
@@ -55,6 +57,7 @@ class ModelConfig:
     projection: Literal["large", "small"] = "large"
     projection_width: int = 4096
     gradient_checkpointing: bool = False
+    summarizer: SummarizerConfig | None = None
 
     builders: ClassVar[dict[str, Callable[[], ModelConfig]]] = {}
 
@@ -67,21 +70,29 @@ class ModelConfig:
             self.image_size % self.patch_size == 0,
             f"model.image_size {self.image_size} is no multiple of model.patch_size "
             f"{self.patch_size}",
+            f"use {self.patch_size * max(1, self.image_size // self.patch_size)}, or another patch",
         )
         for width, heads in (("width", "heads"), ("text_width", "text_heads")):
             require(
                 getattr(self, width) % getattr(self, heads) == 0,
                 f"model.{width} {getattr(self, width)} cannot be divided among model.{heads} "
                 f"{getattr(self, heads)}",
+                f"choose a divisor of {getattr(self, width)}",
             )
+        require(
+            self.summarizer is None or self.summarizer.width == self.width,
+            f"model.summarizer.width is not model.width {self.width}",
+        )
         require(
             self.fusion_depth <= self.depth,
             f"model.fusion_depth {self.fusion_depth} of model.depth {self.depth} layers",
+            f"use 0 to {self.depth}",
         )
         require(
             self.text_positions > self.pad_id + 3,
             f"model.text_positions {self.text_positions} has no room for a text after model.pad_id "
             f"{self.pad_id}",
+            f"use {self.pad_id + 4} or more",
         )
 
     @property

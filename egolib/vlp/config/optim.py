@@ -29,7 +29,10 @@ class OptimConfig(engine.OptimConfig):
         warmup_fraction: fraction of all updates that the rate rises over, where
             ``warmup_updates`` is 0.
         polynomial_power: exponent of the polynomial; 1 is the linear decay of the paper.
-        end_learning_rate: rate at the end of the polynomial.
+        end_learning_rate: rate at the end of the polynomial, and of a summariser's cosine.
+        bias_lr_factor: rate of a summariser's biases and norms, in base rates (its other
+            parameters have ``head_lr_factor``).
+        warmup_epochs: epochs that a summariser's rate rises over.
         epoch_learning_rate: ``official`` runs the first update of every epoch but the first
             at ``epoch_learning_rate_value``, as the released fine-tuning does; ``none``
             does not.
@@ -47,6 +50,8 @@ class OptimConfig(engine.OptimConfig):
     warmup_fraction: float = 0.1
     polynomial_power: float = 1.0
     end_learning_rate: float = 1e-7
+    bias_lr_factor: float = 1.0
+    warmup_epochs: int = 0
     epoch_learning_rate: Literal["none", "official"] = "none"
     epoch_learning_rate_value: float = 2e-4
     epoch_learning_rate_milestones: tuple[int, ...] = (60, 80)
@@ -58,7 +63,7 @@ class OptimConfig(engine.OptimConfig):
         fraction(self, "optim", "warmup_fraction", "warmup_start_factor", "momentum")
         at_least(self, 0, "optim", "warmup_updates", "weight_decay", "end_learning_rate")
         factors = ("backbone_lr_factor", "head_lr_factor", "cross_lr_factor")
-        at_least(self, 0, "optim", *factors)
+        at_least(self, 0, "optim", *factors, "bias_lr_factor", "warmup_epochs")
         require(
             self.epoch_learning_rate == "none" or all(getattr(self, f) == 1 for f in factors),
             "optim.epoch_learning_rate: official sets one rate for all parameters, but the "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from egolib.errors import EgolibError
 
 
-def require(holds: bool, what: str, remedy: str | None = None) -> None:
+def require(holds: bool, what: str, remedy: str) -> None:
     """Raises EgolibError where a rule does not hold.
 
     Args:

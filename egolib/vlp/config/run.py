@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from egolib.vlp.config.rules import at_least, positive, require
+from egolib.vlp.config.rules import at_least, fraction, positive, require
 
 #: ``initial.weights`` that starts from nothing on purpose.
 NO_WEIGHTS = "none"
@@ -49,7 +49,9 @@ class InitialConfig:
         at_least(self, 0, "initial", "position_std")
 
 
-Benchmark = Literal["egomcq", "reversal", "epic", "charades", "moments", "clips"]
+Benchmark = Literal[
+    "egomcq", "reversal", "epic", "charades", "egotaskqa", "qfvs", "moments", "clips"
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class InferConfig:
     """What ``3_infer`` computes with a training's weights.
 
     Args:
-        benchmarks: ``egomcq``, ``epic``, ``charades``; ``reversal``: which of two opposite
+        benchmarks: ``egomcq``, ``epic``, ``charades``; ``egotaskqa`` and ``qfvs``, with the
+            weights of trainings on them; ``reversal``: which of two opposite
             actions a clip shows, with its frames in order, in random order, and with one
             of them; ``moments``: EgoMQ features; ``clips``: a feature store of the clips
             of the NLQ annotations.
@@ -74,6 +77,10 @@ class InferConfig:
         clip_stride_frames: distance of its rows, in frames at 30 a second.
         clip_window_sec: length of the stretch that each of its rows sees.
         device: ``auto`` takes a GPU where there is one.
+        question_frames: of EgoTaskQA: ``official`` draws random frames in val and test too,
+            for every question anew; ``uniform`` takes middle ones, one clip for all
+            questions about an interval.
+        seed: of the frames that are drawn.
     """
 
     benchmarks: tuple[Benchmark, ...] = ("egomcq",)
@@ -88,6 +95,8 @@ class InferConfig:
     clip_stride_frames: float = 16.043
     clip_window_sec: float = 2.0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    question_frames: Literal["official", "uniform"] = "official"
+    seed: int = 0
 
     def __post_init__(self) -> None:
         at_least(self, 0, "infer", "frames", "rerank", "workers")
@@ -112,9 +121,26 @@ class EvaluateConfig:
         question_names: ``official`` names the kinds of EgoMCQ questions that occur in
             order; ``by_value`` by their number.
         class_text: ``official`` keeps a Charades class's text up to its first comma.
+        max_types: ``official`` counts an EgoTaskQA question for its first seven reasoning
+            types, ``all`` for every one.
+        average: ``official`` averages EgoTaskQA's overall accuracy over batches of the size
+            in training, of which a smaller last one weighs as much; ``questions``.
+        summary_fraction: fraction of a QFVS video's shots that become its summary.
+        empty_tags: of QFVS: ``official`` gives two shots without tags a similarity of 0;
+            ``equal`` one of 1.
+        zero_f1: ``official`` gives NaN where no shot of a QFVS summary matches; ``zero``.
     """
 
     precision: Literal["official", "binary"] = "official"
     empty_queries: Literal["official", "skip"] = "official"
     question_names: Literal["official", "by_value"] = "official"
     class_text: Literal["official", "whole"] = "official"
+    max_types: Literal["official", "all"] = "official"
+    average: Literal["official", "questions"] = "official"
+    summary_fraction: float = 0.02
+    empty_tags: Literal["official", "equal"] = "official"
+    zero_f1: Literal["official", "zero"] = "official"
+
+    def __post_init__(self) -> None:
+        positive(self, "evaluate", "summary_fraction")
+        fraction(self, "evaluate", "summary_fraction")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,12 +24,17 @@ Part = Literal["train", "val", "test"]
 #: ``official`` refuses videos too short for the random draw, ``repeat`` repeats frames.
 ShortVideos = Literal["official", "repeat"]
 
+#: ``official`` keeps the indices of the files, ``lower`` finds answers with capital letters.
+AnswerCase = Literal["official", "lower"]
+
 SPLITS: tuple[Split, ...] = ("direct", "indirect")
 PARTS: tuple[Part, ...] = ("train", "val", "test")
 
 ANNOTATIONS = Path("EgoTaskQA/Data/qa")
 VIDEOS = Path("EgoTaskQA/qa_videos")
 ANSWERS, TYPES, INDEX = "answer_set.txt", "all_reasoning_types.txt", "reasoning_unique_cat.pth"
+
+UNKNOWN = (0, 1)  #: the indices of answers that the set lacks
 
 READ_FIELDS = ("interval", "question", "answer", "answer_encode", "reasoning_type")
 
@@ -122,7 +127,23 @@ def read_questions(
         EgolibError: a missing file or field, or a list of rows whose answer has no line,
             whose question is empty or whose reasoning type is unknown.
     """
-    path, answers = part_file(folder, part), len(read_answers(folder))
+    return read_question_file(part_file(folder, part), known_types)
+
+
+def read_question_file(
+    path: str | Path, known_types: Iterable[str] | None = None
+) -> list[Question]:
+    """The questions of one file, whose answer set lies beside it; see ``read_questions``.
+
+    Args:
+        path: ``formatted_{part}_qas_encode.json``.
+        known_types: the reasoning types that there are; None takes the list beside it.
+
+    Raises:
+        EgolibError: see ``read_questions``.
+    """
+    folder = Path(path).parent
+    answers = len(read_answers(folder))
     types = set(_lines(Path(folder) / TYPES) if known_types is None else known_types)
     problems, questions = [], []
     for place, row in enumerate(read_json(path, list)):
@@ -143,6 +164,48 @@ def read_questions(
         )
     refuse(problems, path)
     return questions
+
+
+@dataclass(frozen=True)
+class QuestionSplit:
+    """All questions of a split.
+
+    Args:
+        answers: A; a line's number is its answer's index.
+        parts: questions of ``train``, ``val`` and ``test``.
+    """
+
+    answers: list[str]
+    parts: dict[Part, list[Question]]
+
+
+def read_split(data_root: str | Path, split: Split, answer_case: AnswerCase) -> QuestionSplit:
+    """The questions of one split of a data root.
+
+    Args:
+        data_root: folder of the data sets.
+        split: ``direct`` or ``indirect``.
+        answer_case: ``lower`` looks answers that the set lacks up in lower case, too.
+
+    Raises:
+        EgolibError: see ``read_questions``.
+    """
+    root = Path(data_root) / ANNOTATIONS
+    folder, types = root / split, read_reasoning_index(root)
+    answers = read_answers(folder)
+    parts = {part: read_questions(folder, part, types) for part in PARTS}
+    if answer_case == "lower":
+        parts = {part: _in_lower_case(found, answers) for part, found in parts.items()}
+    return QuestionSplit(answers, parts)
+
+
+def _in_lower_case(questions: Sequence[Question], answers: Sequence[str]) -> list[Question]:
+    places = {answer: place for place, answer in enumerate(answers)}
+    unknown = [q.answer_index in UNKNOWN and q.answer.lower() in places for q in questions]
+    return [
+        replace(q, answer_index=places[q.answer.lower()]) if again else q
+        for q, again in zip(questions, unknown, strict=True)
+    ]
 
 
 def _row_problem(row: Row, answers: int, types: set[str]) -> str:

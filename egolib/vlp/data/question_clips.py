@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from egolib.text.tokens import Tokenizer, encode
-from egolib.vlp.benchmark_config import QuestionConfig
 from egolib.vlp.data.clips import View, load_clip
 from egolib.vlp.data.egotaskqa import Question, ShortVideos, interval_frames, video_file
 from egolib.vlp.data.readers import OpenVideos
@@ -98,7 +98,8 @@ class QuestionTraining:
         videos: the intervals' frames.
         tokenizer: texts to ids.
         view: size of the input, and number of frames.
-        config: tokens, augmentation.
+        text_length: tokens of a question, padding included.
+        augment: ``official`` trains on the evaluation view, ``train`` on random crops.
     """
 
     def __init__(
@@ -107,12 +108,13 @@ class QuestionTraining:
         videos: IntervalVideos,
         tokenizer: Tokenizer,
         view: View,
-        config: QuestionConfig,
+        text_length: int = 30,
+        augment: Literal["official", "train"] = "official",
     ):
         self.questions, self.videos, self.view = questions, videos, view
-        self.augmented = config.augment == "train"
+        self.augmented = augment == "train"
         texts = [question.text for question in questions]
-        self.ids, self.mask = question_tokens(tokenizer, texts, config.text_length)
+        self.ids, self.mask = question_tokens(tokenizer, texts, text_length)
 
     def __len__(self) -> int:
         return len(self.questions)

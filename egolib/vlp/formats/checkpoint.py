@@ -8,7 +8,6 @@ names; the constant ``position_ids`` alone may be absent.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from egolib.config import build
@@ -28,12 +27,10 @@ from egolib.io.checkpoint import (
     OfficialModel,
     Rule,
     State,
-    compare,
-    find_state,
-    load_partial,
+    find_weights,
     read_foreign,
 )
-from egolib.nn.text_encoder import TextEncoder
+from egolib.io.records import file_sha256, read_json
 from egolib.vlp.config import ModelConfig, egovlpv2, egovlpv2_small_projection
 from egolib.vlp.models.model import VideoLanguageModel
 
@@ -42,6 +39,7 @@ TimeResize = Literal["bilinear", "zeros"]
 POSITION_IDS = "text_model.embeddings.position_ids"
 TIMES = "video_model.temporal_embed"
 LANGUAGE_HEAD = "mlm_score.decoder.weight"
+ANSWER_HEAD = "projector_1.weight"  #: of EgoTaskQA's files alone
 HEAD_WIDTH = 64  #: channels of a head in all published networks
 
 
@@ -146,10 +144,9 @@ def read_official(path: str | Path) -> State:
     """The state dict of an official file, ``module.`` removed, under official names, float32.
 
     Raises:
-        EgolibError: no such file, damaged, or it holds no tensors.
+        EgolibError: no such file, damaged, no tensors, or weights that are not finite.
     """
-    state = find_state(read_foreign(path))
-    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+    return find_weights(read_foreign(path), file=path).state
 
 
 def recognise(
@@ -288,51 +285,6 @@ def check_positions(state: Mapping[str, Tensor], file: str | Path | None) -> Non
         raise EgolibError("position_ids do not count from 0", file=file, record=POSITION_IDS)
 
 
-# ---------------------------------------------------------------- initial weights
-
-#: Parts of an encoder that neither an image nor a language model has: they start fresh.
-_FRESH = re.compile(r"(^|\.)(times$|time_norm\.|time_attention\.|cross\.|cross_gate$)")
-
-
-def load_vit(video: nn.Module, path: str | Path) -> LoadReport:
-    """Loads what a vision transformer's file (``jx_vit_base_p16_224``) offers to the encoder.
-
-    Time attention, its norms, the time embedding and the cross-attention start
-    fresh; the report's ``missing`` lists them. The classifier is passed over.
-
-    Raises:
-        EgolibError: anything else is missing, or of another shape.
-    """
-    return _load_encoder(video, VIT_KEYS.to_ours(read_official(path)), path)
-
-
-def load_roberta(text: TextEncoder, path: str | Path) -> LoadReport:
-    """Loads what a RoBERTa file offers to the encoder; cross-attention starts fresh.
-
-    Raises:
-        EgolibError: anything else is missing, or of another shape.
-    """
-    state = {re.sub("^roberta\\.", "", k): v for k, v in read_official(path).items()}
-    old = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
-    for before, after in old.items():
-        state = {re.sub(f"{before}$", after, k): v for k, v in state.items()}
-    return _load_encoder(text, ROBERTA_KEYS.to_ours(state), path)
-
-
-def _load_encoder(module: nn.Module, state: State, file: str | Path) -> LoadReport:
-    report = load_partial(module, state)
-    lost = [name for name in report.missing if not _FRESH.search(name)]
-    if report.reshaped or lost or not report.loaded:
-        what = f"; of its own are missing: {', '.join(lost[:6])}" if lost else ""
-        raise EgolibError(
-            f"these initial weights are of another network: {report}{what}",
-            file=file,
-            remedy="jx_vit_base_p16_224-80ecf9dd.pth for initial.vit, roberta-base's "
-            "pytorch_model.bin or model.safetensors for initial.roberta",
-        )
-    return report
-
-
 # ------------------------------------------------------------------- any file of weights
 
 
@@ -347,20 +299,46 @@ def read_any(path: Path, like: ModelConfig | None = None) -> tuple[State, dict[s
         EgolibError: no such file, or it is not of this network.
     """
     if path.suffix == ".safetensors" and path.with_suffix(".json").is_file():
-        return checkpoint.load(path)
-    state = read_official(path)
+        state, about = checkpoint.load(path)
+        if not str(about.get("model")).startswith("vlp"):
+            raise EgolibError(f"a checkpoint of {about.get('model')}, not of vlp", file=path)
+        return state, about
+    return from_official(read_official(path), path, like)
+
+
+def from_official(
+    state: State, path: Path, like: ModelConfig | None = None
+) -> tuple[State, dict[str, Any]]:
+    """Official weights by our names, and what is known of them.
+
+    Args:
+        state: of an official file.
+        path: the file.
+        like: what it does not tell, see ``recognise``.
+
+    Raises:
+        EgolibError: it is not of this network.
+    """
     check_positions(state, path)
-    config = recognise(state, like=like, file=path)
-    return KEYS.to_ours(state), {"config": asdict(config)}
+    about = _exported(path) or {"config": asdict(recognise(state, like=like, file=path))}
+    return KEYS.to_ours(state), about
 
 
-def network_config(about: Mapping[str, Any]) -> ModelConfig:
-    """The network's configuration in what is written beside weights.
+def _exported(path: Path) -> dict[str, Any]:
+    """What ``egolib convert`` wrote beside an exported file; empty for any other file."""
+    file = path.with_suffix(".json")
+    content = read_json(file) if file.is_file() else {}
+    known = isinstance(content, dict) and content.keys() >= {"model", "config", "sha256"}
+    return content if known and content["sha256"] == file_sha256(path) else {}
+
+
+def network_config(config: Mapping[str, Any]) -> ModelConfig:
+    """The network's configuration in what lies beside weights.
 
     Checkpoints of earlier versions hold how weights started, too, which is passed over.
     """
     old = ("time_init", "initial_std", "position_std")
-    return build(ModelConfig, {k: v for k, v in about["config"].items() if k not in old})
+    return build(ModelConfig, {k: v for k, v in config.items() if k not in old})
 
 
 # ---------------------------------------------------------------- egolib convert
@@ -375,33 +353,33 @@ def model_name(config: ModelConfig) -> str:
 
 
 def _converted(state: Mapping[str, Tensor]) -> tuple[State, dict[str, Any]]:
-    """An official state dict as ours, complete, with its configuration."""
-    from egolib.vlp.models.build import build_empty
-
+    """An official state dict as ours, with its configuration."""
     config = recognise(state)
     check_positions(state, None)
-    ours = KEYS.to_ours(state)
-    compare(ours, build_empty(config).state_dict()).require_complete()
-    return ours, asdict(config)
+    return KEYS.to_ours(state), asdict(config)
 
 
 def _matches(state: Mapping[str, Tensor], projection: str) -> bool:
     marker = {"large": "txt_proj.4.weight", "small": "txt_proj.1.weight"}[projection]
-    return all(key in state for key in (TIMES, LANGUAGE_HEAD, marker))
+    return ANSWER_HEAD not in state and all(key in state for key in (TIMES, LANGUAGE_HEAD, marker))
 
 
 def _back(state: Mapping[str, Tensor], config: dict[str, Any]) -> State:
     return _official_state(state)
 
 
+def _read(state: Mapping[str, Tensor], config: dict[str, Any]) -> State:
+    check_positions(state, None)
+    return KEYS.to_ours(state)
+
+
 def _empty(config: dict[str, Any]) -> Mapping[str, Tensor]:
-    from egolib.vlp.models.build import build_empty
+    with torch.device("meta"):
+        return VideoLanguageModel(network_config(config)).state_dict()
 
-    return build_empty(network_config({"config": config})).state_dict()
 
-
-def _accepts(config: dict[str, Any], *, projection: str) -> bool:
-    return network_config({"config": config}).projection == projection
+def _accepts(config: dict[str, Any], projection: str) -> bool:
+    return "projection" in config and network_config(config).projection == projection
 
 
 MODELS = [
@@ -410,7 +388,7 @@ MODELS = [
         partial(_matches, projection=projection),
         _converted,
         _back,
-        read=lambda official, _: KEYS.to_ours(official),
+        read=_read,
         empty=_empty,
         accepts=partial(_accepts, projection=projection),
     )

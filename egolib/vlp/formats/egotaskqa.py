@@ -38,7 +38,8 @@ HEAD = [
     ("answer.hidden.{leaf}", "projector_1.{leaf}"),
     ("answer.score.{leaf}", "projector_2.{leaf}"),
 ]
-FIRST, SECOND = "projector_1.weight", "projector_2.weight"
+FIRST, SECOND = checkpoint.ANSWER_HEAD, "projector_2.weight"
+NAME = "vlp/egotaskqa"  #: what ``egolib convert`` calls the network
 
 _RULES: list[Rule | tuple[str, str]] = [*checkpoint.KEYS.rules, *HEAD]
 KEYS = KeyTable(_RULES, drop_official=["{rest}.position_ids"])
@@ -57,8 +58,18 @@ def read_official(path: str | Path) -> State:
     return find_state(found)
 
 
-def recognise(state: Mapping[str, Tensor], *, file: str | Path | None = None) -> AnsweringConfig:
+def recognise(
+    state: Mapping[str, Tensor],
+    *,
+    like: ModelConfig | None = None,
+    file: str | Path | None = None,
+) -> AnsweringConfig:
     """The network that a published state dict belongs to.
+
+    Args:
+        state: its entries.
+        like: see ``checkpoint.recognise``.
+        file: where they are from, for errors.
 
     Raises:
         EgolibError: the entries are not those of a question answering network.
@@ -69,7 +80,25 @@ def recognise(state: Mapping[str, Tensor], *, file: str | Path | None = None) ->
             file=file,
             remedy=f"{FIRST} and {SECOND} were expected: the pre-trained weights lack them",
         )
-    return AnsweringConfig(checkpoint.recognise(state, file=file), len(state[FIRST]))
+    return AnsweringConfig(checkpoint.recognise(state, like=like, file=file), len(state[FIRST]))
+
+
+def read_any(path: Path, like: ModelConfig | None = None) -> tuple[State, dict[str, Any]]:
+    """Weights by our names, and what is known of them, of this network or a pre-trained one.
+
+    Args:
+        path: an egolib checkpoint, or an official file.
+        like: see ``checkpoint.recognise``.
+
+    Raises:
+        EgolibError: no such file, or it is of another network.
+    """
+    if path.suffix == ".safetensors" and path.with_suffix(".json").is_file():
+        return checkpoint.read_any(path)
+    state = checkpoint.read_official(path)
+    if FIRST not in state:
+        return checkpoint.from_official(state, path, like)
+    return KEYS.to_ours(state), {"config": asdict(recognise(state, like=like, file=path))}
 
 
 def load_official(
@@ -154,7 +183,28 @@ def _back(state: Mapping[str, Tensor], config: dict[str, Any]) -> State:
     return _official_state(state)
 
 
-MODELS = [OfficialModel("vlp/egotaskqa", _matches, _converted, _back)]
+def network_config(config: Mapping[str, Any]) -> AnsweringConfig:
+    """The network's configuration in what lies beside weights."""
+    backbone = checkpoint.network_config(config["backbone"])
+    return AnsweringConfig(backbone, config["answers"], config["dropout"])
+
+
+def _empty(config: dict[str, Any]) -> Mapping[str, Tensor]:
+    with torch.device("meta"):
+        return QuestionAnsweringModel(network_config(config)).state_dict()
+
+
+MODELS = [
+    OfficialModel(
+        NAME,
+        _matches,
+        _converted,
+        _back,
+        read=lambda official, _: KEYS.to_ours(official),
+        empty=_empty,
+        accepts=lambda config: "answers" in config,
+    )
+]
 
 
 def published(answers: int, frames: int = 16) -> AnsweringConfig:

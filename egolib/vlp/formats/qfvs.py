@@ -6,21 +6,26 @@ The official code saves no summariser; ours is stored under the names that it ha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from egolib.config import build
+from egolib.engine.device import resolve_device
 from egolib.errors import EgolibError
-from egolib.io.checkpoint import KeyTable, LoadReport, Rule, State, compare
-from egolib.vlp.benchmark_config import SummarizerConfig
-from egolib.vlp.config import ModelConfig, egovlpv2
+from egolib.io import checkpoint as files
+from egolib.io.checkpoint import KeyTable, LoadReport, OfficialModel, Rule, State, compare
+from egolib.vlp.config import ModelConfig, SummarizerConfig, egovlpv2
 from egolib.vlp.formats import checkpoint
-from egolib.vlp.summarization.encoder import ShotEncoder
+from egolib.vlp.summarization.encoder import ShotEncoder, build_empty_encoder
 from egolib.vlp.summarization.network import Summarizer
 
 FRAMES = 5
+NAME = "vlp/qfvs"  #: what ``egolib convert`` calls the summariser
+BACKBONE = "backbone.safetensors"  #: what lies beside a summariser's weights
 PROJECTORS = ("txt_proj.{rest}", "vid_proj.{rest}")
 
 _BACKBONE: list[Rule | tuple[str, str]] = [*checkpoint.KEYS.rules]
@@ -121,6 +126,39 @@ def backbone_to_official(model: ShotEncoder) -> State:
     return state
 
 
+def require_backbone(file: Path) -> Path:
+    """The file of the network that gives a summariser's features.
+
+    Raises:
+        EgolibError: it is not there.
+    """
+    if not file.is_file():
+        raise EgolibError(
+            "the network that gives the summariser's features is not there",
+            file=file,
+            remedy="a training on QFVS writes it beside its weights: keep both together",
+        )
+    return file
+
+
+def read_encoder(file: Path, summarizer: SummarizerConfig, device: str = "auto") -> ShotEncoder:
+    """The network that gives features, from the file beside a summariser's weights.
+
+    Args:
+        file: an egolib checkpoint.
+        summarizer: says which of its layers run.
+        device: where it computes.
+
+    Raises:
+        EgolibError: no such file.
+    """
+    state, about = files.load(require_backbone(file))
+    read = summarizer.layers if summarizer.fusion_layers == "official" else None
+    encoder = build_empty_encoder(checkpoint.network_config(about["config"]), read)
+    load_pretrained(encoder, state, file=file)
+    return encoder.to(resolve_device(device)).eval()
+
+
 # -------------------------------------------------------------------------- summariser
 
 
@@ -170,3 +208,41 @@ def load_summary(
 def summary_to_official(model: Summarizer) -> State:
     """The summariser's weights under the names that they have in the official code."""
     return SUMMARY_KEYS.to_official(model.state_dict())
+
+
+# ------------------------------------------------------------------------ egolib convert
+
+
+def summarizer_config(config: Mapping[str, Any]) -> SummarizerConfig:
+    """The summariser's configuration in what lies beside weights."""
+    return build(SummarizerConfig, dict(config))
+
+
+def _matches(state: Mapping[str, Tensor]) -> bool:
+    return {"pos.pe", "summ_head.weight", "encoder_layer.linear1.weight"} <= state.keys()
+
+
+def _converted(state: Mapping[str, Tensor]) -> tuple[State, dict[str, Any]]:
+    return SUMMARY_KEYS.to_ours(state), asdict(recognise_summary(state))
+
+
+def _back(state: Mapping[str, Tensor], config: dict[str, Any]) -> State:
+    return SUMMARY_KEYS.to_official(state)
+
+
+def _empty(config: dict[str, Any]) -> Mapping[str, Tensor]:
+    with torch.device("meta"):
+        return Summarizer(summarizer_config(config)).state_dict()
+
+
+MODELS = [
+    OfficialModel(
+        NAME,
+        _matches,
+        _converted,
+        _back,
+        read=lambda official, _: SUMMARY_KEYS.to_ours(official),
+        empty=_empty,
+        accepts=lambda config: "head_width" in config,
+    )
+]

@@ -4,8 +4,9 @@ Legend: Q questions, K choices, C clips, S sentences, N videos.
 
 ``dual`` and ``fusion`` (Q, K) for EgoMCQ; ``similarity`` (C, S), and ``by_text`` (C, S) where
 re-ranking gave another matrix for that direction, for EPIC-KITCHENS-100 retrieval; ``scores``
-(N, classes) for Charades-Ego; (N, 2) by way to show the frames for opposite actions. Rows and
-columns are in the order of the annotation files.
+(N, classes) for Charades-Ego; (N, 2) by way to show the frames for opposite actions;
+``answers`` (Q, answers) for EgoTaskQA; ``shots`` (queries, shots of the video), and
+``untrained``, for QFVS. Rows and columns are in the order of the annotation files.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from egolib.errors import EgolibError, nearest
 from egolib.io.records import atomic_path
 from egolib.vlp.data import charades, epic
 from egolib.vlp.data.egoclip import read_egomcq
+from egolib.vlp.data.egotaskqa import read_answers, read_question_file
 
 #: The arrays of each benchmark: those that must be there, and further ones.
 ARRAYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -27,6 +29,8 @@ ARRAYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "epic": (("similarity",), ("by_text",)),
     "epic_reranked": (("similarity",), ("by_text",)),
     "charades": (("scores",), ()),
+    "egotaskqa": (("answers",), ()),
+    "qfvs": (("shots",), ("untrained",)),
     "reversal": ((), ("ordered", "shuffled", "one_frame")),
 }
 
@@ -129,6 +133,7 @@ def benchmark_of(truth: str | Path) -> str:
         EgolibError: the name is not that of an official file.
     """
     prefixes = {"egomcq": "egomcq", "EPIC_100": "epic", "CharadesEgo": "charades"}
+    prefixes["formatted_"] = "egotaskqa"
     for prefix, kind in prefixes.items():
         if Path(truth).name.startswith(prefix):
             return kind
@@ -149,6 +154,8 @@ def shape_of(truth: str | Path, benchmark: str) -> tuple[int, int | None]:
     if benchmark == "epic":
         split = epic.read_epic_table(truth)
         return len(split.clips), len(split.sentences.narrations)
+    if benchmark == "egotaskqa":
+        return len(read_question_file(truth)), len(read_answers(Path(truth).parent))
     return len(charades.read_videos(truth)), None
 
 
@@ -157,8 +164,8 @@ def validate_file(submission: str | Path, truth: str | Path | None = None) -> st
 
     Args:
         submission: the score file.
-        truth: ``egomcq.json``, an ``EPIC_100_retrieval_*.csv`` or a
-            ``CharadesEgo_v1_*_only1st.csv``.
+        truth: ``egomcq.json``, an ``EPIC_100_retrieval_*.csv``, a
+            ``CharadesEgo_v1_*_only1st.csv`` or a ``formatted_*_qas_encode.json``.
 
     Raises:
         EgolibError: the first array that is wrong, with what was found.

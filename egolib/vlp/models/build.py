@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from egolib.io.checkpoint import LoadReport
 from egolib.vlp.config import InitialConfig, ModelConfig
-from egolib.vlp.formats import checkpoint
+from egolib.vlp.formats import encoders
 from egolib.vlp.models.model import VideoLanguageModel
 from egolib.vlp.models.video import VideoBlock, VideoEncoder
 
@@ -81,8 +81,8 @@ def build(
     model = build_empty(config)
     initialise(model, initial, generator)
     return model, InitialWeights(
-        checkpoint.load_vit(model.video, vit) if vit else None,
-        checkpoint.load_roberta(model.text, roberta) if roberta else None,
+        encoders.load_vit(model.video, vit) if vit else None,
+        encoders.load_roberta(model.text, roberta) if roberta else None,
     )
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from egolib.errors import EgolibError
 from egolib.vlp.config import ModelConfig
 from egolib.vlp.models.build import initialise
 from egolib.vlp.models.model import VideoLanguageModel
@@ -68,6 +69,18 @@ class QuestionAnsweringModel(VideoLanguageModel):
         """(B, A) logits of questions (B, L) about clips (B, F, 3, height, width)."""
         logits: Tensor = self.answer(self.fuse_pairs(video, ids, mask).video_class)
         return logits
+
+    def require_answers(self, count: int) -> None:
+        """Raises where a split has another number of answers than the network.
+
+        Raises:
+            EgolibError: it has.
+        """
+        if count != self.answering.answers:
+            raise EgolibError(
+                f"a network of {self.answering.answers} answers for a split of {count}",
+                remedy="it was trained on the other split, or on other files",
+            )
 
     def answer_prefixes(self, video: Tensor, text: Tensor, mask: Tensor) -> Tensor:
         """(B, A) logits from ``video_prefix`` (B, N, D) and ``text_prefix`` (B, L, D).

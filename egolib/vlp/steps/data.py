@@ -20,13 +20,16 @@ from egolib.io.sources import sources as sources
 from egolib.metrics.multiple_choice import KINDS
 from egolib.report.source import show as show
 from egolib.runs.step import Step
-from egolib.vlp.config import Config
-from egolib.vlp.data import charades, egoclip, epic, moments
+from egolib.vlp.config import Config, SummarizerConfig
+from egolib.vlp.config.benchmarks import VIDEOS
+from egolib.vlp.data import charades, egoclip, egotaskqa, epic, moments
 from egolib.vlp.data.cache import FRAMES, write_cache
 from egolib.vlp.data.charades import Action, CharadesVideo
 from egolib.vlp.data.egoclip import EgoClip, Question
+from egolib.vlp.data.egotaskqa import QuestionSplit, read_split, video_file
 from egolib.vlp.data.epic import EpicSplit
 from egolib.vlp.data.epic import relevancy_parts as relevancy_parts
+from egolib.vlp.data.qfvs_videos import QueriedVideo, read_videos, warnings_of
 from egolib.vlp.data.readers import chunk_numbers, egoclip_intervals
 from egolib.vlp.data.videos import EgoClipVideos
 
@@ -46,6 +49,8 @@ class Inventory:
         epic: EPIC-KITCHENS splits by name.
         actions: Charades-Ego's training actions.
         videos: its test videos.
+        answered: EgoTaskQA's questions of the configured split.
+        queried: QFVS's videos.
         absent: data set to what is wrong with it.
     """
 
@@ -54,6 +59,8 @@ class Inventory:
     epic: dict[str, EpicSplit] = field(default_factory=dict)
     actions: list[Action] = field(default_factory=list)
     videos: list[CharadesVideo] = field(default_factory=list)
+    answered: QuestionSplit | None = None
+    queried: list[QueriedVideo] = field(default_factory=list)
     absent: Skipped = field(default_factory=Skipped)
 
 
@@ -106,6 +113,13 @@ def inventory(step: Step[Config]) -> Inventory:
     tests = folder / "CharadesEgo_v1_test_only1st.csv"
     found.actions = actions or []
     found.videos = tried("Charades test", lambda: charades.read_videos(tests)) or []
+    asked, how = step.config.data.questions, step.config.data.summaries
+    found.answered = tried(
+        f"EgoTaskQA {asked.split}", lambda: read_split(root, asked.split, asked.answer_case)
+    )
+    summarizer = step.config.model.summarizer or SummarizerConfig()
+    places = how.segments * summarizer.longest
+    found.queried = tried("QFVS", lambda: read_videos(root, how, places, VIDEOS)) or []
     return found
 
 
@@ -121,6 +135,8 @@ def check(step: Step[Config], prepared: Prepared) -> None:
         "egoclip": found.clips is not None,
         "epic": "train" in found.epic,
         "charades": bool(found.actions),
+        "egotaskqa": found.answered is not None,
+        "qfvs": bool(found.queried),
     }
     if _trains(step) and not here[train]:
         raise EgolibError(
@@ -165,6 +181,15 @@ def table(prepared: Prepared) -> pd.DataFrame:
     classes = len({action.cls for action in found.actions})
     rows["Charades-Ego train, actions"] = (len(found.actions), f"{classes} classes occur")
     rows["Charades-Ego test, videos"] = (len(found.videos), "")
+    if found.answered is not None:
+        sizes = {part: len(asked) for part, asked in found.answered.parts.items()}
+        about = ", ".join(f"{n} {part}" for part, n in sizes.items())
+        about += f"; {len(found.answered.answers)} answers"
+        rows["EgoTaskQA, questions"] = (sum(sizes.values()), about)
+    if found.queried:
+        shots = ", ".join(str(len(video.shots)) for video in found.queried)
+        queries = sum(len(video.queries) for video in found.queried)
+        rows["QFVS, queries"] = (queries, f"videos of {shots} shots")
     return pd.DataFrame(rows, index=["count", "of which"]).T
 
 
@@ -208,6 +233,12 @@ def short_clips(step: Step[Config], prepared: Prepared, frames: Sequence[int]) -
     return pd.DataFrame(rows).T.rename_axis("frames of a clip")
 
 
+def passed_over(step: Step[Config], prepared: Prepared) -> list[str]:
+    """What is odd in QFVS's annotations and is passed over, matching the official code."""
+    videos = prepared.inventory.queried
+    return [f"video {v.number}: {line}" for v in videos for line in warnings_of(step.data_root, v)]
+
+
 # --------------------------------------------------------------------- files of videos
 
 
@@ -217,6 +248,9 @@ def missing_videos(step: Step[Config], found: Inventory) -> Skipped:
     names = {a.video: f"action at {a.start_sec} s" for a in found.actions}
     names |= {video.video: "test" for video in found.videos}
     wanted = [(charades.VIDEOS / f"{name}.mp4", record) for name, record in names.items()]
+    asked = [q for part in found.answered.parts.values() for q in part] if found.answered else []
+    intervals = {q.interval: f"question {q.name}" for q in asked}
+    wanted += [(video_file(egotaskqa.VIDEOS, name), record) for name, record in intervals.items()]
     for path, record in [*_wanted(step, found), *wanted]:
         if not (root / path).is_file():
             missing.add(path, f"needed by {record}")
@@ -268,6 +302,12 @@ def counts(prepared: Prepared) -> dict[str, Any]:
         "charades videos": len(found.videos),
         "missing videos": len(prepared.missing),
     }
+    if found.answered is not None:
+        about["answered questions"] = {k: len(v) for k, v in found.answered.parts.items()}
+    for video in found.queried:
+        about[f"qfvs video {video.number}"] = {
+            "shots": len(video.shots), "queries": len(video.queries)
+        }  # fmt: skip
     for name, split in found.epic.items():
         about[f"epic {name}"] = epic.describe_relevancy(split.relevancy) | {"source": split.source}
     return about

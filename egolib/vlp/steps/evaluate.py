@@ -5,6 +5,7 @@ Legend: N clips.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,14 +19,29 @@ from egolib.metrics.multiple_choice import egomcq_accuracy as egomcq_accuracy
 from egolib.metrics.retrieval import retrieval_metrics as retrieval_metrics
 from egolib.report.source import show as show
 from egolib.runs.step import Step
-from egolib.vlp.config import Config
+from egolib.vlp.benchmarks.question_scores import (
+    answer_accuracies,
+    frequent_answers,
+    most_frequent_answer,
+)
+from egolib.vlp.config import Config, DataConfig, SummarizerConfig
 from egolib.vlp.data import charades, egoclip
 from egolib.vlp.data.egoclip import Question, read_egomcq
+from egolib.vlp.data.egotaskqa import QuestionSplit, read_split
 from egolib.vlp.data.epic import EpicSplit, describe_relevancy, read_epic_split
+from egolib.vlp.data.qfvs_videos import QueriedVideo, read_video
 from egolib.vlp.data.reversal import OppositeClip, opposite_clips
 from egolib.vlp.data.videos import EgoClipVideos
-from egolib.vlp.evaluation import evaluate_charades, evaluate_egomcq, evaluate_epic
+from egolib.vlp.evaluation import (
+    evaluate_answers,
+    evaluate_charades,
+    evaluate_egomcq,
+    evaluate_epic,
+    evaluate_shots,
+)
 from egolib.vlp.formats import submission
+from egolib.vlp.summarization.evaluation import reference_points
+from egolib.vlp.summarization.selection import summary_length
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,11 +52,13 @@ VIEWS: dict[str, Literal["ego4d", "epic"]] = {
     "reversal": "ego4d",
     "epic": "epic",
     "charades": "ego4d",
+    "egotaskqa": "ego4d",
+    "qfvs": "ego4d",
     "moments": "ego4d",
     "clips": "ego4d",
 }
 
-SCORED = ("egomcq", "reversal", "epic", "epic_reranked", "charades")
+SCORED = ("egomcq", "reversal", "epic", "epic_reranked", "charades", "egotaskqa", "qfvs")
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -52,10 +70,14 @@ class Truth:
     Args:
         data_root: folder of the data sets.
         class_text: see ``EvaluateConfig``.
+        data: which questions and which video of EgoTaskQA and QFVS.
+        longest: places of a QFVS segment.
     """
 
     data_root: Path
     class_text: charades.ClassText = "official"
+    data: DataConfig = field(default_factory=DataConfig)
+    longest: int = 200
 
     @cached_property
     def questions(self) -> list[Question]:
@@ -84,10 +106,25 @@ class Truth:
         path = self.data_root / charades.FOLDER / "Charades_v1_classes.txt"
         return charades.read_classes(path, self.class_text)
 
+    @cached_property
+    def answered(self) -> QuestionSplit:
+        """The EgoTaskQA questions of the split."""
+        questions = self.data.questions
+        return read_split(self.data_root, questions.split, questions.answer_case)
+
+    @cached_property
+    def queried(self) -> QueriedVideo:
+        """The QFVS test video with its queries."""
+        how = self.data.summaries
+        return read_video(self.data_root, how.test_video, how, how.segments * self.longest)
+
     def rows(self, benchmark: str) -> int:
         """Records that the scores of a benchmark are of."""
         if benchmark in ("egomcq", "reversal"):
             return len(self.questions if benchmark == "egomcq" else self.opposites)
+        if benchmark in ("egotaskqa", "qfvs"):
+            asked = benchmark == "egotaskqa"
+            return len(self.answered.parts["test"] if asked else self.queried.queries)
         return len(self.charades if benchmark == "charades" else self.epic.clips)
 
 
@@ -101,7 +138,9 @@ class Scored:
 
 def read_truth(step: Step[Config]) -> Truth:
     """The annotations of a step's data."""
-    return Truth(step.data_root, step.config.evaluate.class_text)
+    config, summarizer = step.config, step.config.model.summarizer
+    longest = summarizer.longest if summarizer else SummarizerConfig().longest
+    return Truth(step.data_root, config.evaluate.class_text, config.data, longest)
 
 
 def read_predictions(step: Step[Config], truth: Truth) -> dict[str, dict[str, Arrays]]:
@@ -171,9 +210,62 @@ def score_one(
         return dict(evaluate_egomcq(truth.questions, arrays, config.question_names))
     if name == "reversal":
         return reversal_accuracy(truth.opposites, arrays)
+    if name == "egotaskqa":
+        return answer_metrics(step, truth, arrays)
+    if name == "qfvs":
+        return summary_metrics(step, truth, arrays)
     if name in ("epic", "epic_reranked"):
         return dict(evaluate_epic(truth.epic, arrays, config.precision, config.empty_queries))
     return dict(evaluate_charades(truth.charades, arrays))
+
+
+def answer_metrics(step: Step[Config], truth: Truth, scores: Arrays) -> dict[str, Any]:
+    """EgoTaskQA accuracies in per cent, and what no look at the video reaches.
+
+    ``most_frequent``: the training questions' most frequent answer, to every question;
+    ``frequent_by_words``: the most frequent one to the same words.
+
+    Args:
+        step: its section ``evaluate`` says how.
+        truth: annotations.
+        scores: ``answers``, (Q, answers).
+    """
+    how, parts = step.config.evaluate, truth.answered.parts
+    asked, train = parts["test"], parts["train"]
+    batch = step.config.fit.batch_size
+    found = evaluate_answers(
+        asked, scores, max_types=how.max_types, average=how.average, batch=batch
+    )
+    blind = {
+        "most_frequent": most_frequent_answer(train, len(asked)),
+        "frequent_by_words": frequent_answers(train, asked),
+    }
+    return found | {name: answer_accuracies(b, asked)["table"] for name, b in blind.items()}
+
+
+def summary_metrics(step: Step[Config], truth: Truth, scores: Arrays) -> dict[str, Any]:
+    """QFVS ``f1``, ``precision``, ``recall`` in per cent, and what they are worth.
+
+    The same of the ``untrained`` network, of ``random`` and ``uniform`` summaries, and of the
+    ``best_possible`` ones.
+
+    Args:
+        step: its section ``evaluate`` says how.
+        truth: annotations.
+        scores: ``shots`` and perhaps ``untrained``, (queries, shots).
+    """
+    how, video = step.config.evaluate, truth.queried
+    same = {"empty_tags": how.empty_tags, "zero_f1": how.zero_f1}
+    found = {
+        name: evaluate_shots(
+            video.queries, video.tags, array, fraction=how.summary_fraction, **same
+        )
+        for name, array in scores.items()
+    }
+    count = summary_length(len(video.tags), how.summary_fraction)
+    found |= reference_points(video.queries, video.tags, count, **same)
+    rows = {name: {k: 100.0 * v for k, v in vars(m).items()} for name, m in found.items()}
+    return rows.pop("shots") | rows
 
 
 def reversal_accuracy(
@@ -200,7 +292,9 @@ def effects(scored: Scored) -> dict[str, Any]:
     """What the matching head adds, in points against dual scores alone.
 
     ``rerank``: it scores the best candidates of EPIC-KITCHENS retrieval again.
-    ``ensemble``: its probability is added to EgoMCQ's cosines.
+    ``ensemble``: its probability is added to EgoMCQ's cosines. And what a head for EgoTaskQA
+    or QFVS reaches beyond what needs no training: ``answers`` against the most frequent
+    answer, ``summaries`` (F1) against random and uniform ones and the untrained network.
     """
     found: dict[str, Any] = {}
     measured = scored.metrics
@@ -211,6 +305,14 @@ def effects(scored: Scored) -> dict[str, Any]:
     if "ensemble" in questions:
         before, after = questions["dual"], questions["ensemble"]
         found["ensemble"] = {name: after[name] - before[name] for name in before}
+    if "egotaskqa" in measured:
+        after = measured["egotaskqa"]
+        before = after["most_frequent"]
+        found["answers"] = {name: after[name] - before[name] for name in before}
+    if "qfvs" in measured:
+        after = measured["qfvs"]
+        names = [name for name in ("random", "uniform", "untrained") if name in after]
+        found["summaries"] = {name: after["f1"] - after[name]["f1"] for name in names}
     return found
 
 
@@ -224,13 +326,29 @@ def check(scored: Scored) -> None:
         raise EgolibError("nothing was evaluated", remedy="see infer.benchmarks")
     shares = [v for kinds in scored.metrics.get("egomcq", {}).values() for v in kinds.values()]
     shares += scored.metrics.get("reversal", {}).values()
+    answers = scored.metrics.get("egotaskqa", {})
+    shares += [answers[name] for name in ("open", "binary", "all") if name in answers]
+    summaries = scored.metrics.get("qfvs", {}).get("f1", 0.0)
+    shares += [] if math.isnan(summaries) else [summaries]
     if not all(0 <= value <= 100 for value in shares):
         raise EgolibError(f"accuracies {shares}")
 
 
 def metrics(scored: Scored) -> dict[str, Any]:
-    """Numbers for ``result.json``: by benchmark, and the effects."""
-    return scored.metrics | {"effect": effects(scored)}
+    """Numbers for ``result.json``: by benchmark, and the effects; None where one is NaN."""
+    found: dict[str, Any] = without_nan(scored.metrics | {"effect": effects(scored)})
+    return found
+
+
+def without_nan(value: Any) -> Any:
+    """A tree of numbers with None in place of NaN, which JSON does not know.
+
+    >>> without_nan({"f1": float("nan"), "recall": 0.5})
+    {'f1': None, 'recall': 0.5}
+    """
+    if isinstance(value, Mapping):
+        return {name: without_nan(inner) for name, inner in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def counts(truth: Truth, scored: Scored) -> dict[str, Any]:
@@ -245,6 +363,15 @@ def counts(truth: Truth, scored: Scored) -> dict[str, Any]:
         found["relevancy"] = describe_relevancy(split.relevancy) | {"source": split.source}
     if "charades" in scored.metrics:
         found["charades videos"] = len(truth.charades)
+    if "egotaskqa" in scored.metrics:
+        found["answered questions"] = len(truth.answered.parts["test"])
+    if "qfvs" in scored.metrics:
+        found["queries"] = len(truth.queried.queries)
+        found["shots"] = len(truth.queried.shots)
+        if math.isnan(scored.metrics["qfvs"]["f1"]):
+            found["f1 is NaN"] = (
+                "a query's summary matches nothing; evaluate.zero_f1: zero counts it as 0"
+            )
     return found
 
 
@@ -266,6 +393,20 @@ def question_table(scored: Scored) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame(scored.metrics.get("egomcq", {})).T
+
+
+def head_table(scored: Scored) -> pd.DataFrame:
+    """EgoTaskQA or QFVS in per cent: the network, and what it is compared with."""
+    import pandas as pd
+
+    rows = {}
+    for name, own in (("egotaskqa", "answers"), ("qfvs", "summaries")):
+        found = scored.metrics.get(name, {})
+        numbers = {k: v for k, v in found.items() if not isinstance(v, Mapping)}
+        others = {k.replace("_", " "): v for k, v in found.items() if isinstance(v, Mapping)}
+        rows |= ({own: numbers} if found else {}) | others
+    rows.pop("types", None)
+    return pd.DataFrame(rows).T
 
 
 # ------------------------------------------------------------------------- for figures

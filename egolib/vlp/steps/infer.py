@@ -23,9 +23,11 @@ from egolib.runs import inputs
 from egolib.runs.result_cache import ResultCache, cache_key
 from egolib.runs.step import Step
 from egolib.vlp.api import VideoLanguage, load
+from egolib.vlp.benchmarks import egotaskqa, qfvs
 from egolib.vlp.benchmarks.scores import charades_scores, egomcq_scores, epic_similarity, rerank
 from egolib.vlp.config import Benchmark, Config
 from egolib.vlp.data.clips import stream_views
+from egolib.vlp.data.egotaskqa import VIDEOS, video_file
 from egolib.vlp.data.retrieval import epic_clips
 from egolib.vlp.data.reversal import OppositeClip
 from egolib.vlp.data.training import frame_source
@@ -35,6 +37,7 @@ from egolib.vlp.data.vocabulary import fitting, read_vocabulary
 from egolib.vlp.features.annotated_clips import clip_store, moment_store
 from egolib.vlp.formats import submission
 from egolib.vlp.losses.similarity import cosine_similarity as cosine_similarity
+from egolib.vlp.models.question_answering import QuestionAnsweringModel
 from egolib.vlp.steps.evaluate import VIEWS, Truth, read_truth
 
 if TYPE_CHECKING:
@@ -44,6 +47,7 @@ ONE_FRAME = "one_frame"
 CACHE = "result_cache"  #: the folder of finished scores in that of ``3_infer``
 FEATURES = ("moments", "clips")
 RERANKED = "epic_reranked"
+LOGITS = ("egotaskqa", "qfvs")  # scores without a bound
 HIGHEST = 4.0  # a similarity, the probability of a match and what puts candidates in front
 
 
@@ -167,6 +171,7 @@ def score_key(step: Step[Config], name: Benchmark) -> dict[str, Any]:
         "egomcq": {"fusion": infer.fusion},
         "epic": {"rerank": infer.rerank},
         "charades": {"class_text": config.evaluate.class_text},
+        "egotaskqa": {"question_frames": infer.question_frames, "seed": infer.seed},
     }
     settings |= {"benchmark": name, **own.get(name, {})}
     return cache_key(step.task, weights=[file_sha256(weights_file(step))], **settings)
@@ -191,7 +196,14 @@ def scores_of(
         truth: annotations.
         skipped: gets the clips that could not be read.
     """
-    makers = {"egomcq": _egomcq, "reversal": _reversal, "epic": _epic, "charades": _charades}
+    makers = {
+        "egomcq": _egomcq,
+        "reversal": _reversal,
+        "epic": _epic,
+        "charades": _charades,
+        "egotaskqa": _egotaskqa,
+        "qfvs": _qfvs,
+    }
     if name not in makers:
         raise EgolibError(f"{name!r} is no scored benchmark")
     skipped = Skipped() if skipped is None else skipped
@@ -232,6 +244,20 @@ def _charades(step: Step[Config], model: VideoLanguage, truth: Truth, skipped: S
     workers = step.config.infer.workers
     found = charades_scores(model, names, truth.classes, videos, skipped=skipped, workers=workers)
     return {"scores": found}
+
+
+def _egotaskqa(step: Step[Config], model: VideoLanguage, truth: Truth, skipped: Skipped) -> Arrays:
+    network, words = model.model, model.tokenizer
+    if not isinstance(network, QuestionAnsweringModel) or words is None:
+        raise EgolibError("these weights answer no questions", remedy="train on EgoTaskQA")
+    return {"answers": egotaskqa.answer_scores(step, network, words)}
+
+
+def _qfvs(step: Step[Config], model: VideoLanguage, truth: Truth, skipped: Skipped) -> Arrays:
+    if model.summarizer is None or model.tokenizer is None:
+        raise EgolibError("these weights summarise nothing", remedy="train on QFVS")
+    file, network = weights_file(step), model.summarizer.model
+    return dict(qfvs.shot_scores(step, file, network, model.tokenizer))
 
 
 @torch.inference_mode()
@@ -316,7 +342,8 @@ def example(step: Step[Config], predictions: Predictions) -> tuple[Path, Similar
         EgolibError: none of the benchmarks has annotations here.
     """
     truth, model = read_truth(step), predictions.model.seeing("ego4d")
-    for find in (_egomcq_example, _epic_example, _charades_example):
+    finders = (_egomcq_example, _epic_example, _charades_example, _question_example)
+    for find in finders:
         try:
             path, texts = find(step, truth)
         except EgolibError:
@@ -341,6 +368,13 @@ def _epic_example(step: Step[Config], truth: Truth) -> tuple[Path, list[str]]:
         t for t, v in zip(clips.narrations, clips.video_ids, strict=True) if v == clips.video_ids[0]
     )
     return EpicVideos(step.data_root).folder / clips.video(0), list(texts)[:4]
+
+
+def _question_example(step: Step[Config], truth: Truth) -> tuple[Path, list[str]]:
+    asked = truth.answered.parts["test"]
+    first = asked[0].interval if asked else ""
+    texts = dict.fromkeys(question.text for question in asked if question.interval == first)
+    return video_file(step.data_root / VIDEOS, first), list(texts)[:4]
 
 
 def _charades_example(step: Step[Config], truth: Truth) -> tuple[Path, list[str]]:
@@ -373,7 +407,9 @@ def check(step: Step[Config], predictions: Predictions) -> None:
     for benchmark, file in predictions.score_files().items():
         arrays = submission.read(file)
         submission.check(arrays, benchmark, file=file)
-        if not all(array.size and abs(array).max() <= HIGHEST for array in arrays.values()):
+        bounded = benchmark not in LOGITS
+        highest = HIGHEST if bounded else float("inf")
+        if not all(array.size and abs(array).max() <= highest for array in arrays.values()):
             raise EgolibError(f"no scores, or beyond {HIGHEST}", file=file)
     if predictions.skipped and step.preset != "paper":
         raise EgolibError(f"clips that could not be read: {predictions.skipped.summary()}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,10 +24,13 @@ from egolib.errors import EgolibError
 from egolib.report.source import Source, show
 from egolib.runs.step import Step
 from egolib.text.tokens import Tokenizer
+from egolib.video.images import read_image
 from egolib.vlp import optim
 from egolib.vlp.api import VideoLanguage
+from egolib.vlp.benchmarks import egotaskqa, qfvs
 from egolib.vlp.config import TRAINED_FOR, Config, LossConfig, ModelConfig
 from egolib.vlp.data.pretraining import PretrainingData
+from egolib.vlp.data.question_clips import QuestionTraining
 from egolib.vlp.data.retrieval import CaptionedData, EpicTraining
 from egolib.vlp.data.training import read_training_data
 from egolib.vlp.data.transforms import MEAN, STD
@@ -36,20 +40,32 @@ from egolib.vlp.losses import contrastive, margin
 from egolib.vlp.losses.masked_language import masked_language
 from egolib.vlp.losses.matching import matching
 from egolib.vlp.losses.pretraining import PretrainingBatch, PretrainingLoss
+from egolib.vlp.losses.question_answering import QuestionBatch, answer_loss
 from egolib.vlp.losses.retrieval import RetrievalBatch, RetrievalLoss
 from egolib.vlp.models.model import VideoLanguageModel
+from egolib.vlp.models.question_answering import AnsweringConfig, QuestionAnsweringModel
 from egolib.vlp.steps.evaluate import VIEWS, read_truth, score_one
 from egolib.vlp.steps.infer import scores_of
+from egolib.vlp.summarization.losses import SummaryBatch, summary_losses
+from egolib.vlp.summarization.network import Summarizer
+from egolib.vlp.summarization.optim import schedule as summary_schedule
+from egolib.vlp.summarization.training import SummaryData
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Loss = PretrainingLoss | RetrievalLoss
-Data = PretrainingData | CaptionedData
+Data = PretrainingData | CaptionedData | QuestionTraining | SummaryData
+Batch = PretrainingBatch | RetrievalBatch | QuestionBatch | SummaryBatch
 
 
 def training_data(step: Step[Config]) -> Data:
     """What a step trains on, with texts as ids of its vocabulary."""
+    if step.config.data.train == "egotaskqa":
+        words = read_vocabulary(step.config.data, step.data_root)
+        return egotaskqa.training_data(step, words)
+    if step.config.data.train == "qfvs":
+        return qfvs.training_data(step)
     return read_training_data(step, read_vocabulary(step.config.data, step.data_root))
 
 
@@ -62,12 +78,18 @@ def train(step: Step[Config]) -> FitResult:
     """
     optim.initial_weights(step)  # before anything is read
     keep_vocabulary(step.config.data, step.data_root, step.out / "train")
+    if step.config.data.train == "qfvs":
+        qfvs.keep_backbone(step)  # before several processes want it
     return run_training(step, build_job)
 
 
 def build_job(step: Step[Config]) -> Job:
     """The training of a step, for the engine."""
+    heads = {"egotaskqa": egotaskqa.build_job, "qfvs": qfvs.build_job}
+    if step.config.data.train in heads:
+        return heads[step.config.data.train](step)
     config, data = step.config, training_data(step)
+    assert isinstance(data, PretrainingData | CaptionedData)
     model = optim.initial_model(step, fitting(config.model, data.tokenizer))
     loss = make_loss(config, data)
     return Job(
@@ -123,13 +145,19 @@ def matching_generator(config: LossConfig, seed: int) -> torch.Generator | None:
 
 def make_schedule(config: Config, samples: int) -> Callable[[int], float]:
     """The schedule of a configuration for so many training samples, whole epochs counted."""
-    per_epoch = updates_per_epoch(samples, config.fit)
-    return optim.schedule(config.optim, config.fit.epochs * per_epoch, per_epoch)
+    if config.data.train == "qfvs":
+        per_epoch = updates_per_epoch(samples, config.fit)
+        return summary_schedule(config.optim, config.fit.epochs, per_epoch)
+    return optim.make_schedule(config.optim, config.fit, samples)
 
 
 def make_evaluation(step: Step[Config], tokenizer: Tokenizer) -> Evaluate | None:
-    """What is computed between epochs: the benchmark of the training's own data."""
-    fit = step.config.fit
+    """What is computed between epochs: the benchmark of the training's own data.
+
+    What ``3_infer`` is asked for changes nothing here: a training has no setting of inference.
+    """
+    fit, infer = step.config.fit, replace(step.config.infer, fusion=True, rerank=0)
+    step = replace(step, config=replace(step.config, infer=infer))
     if not (fit.evaluate_every or fit.evaluate_every_updates or fit.evaluate_first):
         return None
     name, truth = TRAINED_FOR[step.config.data.train], read_truth(step)
@@ -157,12 +185,16 @@ def parameter_table(step: Step[Config]) -> pd.DataFrame:
     if config.vocabulary_size == 0:
         config = fitting(config, read_vocabulary(step.config.data, step.data_root))
     with torch.device("meta"):
-        parts = list(VideoLanguageModel(config).named_children())
+        network = VideoLanguageModel(config) if config.summarizer is None else None
+        if step.config.data.train == "egotaskqa":
+            answers = len(egotaskqa.read_split(step).answers)
+            network = QuestionAnsweringModel(AnsweringConfig(config, answers))
+        parts = list((network or Summarizer(qfvs.network(step))).named_children())
     rows = {name: sum(p.numel() for p in part.parameters()) for name, part in parts}
     return pd.DataFrame({"parameters": {**rows, "all": sum(rows.values())}})
 
 
-def first_batch(data: Data, seed: int, size: int = 8) -> PretrainingBatch | RetrievalBatch:
+def first_batch(data: Data, seed: int, size: int = 8) -> Batch:
     """A batch as training would make it of the first samples.
 
     Args:
@@ -172,11 +204,30 @@ def first_batch(data: Data, seed: int, size: int = 8) -> PretrainingBatch | Retr
     """
     rng = np.random.default_rng(seed)
     items: list[Any] = [data.sample(index, rng) for index in range(min(size, len(data)))]
-    return data.collate(items)
+    batch: Batch = data.collate(items)
+    return batch
 
 
-def pictures(batch: PretrainingBatch | RetrievalBatch, clips: int = 4) -> list[np.ndarray]:
-    """The frames of a batch's first clips as pictures (H, W, 3) uint8."""
+def shapes(batch: Batch) -> str:
+    """What a batch holds, in words."""
+    if isinstance(batch, SummaryBatch):
+        each = [tuple(sequence.features.shape) for sequence in batch.sequences]
+        return f"{batch.queries} queries; features (segments, places, width) {each}"
+    return f"video {tuple(batch.video.shape)}, ids {tuple(batch.ids.shape)}"
+
+
+def pictures(step: Step[Config], batch: Batch, clips: int = 4) -> list[np.ndarray]:
+    """The frames of a batch's first clips as pictures (H, W, 3) uint8; of shots with QFVS.
+
+    Args:
+        step: its data root holds the shots.
+        batch: of samples.
+        clips: how many.
+    """
+    if isinstance(batch, SummaryBatch):
+        number = step.config.data.summaries.training[0]
+        shots = qfvs.queried_video(step, number, qfvs.network(step)).shots[:clips]
+        return [read_image(file) for shot in shots for file in shot]
     mean, std = (torch.tensor(v)[:, None, None] for v in (MEAN, STD))
     frames = (batch.video[:clips].flatten(0, 1) * std + mean).clamp(0, 1)
     return list((frames * 255).byte().permute(0, 2, 3, 1).numpy())
@@ -208,6 +259,8 @@ def objective(step: Step[Config]) -> Source:
         "max_margin": margin.max_margin,
         "adaptive_margin": margin.max_margin,
         "sms": margin.sms,
+        "answers": answer_loss,
+        "summaries": summary_losses,
     }
     return show(shown[step.config.loss.objectives[0]])
 
@@ -234,7 +287,7 @@ def metrics(result: FitResult) -> dict[str, Any]:
     found: dict[str, Any] = {
         "loss": records[-1]["loss"],
         "updates": result.updates,
-        "black": max(record["black"] for record in records),
+        "black": max(record.get("black", 0) for record in records),
     }
     return found | last_evaluation(result)
 

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from egolib.errors import EgolibError
 from egolib.io import checkpoint
+from egolib.ops.segmentation import kernel_temporal_segmentation
 from egolib.text.tokens import Tokenizer, encode
-from egolib.vlp.benchmark_config import SummaryConfig
+from egolib.vlp.config import SummaryConfig
 from egolib.vlp.summarization.encoder import ShotEncoder
 from egolib.vlp.summarization.packing import pack, segment_lengths
-from egolib.vlp.summarization.segmentation import kernel_temporal_segmentation
 
 #: ``official`` fills empty places with the features of an empty shot.
 PaddingFeatures = Literal["official", "zeros"]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from egolib.vlp.benchmark_config import SummarizerConfig
+from egolib.vlp.config import SummarizerConfig
 
 
 def position_codes(places: int, width: int, kind: str = "official") -> Tensor:

@@ -1,4 +1,4 @@
-"""Training a summariser on the queries of some videos, and judging it on those of another.
+"""Training a summariser on the queries of some videos, and evaluating it on those of another.
 
 Legend: S segments, M places, D width, n shots.
 """
@@ -13,18 +13,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from egolib.engine.config import FitConfig, updates_per_epoch
 from egolib.engine.fit import FitResult
 from egolib.engine.job import Evaluate, Job
-from egolib.engine.settings import FitSettings, updates_per_epoch
-from egolib.errors import EgolibError
-from egolib.metrics.summarization import Match, match_summaries, mean_match
-from egolib.vlp.benchmark_config import SummarizerConfig, SummaryConfig
+from egolib.metrics.summarization import EmptyTags, Match, ZeroF1, mean_match
+from egolib.vlp.config import LossConfig, OptimConfig, SummarizerConfig
 from egolib.vlp.data.qfvs import Query, concept_labels
+from egolib.vlp.summarization.evaluation import evaluate_summaries
 from egolib.vlp.summarization.features import PaddingFeatures
 from egolib.vlp.summarization.losses import SummaryBatch, SummaryLoss, SummarySequence
 from egolib.vlp.summarization.network import Summarizer
 from egolib.vlp.summarization.optim import make_optimizer, schedule
-from egolib.vlp.summarization.selection import best_shots, summary_length
+from egolib.vlp.summarization.selection import FRACTION, best_shots, summary_length
 
 
 class Features(Protocol):
@@ -123,7 +123,24 @@ def packed(features: Features, prompt: str, places: int, padding: PaddingFeature
     return torch.from_numpy(features.packed(prompt, places, padding))
 
 
-# ---------------------------------------------------------------------------- judging
+# -------------------------------------------------------------------------- evaluation
+
+
+@dataclass(frozen=True)
+class SummaryRules:
+    """How scores become summaries, and what these are measured by.
+
+    Args:
+        fraction: of the shots that become the summary.
+        padding: what stands at empty places.
+        empty_tags: see ``metrics.summarization.EmptyTags``.
+        zero_f1: see ``metrics.summarization.ZeroF1``.
+    """
+
+    fraction: float = FRACTION
+    padding: PaddingFeatures = "official"
+    empty_tags: EmptyTags = "official"
+    zero_f1: ZeroF1 = "official"
 
 
 @torch.no_grad()
@@ -153,7 +170,7 @@ def prompt_scores(
 
 
 def summaries(
-    model: Summarizer, features: Features, queries: Sequence[Query], config: SummaryConfig
+    model: Summarizer, features: Features, queries: Sequence[Query], rules: SummaryRules
 ) -> list[np.ndarray]:
     """(k,) shots of every query's summary, best first: scores of the third prompt alone.
 
@@ -161,36 +178,16 @@ def summaries(
         model: the summariser, in evaluation mode.
         features: of the queries' video.
         queries: what is asked.
-        config: length of a summary, padding.
+        rules: length of a summary, padding.
     """
     prompts = [query.prompts[2] for query in queries]
-    scores = prompt_scores(model, features, prompts, config.padding_features)
-    return [best_shots(s, summary_length(len(s), config.fraction)) for s in scores]
-
-
-def judge_summaries(
-    found: Sequence[Sequence[int] | np.ndarray],
-    queries: Sequence[Query],
-    tags: np.ndarray,
-    config: SummaryConfig,
-) -> list[Match]:
-    """Precision, recall and F1 of every query's summary.
-
-    Args:
-        found: the summaries.
-        queries: with their reference summaries.
-        tags: (n, concepts) of the video.
-        config: how empty shots and empty matches count.
-    """
-    return [
-        match_summaries(list(shots), query.oracle, tags, config.empty_tags, config.zero_f1)
-        for shots, query in zip(found, queries, strict=True)
-    ]
+    scores = prompt_scores(model, features, prompts, rules.padding)
+    return [best_shots(s, summary_length(len(s), rules.fraction)) for s in scores]
 
 
 @dataclass(frozen=True)
-class JudgedVideo:
-    """A video that summaries are judged on.
+class EvaluatedVideo:
+    """A video that summaries are evaluated on.
 
     Args:
         features: of its shots.
@@ -202,46 +199,38 @@ class JudgedVideo:
     queries: Sequence[Query]
     tags: np.ndarray
 
-    def judge(self, model: Summarizer, config: SummaryConfig) -> Match:
+    def evaluate(self, model: Summarizer, rules: SummaryRules) -> Match:
         """Mean precision, recall and F1 over its queries."""
-        found = summaries(model, self.features, self.queries, config)
-        return mean_match(judge_summaries(found, self.queries, self.tags, config))
+        found = summaries(model, self.features, self.queries, rules)
+        matches = evaluate_summaries(
+            found, self.queries, self.tags, rules.empty_tags, rules.zero_f1
+        )
+        return mean_match(matches)
 
 
 # ---------------------------------------------------------------------------- training
 
 
-def training_network(network: SummarizerConfig, config: SummaryConfig) -> SummarizerConfig:
+def training_network(network: SummarizerConfig, loss: LossConfig) -> SummarizerConfig:
     """The network as it is trained.
 
     Official behaviour: an evaluation before the first epoch switches dropout off, and
     nothing switches it on again.
     """
-    if config.train_mode == "dropout":
+    if loss.train_mode == "dropout":
         return network
     return replace(network, dropout=0.0, head_dropout=0.0)
-
-
-def training_settings(settings: FitSettings, config: SummaryConfig) -> FitSettings:
-    """Settings that evaluate before training and after each epoch, and keep what is selected.
-
-    Official behaviour: the best epoch by F1 on the test video, the untrained network's
-    included.
-    """
-    monitor = {"official": "f1:max", "val_video": "val_f1:max", "last": ""}[config.selection]
-    return replace(
-        settings, drop_last=False, evaluate_first=True, evaluate_every=1, monitor=monitor
-    )
 
 
 def make_job(
     model: Summarizer,
     data: SummaryData,
-    config: SummaryConfig,
-    settings: FitSettings,
+    optim: OptimConfig,
+    settings: FitConfig,
     *,
-    test: JudgedVideo,
-    val: JudgedVideo | None = None,
+    test: EvaluatedVideo,
+    val: EvaluatedVideo | None = None,
+    rules: SummaryRules | None = None,
     loss: SummaryLoss | None = None,
     sidecar: dict[str, Any] | None = None,
 ) -> Job:
@@ -250,48 +239,49 @@ def make_job(
     Args:
         model: with its initial weights; see ``training_network``.
         data: the training queries.
-        config: rates, reduction, judgement.
-        settings: see ``training_settings``.
-        test: the video that results are of.
-        val: the video that ``selection: val_video`` looks at.
-        loss: another loss than the configured one.
+        optim: rates.
+        settings: length and batches. Official behaviour: it evaluates before training and
+            after each epoch, and keeps the best epoch by F1 on the test video, the untrained
+            network included.
+        test: the video that results are of, as ``f1``, ``precision``, ``recall``.
+        val: a video that is not trained on; its results begin with ``val_``.
+        rules: how summaries are made and evaluated.
+        loss: another one than the official.
         sidecar: what is written beside the weights.
     """
-    if config.selection == "val_video" and val is None:
-        raise EgolibError("selection: val_video needs a video that is not trained on")
     per_epoch = updates_per_epoch(len(data), settings)
     return Job(
         model=model,
-        loss=loss or SummaryLoss(config.reduction),
+        loss=loss or SummaryLoss(),
         data=data,
-        optimizer=make_optimizer(model, config),
-        schedule=schedule(config, settings.epochs, per_epoch),
-        evaluate=_evaluation(config, test, val),
+        optimizer=make_optimizer(model, optim),
+        schedule=schedule(optim, settings.epochs, per_epoch),
+        evaluate=_evaluation(rules or SummaryRules(), test, val),
         sidecar=sidecar or {},
     )
 
 
-def _evaluation(config: SummaryConfig, test: JudgedVideo, val: JudgedVideo | None) -> Evaluate:
+def _evaluation(rules: SummaryRules, test: EvaluatedVideo, val: EvaluatedVideo | None) -> Evaluate:
     def evaluate(model: nn.Module) -> dict[str, float]:
         assert isinstance(model, Summarizer)
-        found = vars(test.judge(model, config))
+        found = vars(test.evaluate(model, rules))
         if val is not None:
-            found = found | {f"val_{k}": v for k, v in vars(val.judge(model, config)).items()}
+            found = found | {f"val_{k}": v for k, v in vars(val.evaluate(model, rules)).items()}
         return dict(found)
 
     return evaluate
 
 
-def trained_matches(result: FitResult, config: SummaryConfig) -> dict[str, Match]:
+def trained_matches(result: FitResult, monitor: str = "f1:max") -> dict[str, Match]:
     """The test video's results of the ``untrained``, the ``last`` and the ``selected`` weights.
 
     Args:
         result: of a training.
-        config: what was selected on.
+        monitor: what was selected on, see ``FitConfig``; empty takes the last.
     """
     records = result.evaluations()
     found = [Match(r["precision"], r["recall"], r["f1"]) for r in records]
-    name = {"official": "f1", "val_video": "val_f1", "last": ""}[config.selection]
+    name = monitor.partition(":")[0]
     selected = found[-1]
     if name:
         values = [r[name] if r[name] == r[name] else -1.0 for r in records]  # NaN is never best

@@ -13,7 +13,7 @@ Method = Literal[
 
 @dataclass(frozen=True)
 class ReferenceConfig:
-    """How the references of a frame are chosen.
+    """How the references of a frame are chosen, in training or in testing.
 
     Args:
         method: ``uniform`` and ``bilateral_uniform`` (half before, half after) draw from
@@ -43,7 +43,6 @@ class MegaSampling:
         local, reach: frames around the current one, at most ``reach`` away.
         memory, back: frames around the one ``back`` frames earlier.
         distant: frames of the whole video.
-        seed: of the shuffle of every test video.
     """
 
     local: int = 2
@@ -51,7 +50,6 @@ class MegaSampling:
     memory: int = 3
     back: int = 25
     distant: int = 2
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,8 +57,8 @@ class PipelineConfig:
     """What happens to images.
 
     Args:
-        long, short: the image is resized, keeping its ratio, as large as fits into a
-            frame of these sides.
+        long_side, short_side: the image is resized, keeping its ratio, as large as fits
+            into a frame of these sides.
         interpolation: ``opencv`` bilinear (mmdetection), or ``pillow`` bilinear, which
             filters when shrinking and truncates the long side (maskrcnn-benchmark).
         channels: order that the network takes; ``grey`` gives it the brightness three times
@@ -72,16 +70,16 @@ class PipelineConfig:
         flip: chance of mirroring a training clip.
         augmentation: ``plain``, or ``crops`` (Swin's: random short sides, with a chance
             of one half after a random crop).
-        shorts, crop_shorts: short sides that ``crops`` chooses from, without and before
-            a crop; ``augmented_long`` limits the long side.
+        short_sides, crop_short_sides: short sides that ``crops`` chooses from, without and
+            before a crop; ``augmented_long_side`` limits the long side.
         crop: smallest and largest side of a crop.
         extent: 1 where the last pixel counts: mirroring and clipping then end at
             width - 1.
         crop_draws: ``official`` draws a crop for every frame of a clip, ``shared`` one.
     """
 
-    long: int = 1000
-    short: int = 600
+    long_side: int = 1000
+    short_side: int = 600
     interpolation: Literal["opencv", "pillow"] = "opencv"
     channels: Literal["rgb", "bgr", "grey"] = "rgb"
     mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
@@ -90,9 +88,9 @@ class PipelineConfig:
     flip: float = 0.5
     extent: float = 0.0
     augmentation: Literal["plain", "crops"] = "plain"
-    shorts: tuple[int, ...] = tuple(range(480, 801, 32))
-    crop_shorts: tuple[int, ...] = (400, 500, 600)
-    augmented_long: int = 1333
+    short_sides: tuple[int, ...] = tuple(range(480, 801, 32))
+    crop_short_sides: tuple[int, ...] = (400, 500, 600)
+    augmented_long_side: int = 1333
     crop: tuple[int, int] = (384, 600)
     crop_draws: Literal["official", "shared"] = "official"
 
@@ -108,15 +106,11 @@ class DataConfig:
         images_vid, images_det: folders that file names are below.
         lists: folder of the list files; empty searches ``Lists``, then ``ImageSets``.
         annotations_vid, annotations_det: XML folders that the converters read.
-        motion: motion table of the VID metric, official ``.mat`` or ours; empty
-            computes it from the tracks.
         classes: (name, wnid) pairs; empty means the 30 classes of ImageNet VID.
         frame_offset: the converters' reading of the train list: ``official`` is one frame
             too early, ``zero_based`` is right.
         smallest: images with a shorter side are not trained on.
-        shuffle_frames, shuffle_seed: whether test videos are seen in random order, as
-            MAMBA was evaluated.
-        train_references, test_references, mega, pipeline: see there.
+        train_references, mega, pipeline: see there.
     """
 
     train_vid: str = "ILSVRC/annotations/imagenet_vid_train.json"
@@ -128,14 +122,10 @@ class DataConfig:
     lists: str = ""
     annotations_vid: str = "ILSVRC/Annotations/VID"
     annotations_det: str = "ILSVRC/Annotations/DET"
-    motion: str = ""
     classes: tuple[tuple[str, str], ...] = ()
     frame_offset: Literal["official", "zero_based"] = "official"
     smallest: int = 32
-    shuffle_frames: bool = False
-    shuffle_seed: int = 10
     train_references: ReferenceConfig = field(default_factory=ReferenceConfig)
-    test_references: ReferenceConfig = field(default_factory=ReferenceConfig)
     mega: MegaSampling = field(default_factory=MegaSampling)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
 
@@ -144,7 +134,6 @@ class DataConfig:
 
 # ------------------------------------------------------------- published preparations
 
-_ADAPTIVE = ReferenceConfig("adaptive_stride", 14, (-7, 7))
 _CAFFE_BGR = (102.9801, 115.9465, 122.7717)
 
 
@@ -158,22 +147,19 @@ def single() -> DataConfig:
 
 
 def selsa() -> DataConfig:
-    """Two references within 9 frames; 14 spread over the video in testing."""
-    return DataConfig(train_references=_around(2, 9), test_references=_ADAPTIVE)
+    """Two references within 9 frames."""
+    return DataConfig(train_references=_around(2, 9))
 
 
 def mamba() -> DataConfig:
-    """Two references from anywhere; tested on 14 and frames in random order."""
-    return DataConfig(
-        train_references=_around(2, 1000), test_references=_ADAPTIVE, shuffle_frames=True
-    )
+    """Two references from anywhere in the video."""
+    return DataConfig(train_references=_around(2, 1000))
 
 
 def stpn() -> DataConfig:
     """As SELSA, with random scales and crops, a crop for every frame."""
     return DataConfig(
         train_references=_around(2, 9),
-        test_references=_ADAPTIVE,
         pipeline=PipelineConfig(augmentation="crops"),
     )
 
@@ -189,7 +175,7 @@ def tdvit() -> DataConfig:
 def eovod() -> DataConfig:
     """As SELSA, images as Caffe networks want them, padded to a multiple of 32."""
     pipeline = PipelineConfig(channels="bgr", mean=_CAFFE_BGR, std=(1.0, 1.0, 1.0), divisor=32)
-    return DataConfig(train_references=_around(2, 9), test_references=_ADAPTIVE, pipeline=pipeline)
+    return DataConfig(train_references=_around(2, 9), pipeline=pipeline)
 
 
 def fcos() -> DataConfig:
@@ -198,17 +184,14 @@ def fcos() -> DataConfig:
 
 
 def dff() -> DataConfig:
-    """One reference within 9 frames, which may be the frame itself; none in testing."""
+    """One reference within 9 frames, which may be the frame itself."""
     references = ReferenceConfig("uniform", 1, (-9, 9), without_key=False)
     return DataConfig(train_references=references)
 
 
 def fgfa() -> DataConfig:
-    """Two references within 9 frames; a window of 31 in testing."""
-    return DataConfig(
-        train_references=_around(2, 9),
-        test_references=ReferenceConfig("fixed_stride", 30, (-15, 15)),
-    )
+    """Two references within 9 frames."""
+    return DataConfig(train_references=_around(2, 9))
 
 
 def c4() -> DataConfig:

@@ -1,6 +1,8 @@
-"""Settings of the video object detectors: one dataclass a mechanism, no torch.
+"""The networks of the video object detectors: one dataclass a mechanism, no torch.
 
-A quirk of published code is a choice whose value ``official`` (the default) keeps it.
+Here stands what weights are made for, and how a network learns. What can change while they
+stay the same (thresholds, memories, references in testing) is in ``infer``. A quirk of
+published code is a choice whose value ``official`` (the default) keeps it.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ from typing import ClassVar, Literal
 from egolib.nn.config import (
     AssignConfig,
     BoxConfig,
-    DetectionConfig,
     PyramidConfig,
     ResNetConfig,
     RoiAlignConfig,
@@ -62,7 +63,6 @@ class FcosConfig:
         groups: of its group norms.
         strides: pixels a cell of every level.
         ranges: largest distance in pixels that a level regresses, the last is unlimited.
-        before: (location, class) pairs kept per level.
         prior: initial probability of a positive.
         focal_alpha, focal_gamma: of the focal loss.
         centerness_on: tower that centerness is read from.
@@ -72,7 +72,6 @@ class FcosConfig:
     groups: int = 32
     strides: tuple[int, ...] = (8, 16, 32, 64, 128)
     ranges: tuple[float, ...] = (64.0, 128.0, 256.0, 512.0)
-    before: int = 1000
     prior: float = 0.01
     focal_alpha: float = 0.25
     focal_gamma: float = 2.0
@@ -85,77 +84,43 @@ class SupportConfig:
 
     Args:
         heads: attention heads.
-        window: ``adaptive``: references of the whole video, given with its first frame;
-            ``fixed``: a sliding window of maps.
-        left: maps before the current one in a sliding window.
-        stride: frames between its maps.
-        centre: ``official``: the current frame's map stays in the window for good;
-            ``restored``: it stands there only for its own step.
     """
 
     heads: int = 16
-    window: Literal["adaptive", "fixed"] = "adaptive"
-    left: int = 7
-    stride: int = 1
-    centre: Literal["official", "restored"] = "official"
 
 
 @dataclass(frozen=True)
 class MemoryConfig:
-    """MAMBA's memory banks (arXiv 2401.09923).
+    """MAMBA's levels (arXiv 2401.09923); the banks of testing are in ``infer.memory``.
 
     Args:
         instance, pixel: the levels that have a bank.
-        size: rows that a bank holds.
-        keys: rows that a frame attends to.
-        top: proposals of a frame that are written.
-        bank: ``official`` may exceed ``size`` by one update and is emptied by an update
-            without rows; ``strict`` does neither.
-        pixels_per_frame, pixels_per_box: most cells that a frame, a box writes.
-        pixel_score: detections above it say which cells are written.
-        pixel_fallback: cells of largest norm that are written without a detection.
+        top: proposals of a reference that the key frame attends to in training.
         pixel_training_keys: random cells of every reference, and of all of them.
     """
 
     instance: bool = True
     pixel: bool = False
-    size: int = 20000
-    keys: int = 2000
     top: int = 75
-    bank: Literal["official", "strict"] = "official"
-    pixels_per_frame: int = 1000
-    pixels_per_box: int = 100
-    pixel_score: float = 0.3
-    pixel_fallback: int = 50
     pixel_training_keys: int = 2000
 
 
 @dataclass(frozen=True)
 class MegaConfig:
-    """MEGA's windows and relations (Chen et al., CVPR 2020).
+    """MEGA's relations (Chen et al., CVPR 2020); windows and memories are in ``infer.mega``.
 
     Args:
-        window: frames of the local window.
-        position: place of the current frame in it.
-        global_size: frames of the global memory.
-        proposals: of a reference frame.
-        advanced: of them that later stages use.
+        proposals: of a reference frame, in training.
+        advanced: of them that later stages use, in training.
         groups: relation heads.
         embedding: values of the position embedding.
-        memory: most frames that the long-range memory keeps by ``memory_limit=size``;
-            the ``official`` code reads this setting nowhere and keeps ``window`` frames.
         local_stages, global_stages: relation stages of both kinds.
     """
 
-    window: int = 25
-    position: int = 12
-    global_size: int = 10
     proposals: int = 75
     advanced: int = 15
     groups: int = 16
     embedding: int = 64
-    memory: int = 20
-    memory_limit: Literal["official", "size"] = "official"
     local_stages: int = 3
     global_stages: int = 2
 
@@ -190,59 +155,27 @@ class TemporalConfig:
     Args:
         layout: a letter for every block of every stage: s spatial, t temporal.
         attention: ``cross``: to the reference's window; ``joint``: to the own one too.
-        dilations: frames that a stage's queue holds and that a reference serves.
-        policy: which queued map becomes the reference: ``earliest``, the one of largest
-            norm (``norm``), or a random one with shuffled patches or channels.
     """
 
     layout: tuple[str, ...] = ("st", "st", "sssttt", "st")
     attention: Literal["cross", "joint"] = "cross"
-    dilations: tuple[int, ...] = (4, 8, 16, 32)
-    policy: Literal["earliest", "norm", "patch_shuffle", "channel_shuffle"] = "earliest"
 
 
 @dataclass(frozen=True)
 class LocationConfig:
-    """EOVOD's location-based memory on backbone maps.
+    """EOVOD's attention to locations; its banks in testing are in ``infer.location``.
 
     Args:
         levels: backbone maps with a bank, counted from 0.
         heads: attention heads.
-        size, keys: rows of a bank, and rows that a frame attends to.
-        score: detections above it are written.
-        cells_per_box, cells_per_frame: most cells that a box, a frame writes.
-        fallback: cells of largest norm that are written without a detection.
         training_keys: random cells of every reference in training.
-        bank_reset: ``official``: only for videos whose number ends in 000, so that
-            snippets of one source share a bank; ``every_video``.
-        bank: as in ``MemoryConfig``.
-        queries: ``all`` cells of a frame attend (the released model), or those in the
-            previous frame's ``boxes`` (the paper).
-        query_score, query_scale: of those boxes.
-        size_prior: frames that reuse the levels on which boxes were last confirmed; 0
-            for none (the paper has 7).
         enhanced: what the enhanced maps feed: ``both`` towers or ``classes`` only.
-        border: ``official`` lets a box that touches the right edge mean cells of the next
-            row; ``inside`` clips it to the map.
     """
 
     levels: tuple[int, ...] = (2, 3)
     heads: int = 16
-    size: int = 20000
-    keys: int = 2000
-    score: float = 0.3
-    cells_per_box: int = 300
-    cells_per_frame: int = 1000
-    fallback: int = 50
     training_keys: int = 2000
-    bank_reset: Literal["official", "every_video"] = "official"
-    bank: Literal["official", "strict"] = "official"
-    queries: Literal["all", "boxes"] = "all"
-    query_score: float = 0.5
-    query_scale: float = 0.8
-    size_prior: int = 0
     enhanced: Literal["both", "classes"] = "both"
-    border: Literal["official", "inside"] = "official"
 
 
 @dataclass(frozen=True)
@@ -254,9 +187,6 @@ class FlowConfig:
         multiplier: of the network's output, on top of the change of resolution.
         grid: ``official`` divides pixel positions by the map's width, ``aligned`` by
             width - 1, as the sampling that follows expects.
-        key_interval: DFF computes features of every so manieth frame.
-        left: FGFA's maps before the current one.
-        stride: frames between its maps.
         widths: channels of the six encoder stages.
         means, stds: of the images that come in, RGB.
         flow_means: subtracted from images in [0, 1] for the flow network.
@@ -265,9 +195,6 @@ class FlowConfig:
     scale: float = 0.5
     multiplier: float = 5.0
     grid: Literal["official", "aligned"] = "official"
-    key_interval: int = 10
-    left: int = 15
-    stride: int = 1
     widths: tuple[int, ...] = (64, 128, 256, 512, 512, 1024)
     means: tuple[float, float, float] = (123.675, 116.28, 103.53)
     stds: tuple[float, float, float] = (58.395, 57.12, 57.375)
@@ -301,7 +228,6 @@ class ModelConfig:
     rpn: RpnConfig = field(default_factory=RpnConfig)
     head: HeadConfig = field(default_factory=HeadConfig)
     fcos: FcosConfig = field(default_factory=FcosConfig)
-    detections: DetectionConfig = field(default_factory=DetectionConfig)
     support: SupportConfig = field(default_factory=SupportConfig)
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     mega: MegaConfig = field(default_factory=MegaConfig)

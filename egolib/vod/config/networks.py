@@ -12,7 +12,6 @@ from egolib.nn.config import (
     AnchorConfig,
     AssignConfig,
     BoxConfig,
-    DetectionConfig,
     ProposalConfig,
     PyramidConfig,
     ResNetConfig,
@@ -26,7 +25,6 @@ from egolib.vod.config.model import (
     LocationConfig,
     MemoryConfig,
     ModelConfig,
-    SupportConfig,
     TemporalConfig,
 )
 
@@ -115,7 +113,6 @@ def _c4(method: str, blocks: tuple[int, ...], reduced: int) -> ModelConfig:
         neck="none",
         rpn=rpn,
         head=head,
-        detections=DetectionConfig(0.001, 0.5, 300, limit_ties="keep", rescale="after"),
     )
 
 
@@ -251,7 +248,7 @@ def dff_r101_dc5() -> ModelConfig:
 
 def fgfa_r101_dc5() -> ModelConfig:
     """FGFA of mmtracking: 77.8 AP50."""
-    return replace(frcnn_r101_dc5(), method="fgfa", support=SupportConfig(window="fixed"))
+    return replace(frcnn_r101_dc5(), method="fgfa")
 
 
 PUBLISHED = (

@@ -63,7 +63,7 @@ def read_annotation(path: str | Path) -> XmlImage:
         found = element.findtext(name)
         if found is None:
             raise EgolibError(f"<{name}> is missing", file=path)
-        return found
+        return str(found)
 
     objects = tuple(
         XmlObject(
@@ -94,6 +94,8 @@ def convert_vid(
 
     Args:
         annotations: ``Annotations/VID``.
+        videos: of the list.
+        categories: in label order.
         train: mark the listed frames as training frames.
         frame_offset: the lists count frames from 0; ``official`` takes them for counted
             from 1 and trains on the frames before (index 0 becomes -1 and matches none);
@@ -110,7 +112,9 @@ def convert_vid(
     offset = FRAME_OFFSETS[frame_offset]
     read = partial(_read_video, Path(annotations))
     instances = 0
-    for video, frames in zip(videos, _results(read, videos, workers, "reading videos")):
+    for video, frames in zip(
+        videos, _results(read, videos, workers, "reading videos"), strict=True
+    ):
         chosen = [frame + offset for frame in video.listed] if train else []
         video_id = len(content["videos"]) + 1
         content["videos"].append({"id": video_id, "name": video.name, "vid_train_frames": chosen})
@@ -186,6 +190,8 @@ def convert_det(
     Args:
         annotations: ``Annotations/DET``.
         listed: images of ``DET_train_30classes``, which are trained on.
+        categories: in label order.
+        workers: processes that read XML.
     """
     other = Category(len(categories) + 1, OTHER_NAME, None)
     content: Content = {
@@ -197,7 +203,7 @@ def convert_det(
     root, known = Path(annotations), set(listed)
     names = [*listed, *(n for n in _all_det_images(root) if n not in known)]
     read = partial(_read_det, root)
-    for name, image in zip(names, _results(read, names, workers, "reading images")):
+    for name, image in zip(names, _results(read, names, workers, "reading images"), strict=True):
         image_id = len(content["images"]) + 1
         content["images"].append(
             {
@@ -265,6 +271,8 @@ def check_cocovid(
     """What is wrong with a CocoVID file that somebody else made; empty when nothing is.
 
     Args:
+        content: of the file.
+        file: named in errors.
         videos: what the list says; lengths and order are compared.
         images: the training images that the DET list says.
 

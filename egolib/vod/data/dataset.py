@@ -12,7 +12,9 @@ import cv2
 import numpy as np
 
 from egolib.errors import EgolibError
+from egolib.ops.boxes_numpy import from_xywh
 from egolib.vod.config.data import DataConfig, MegaSampling
+from egolib.vod.config.infer import InferConfig
 from egolib.vod.data.classes import IMAGENET_VID
 from egolib.vod.data.index import VideoIndex, read_index
 from egolib.vod.data.pipeline import Prepared, Sample, make_sample, prepare, prepare_clip
@@ -63,6 +65,12 @@ def make_source(
 
     Training keeps listed frames that have an object of the classes and a side of at
     least ``config.smallest`` pixels.
+
+    Args:
+        annotations: a CocoVID file.
+        images: the folder that its file names are below.
+        config: classes and smallest side.
+        train: whether it is trained on.
     """
     index = read_index(annotations)
     labels = label_of_category(index, class_names(config), annotations)
@@ -72,8 +80,7 @@ def make_source(
         counts = np.bincount(index.owner[label >= 0], minlength=len(index))
         small = np.minimum(index.width, index.height) < config.smallest
         rows = rows[index.trained & (counts > 0) & ~small]
-    xywh = index.box_xywh
-    boxes = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1).astype(np.float32)
+    boxes = from_xywh(index.box_xywh).astype(np.float32)
     objects = valid_objects(index) & (label >= 0)
     return Source(index, Path(images), labels, rows, objects, boxes, label)
 
@@ -81,21 +88,29 @@ def make_source(
 def valid_objects(index: VideoIndex) -> np.ndarray:
     """(A,) bool: annotations with a box that counts.
 
-    Left out are ignored and crowd entries, boxes outside the image, without area, or
+    Skipped, matching the official code, are ignored and crowd entries, boxes outside the
+    image, without area, or
     with a side below one pixel.
     """
     x, y, width, height = index.box_xywh.T
     image_width, image_height = index.width[index.owner], index.height[index.owner]
     inside_x = np.minimum(x + width, image_width) - np.maximum(x, 0)
     inside_y = np.minimum(y + height, image_height) - np.maximum(y, 0)
-    valid = (inside_x > 0) & (inside_y > 0) & (index.area > 0)
-    return valid & (width >= 1) & (height >= 1) & ~index.ignore & ~index.crowd
+    sides = (width >= 1) & (height >= 1)
+    valid: np.ndarray = (inside_x > 0) & (inside_y > 0) & (index.area > 0) & sides
+    valid &= ~index.ignore & ~index.crowd
+    return valid
 
 
 def label_of_category(index: VideoIndex, names: Sequence[str], file: str | Path) -> dict[int, int]:
     """Label (from 0) of every category id whose name is among the classes.
 
     Labels follow the order of the file, as the official reader's do.
+
+    Args:
+        index: the file's columns.
+        names: of the classes.
+        file: named in errors.
 
     Raises:
         EgolibError: a class is not in the file.
@@ -104,14 +119,15 @@ def label_of_category(index: VideoIndex, names: Sequence[str], file: str | Path)
     for name in names:
         if name not in found:
             raise EgolibError(f"class {name!r} is not among the categories", file=file)
-    ids = [int(i) for i, name in zip(index.category_id, found) if name in names]
+    ids = [int(i) for i, name in zip(index.category_id, found, strict=True) if name in names]
     return {category: label for label, category in enumerate(ids)}
 
 
 def object_rows(source: Source, image: int) -> np.ndarray:
     """Rows of the annotations that are objects of an image, in file order."""
     rows = source.index.annotations(image)
-    return rows[source.objects[rows]]
+    own: np.ndarray = rows[source.objects[rows]]
+    return own
 
 
 def true_objects(source: Source, image: int) -> tuple[np.ndarray, np.ndarray]:
@@ -200,7 +216,14 @@ def _load(source: Source, rows: Sequence[int]) -> list[Sample]:
 def mega_training_frames(
     index: VideoIndex, image: int, config: MegaSampling, rng: random.Random
 ) -> list[list[int]]:
-    """Local, memory and distant images of a training image; copies of a still image."""
+    """Local, memory and distant images of a training image; copies of a still image.
+
+    Args:
+        index: of the data set.
+        image: the key frame, a row of it.
+        config: how many, how far away.
+        rng: of all draws.
+    """
     counts = (config.local, config.memory, config.distant)
     if index.is_still(image):
         return [[image] * count for count in counts]
@@ -263,21 +286,28 @@ class TestVideo:
 
 
 def test_videos(
-    source: Source, config: DataConfig, order: Sequence[int] | None = None
+    source: Source,
+    config: DataConfig,
+    infer: InferConfig,
+    order: Sequence[int] | None = None,
 ) -> list[TestVideo]:
     """The videos of a data set, frames in the order of testing.
 
     Args:
+        source: the annotated videos.
+        config: preparation of frames.
+        infer: whether frames are shuffled, and how many videos are taken.
         order: images (rows of the index), video by video; all by default, or one rank's
-            share of ``references.split_videos``.
+            part by ``references.split_videos``.
     """
     index = source.index
     if order is None:
-        order = test_order(index, config.shuffle_seed if config.shuffle_frames else None)
+        order = test_order(index, infer.shuffle_seed if infer.shuffle_frames else None)
     videos: dict[int, list[int]] = {}
     for row in order:
         videos.setdefault(int(index.video[row]), []).append(row)
-    return [TestVideo(source, config, video, rows) for video, rows in videos.items()]
+    found = [TestVideo(source, config, video, rows) for video, rows in videos.items()]
+    return found[: infer.max_videos or None]
 
 
 def mega_test_places(
@@ -289,7 +319,11 @@ def mega_test_places(
     ones; every later frame brings one of each. Local places stop at the last frame.
 
     Args:
+        place: of the frame.
         shuffled: all places of the video in the global order.
+        window: frames of the local window.
+        position: the current frame's place in it.
+        size: frames of the global memory.
     """
     length, ahead = len(shuffled), window - position - 1
     far = range(size) if place == 0 else range(1)

@@ -71,12 +71,14 @@ class VideoIndex:
     def annotations(self, image: int) -> np.ndarray:
         """Rows of an image's annotations, in file order."""
         order, bounds = self._by_image  # type: ignore[attr-defined]
-        return order[bounds[image] : bounds[image + 1]]
+        rows: np.ndarray = order[bounds[image] : bounds[image + 1]]
+        return rows
 
     def frames(self, video: int) -> np.ndarray:
         """Rows of a video's images, in file order."""
         order, edges = self._by_video  # type: ignore[attr-defined]
-        return order[edges[video] : edges[video + 1]]
+        rows: np.ndarray = order[edges[video] : edges[video + 1]]
+        return rows
 
     def is_still(self, image: int) -> bool:
         """Whether an image belongs to no video."""
@@ -84,7 +86,7 @@ class VideoIndex:
 
     def path(self, image: int) -> str:
         """An image's file name."""
-        return self.file_name[image].decode()
+        return str(self.file_name[image].decode())
 
     def class_names(self) -> tuple[str, ...]:
         """Names of all categories, in file order."""

@@ -34,6 +34,8 @@ def find_list(root: str | Path, name: str, folder: str | Path | None = None) -> 
     are searched, in that order of preference.
 
     Args:
+        root: the ILSVRC folder.
+        name: of the list, without suffix.
         folder: searched instead of the two.
 
     Raises:

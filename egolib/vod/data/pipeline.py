@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from egolib.ops import boxes_numpy as bx
 from egolib.vod.config.data import PipelineConfig
 
 Size = tuple[int, int]  # height, width
@@ -53,7 +54,13 @@ class Prepared:
 def make_sample(
     image: np.ndarray, boxes: np.ndarray | None = None, labels: np.ndarray | None = None
 ) -> Sample:
-    """A sample at its original size."""
+    """A sample at its original size.
+
+    Args:
+        image: (H, W, 3) uint8 BGR.
+        boxes: (G, 4) in pixels; None for none.
+        labels: (G,); None for zeros.
+    """
     boxes = np.zeros((0, 4)) if boxes is None else boxes
     labels = np.zeros(len(boxes)) if labels is None else labels
     one = np.ones(4, np.float32)
@@ -71,7 +78,13 @@ def prepare(image: np.ndarray, config: PipelineConfig) -> Prepared:
 def prepare_clip(
     samples: list[Sample], config: PipelineConfig, rng: np.random.RandomState
 ) -> list[Prepared]:
-    """The frames of a training clip, key frame first, with one augmentation."""
+    """The frames of a training clip with one augmentation.
+
+    Args:
+        samples: key frame first.
+        config: of the preparation.
+        rng: of all draws.
+    """
     if config.augmentation == "crops":
         samples = _flip_some(samples, config, rng)
         samples = _scale_and_crop(samples, config, rng)
@@ -106,6 +119,11 @@ def _in_channels(image: np.ndarray, channels: str) -> np.ndarray:
 def fitted_size(size: Size, long: int, short: int) -> Size:
     """(height, width) after scaling to fit, each side rounded up from a half.
 
+    Args:
+        size: as it is.
+        long: longer side of the frame that it must fit into.
+        short: shorter side of that frame.
+
     >>> fitted_size((720, 1280), 1000, 600)
     (563, 1000)
     """
@@ -115,6 +133,11 @@ def fitted_size(size: Size, long: int, short: int) -> Size:
 
 def fitted_size_pillow(size: Size, long: int, short: int) -> Size:
     """The same in maskrcnn-benchmark: the short side is rounded, the long one truncated.
+
+    Args:
+        size: as it is.
+        long: longer side of the frame that it must fit into.
+        short: shorter side of that frame.
 
     >>> fitted_size_pillow((720, 1280), 1000, 600)
     (562, 999)
@@ -132,8 +155,15 @@ def fitted_size_pillow(size: Size, long: int, short: int) -> Size:
 def resize_to_fit(
     sample: Sample, config: PipelineConfig, long: int | None = None, short: int | None = None
 ) -> Sample:
-    """A sample scaled to fit, the boxes with it; the earlier scale is forgotten."""
-    long, short = long or config.long, short or config.short
+    """A sample scaled to fit, the boxes with it; the earlier scale is forgotten.
+
+    Args:
+        sample: as it is.
+        config: how images are resized.
+        long: longer side of the frame that it must fit into; None for the configuration's.
+        short: shorter side of that frame, as above.
+    """
+    long, short = long or config.long_side, short or config.short_side
     if config.interpolation == "pillow":
         size = fitted_size_pillow(sample.size, long, short)
         turned = Image.fromarray(np.ascontiguousarray(sample.image))
@@ -143,25 +173,30 @@ def resize_to_fit(
         size = fitted_size(sample.size, long, short)
         image = cv2.resize(sample.image, size[::-1], interpolation=cv2.INTER_LINEAR)
     factors = np.array([size[1] / sample.size[1], size[0] / sample.size[0]] * 2, np.float32)
-    boxes = _clip(sample.boxes * factors, size, config.extent)
+    boxes = bx.clip(sample.boxes * factors, size, config.extent).astype(np.float32)
     return replace(sample, image=image, boxes=boxes, scale=factors)
 
 
 def flip(sample: Sample, extent: float = 0.0) -> Sample:
     """A sample mirrored left to right."""
-    x1, y1, x2, y2 = sample.boxes.T
-    width = np.float32(sample.size[1] - extent)
-    boxes = np.stack([width - x2, y1, width - x1, y2], axis=1)
+    boxes = bx.flip(sample.boxes, sample.size[1], extent).astype(np.float32)
     return replace(sample, image=sample.image[:, ::-1], boxes=boxes)
 
 
 def crop(sample: Sample, top: int, left: int, size: Size) -> Sample:
-    """A part of a sample; objects outside it are dropped."""
+    """A part of a sample; objects outside it are dropped.
+
+    Args:
+        sample: as it is.
+        top: first row of the part.
+        left: first column of it.
+        size: (height, width) of it.
+    """
     height, width = size
     image = sample.image[top : top + height, left : left + width]
     offset = np.array([left, top, left, top], np.float32)
-    boxes = _clip(sample.boxes - offset, (image.shape[0], image.shape[1]))
-    kept = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    boxes = bx.clip(sample.boxes - offset, (image.shape[0], image.shape[1])).astype(np.float32)
+    kept = bx.has_area(boxes)
     return replace(sample, image=image, boxes=boxes[kept], labels=sample.labels[kept])
 
 
@@ -188,11 +223,11 @@ def _scale_and_crop(
 ) -> list[Sample]:
     """A random short side; with a chance of one half on a random crop of a smaller image."""
     if rng.choice(2) == 1:
-        short = config.crop_shorts[rng.randint(len(config.crop_shorts))]
-        samples = [resize_to_fit(s, config, config.augmented_long, short) for s in samples]
+        short = config.crop_short_sides[rng.randint(len(config.crop_short_sides))]
+        samples = [resize_to_fit(s, config, config.augmented_long_side, short) for s in samples]
         samples = _crop_all(samples, config, rng)
-    short = config.shorts[rng.randint(len(config.shorts))]
-    return [resize_to_fit(s, config, config.augmented_long, short) for s in samples]
+    short = config.short_sides[rng.randint(len(config.short_sides))]
+    return [resize_to_fit(s, config, config.augmented_long_side, short) for s in samples]
 
 
 def _crop_all(
@@ -203,7 +238,7 @@ def _crop_all(
         drawn = [_draw_crop(samples[0].size, config, rng)] * len(samples)
     else:
         drawn = [_draw_crop(s.size, config, rng) for s in samples]
-    cut = [crop(s, *place) for s, place in zip(samples, drawn)]
+    cut = [crop(s, *place) for s, place in zip(samples, drawn, strict=True)]
     common = max(s.size[0] for s in cut), max(s.size[1] for s in cut)
     return [pad_image(s, common) for s in cut]
 
@@ -217,11 +252,6 @@ def _draw_crop(
     top = int(rng.randint(0, size[0] - height + 1))
     left = int(rng.randint(0, size[1] - width + 1))
     return top, left, (height, width)
-
-
-def _clip(boxes: np.ndarray, size: Size, extent: float = 0.0) -> np.ndarray:
-    limits = np.array([size[1] - extent, size[0] - extent] * 2, np.float32)
-    return np.clip(boxes, 0, limits).astype(np.float32)
 
 
 def _up(side: int, divisor: int) -> int:

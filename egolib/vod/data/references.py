@@ -22,6 +22,12 @@ def training_references(
 
     A still image, or an empty window, gives copies of the image itself. Without a
     candidate the image is repeated; with too few, the first one drawn.
+
+    Args:
+        index: of the data set.
+        image: the key frame, a row of it.
+        config: how they are drawn.
+        rng: of the draws.
     """
     if config.method == "none":
         return []
@@ -74,6 +80,11 @@ def test_places(place: int, length: int, config: ReferenceConfig) -> list[int]:
     ``adaptive_stride``: spread over the whole video, with frame 0 only.
     ``fixed_stride``: frame 0 brings the whole first window, then every frame at a
     multiple of the stride brings the next one.
+
+    Args:
+        place: of the frame.
+        length: frames of the video.
+        config: how references are chosen.
     """
     if config.method == "adaptive_stride" and place == 0:
         return spread_evenly(length, config.window[1] - config.window[0])
@@ -89,7 +100,13 @@ def spread_evenly(length: int, number: int) -> list[int]:
 
 
 def window_frames(place: int, length: int, config: ReferenceConfig) -> list[int]:
-    """Places that enter a sliding window with the frame at ``place``."""
+    """Places that enter a sliding window with the frame at ``place``.
+
+    Args:
+        place: of the frame.
+        length: frames of the video.
+        config: window and stride.
+    """
     last, ahead = length - 1, config.window[1]
     if place == 0:
         before = [0] * (1 - config.window[0])
@@ -103,6 +120,7 @@ def test_order(index: VideoIndex, shuffle_seed: int | None = None) -> list[int]:
     """All images in the order of testing, video by video.
 
     Args:
+        index: of the data set.
         shuffle_seed: shuffle every video's frames but its first, one generator for all
             videos. The published MAMBA numbers use 10.
     """
@@ -122,12 +140,17 @@ def split_videos(index: VideoIndex, order: Sequence[int], ranks: int) -> list[li
 
     A new rank starts at a video when the frames since the rank's start exceed
     images // ranks; the last rank takes the rest.
+
+    Args:
+        index: of the data set.
+        order: its images in the order of testing.
+        ranks: how many.
     """
     videos = index.video[np.asarray(order)]
     starts = np.flatnonzero(np.diff(videos, prepend=-2)).tolist()
-    share, cuts = len(order) // ranks, [0]
+    length, cuts = len(order) // ranks, [0]
     for start in starts:
-        if start - cuts[-1] > share and len(cuts) < ranks:
+        if start - cuts[-1] > length and len(cuts) < ranks:
             cuts.append(start)
     cuts += [len(order)] * (ranks + 1 - len(cuts))
     return [list(order[a:b]) for a, b in pairwise(cuts)]

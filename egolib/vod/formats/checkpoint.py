@@ -24,7 +24,6 @@ from egolib.io.checkpoint import (
     Rule,
     compare,
     find_state,
-    load_partial,
     read_foreign,
 )
 from egolib.nn.anchors import cell_anchors
@@ -66,20 +65,30 @@ class Layout:
         model.load_state_dict(state)
         return report
 
-    def to_ours(self, official: Mapping[str, Tensor], *, file: str | Path | None = None) -> State:
-        """An official state dict under our names; ``load`` compares it with the network."""
-        official = self._prefixed(official)
-        self._check_constants(official, file)
-        return self.table.to_ours(official)
+    def to_ours(
+        self,
+        official: Mapping[str, Tensor],
+        *,
+        file: str | Path | None = None,
+        strict: bool = True,
+    ) -> State:
+        """An official state dict under our names; ``load`` compares it with the network.
 
-    def start(self, model: nn.Module, official: Mapping[str, Tensor]) -> LoadReport:
-        """Loads what fits, as initial weights; the report says what starts fresh."""
-        return load_partial(model, self.table.to_ours(self._prefixed(official)))
+        Args:
+            official: by official names.
+            file: named in errors.
+            strict: what follows from the settings must agree with them.
+        """
+        official = self._prefixed(official)
+        if strict:
+            self._check_constants(official, file)
+        return self.table.to_ours(official)
 
     def to_official(self, state: Mapping[str, Tensor], prefix: bool = True) -> State:
         """Our state dict under the official names, with all entries that a file has.
 
         Args:
+            state: by our names.
             prefix: False names a detector that is built alone.
         """
         result = self.table.to_official(state) | self.constants

@@ -11,11 +11,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from egolib.nn.config import ProposalConfig
 from egolib.nn.fpn import FeaturePyramid, MapReduction
 from egolib.nn.resnet import ResNet
 from egolib.nn.roi import Found, RoiExamples, roi_examples
 from egolib.nn.rpn import Proposals, RegionProposals
 from egolib.nn.swin import Swin
+from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import ModelConfig
 from egolib.vod.models.frames import Frames, Losses, Size, Truth
 from egolib.vod.models.heads import RegionHead
@@ -54,7 +56,8 @@ class Neck(nn.Module):
             return [self.reduce(maps[-1])]
         if self.kind == "none":
             return [maps[-1]]
-        return self.pyramid(maps)
+        levels: list[Tensor] = self.pyramid(maps)
+        return levels
 
 
 class RegionDetector(nn.Module):
@@ -80,20 +83,34 @@ class RegionDetector(nn.Module):
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """Neck maps of images (B, 3, H, W), finest first."""
-        return self.neck(self.backbone(images))
+        maps: list[Tensor] = self.neck(self.backbone(images))
+        return maps
 
-    def propose(self, maps: Sequence[Tensor], sizes: Sequence[Size]) -> list[Proposals]:
-        """Proposals of every image with the limits of testing."""
-        return self.rpn.propose(self.rpn(maps), sizes)
+    def propose(
+        self, maps: Sequence[Tensor], sizes: Sequence[Size], limits: ProposalConfig | None = None
+    ) -> list[Proposals]:
+        """Proposals of every image.
 
-    def detect(self, maps: Sequence[Tensor], frames: Frames) -> list[Found]:
-        """Detections in every frame from their maps, each frame on its own."""
-        boxes = [p.boxes for p in self.propose(maps, frames.sizes)]
-        hidden = self.head.hidden(self.head.pool(maps, boxes)).split([len(b) for b in boxes])
-        return [
-            self.head.detect(x, regions, size, scale)
-            for x, regions, size, scale in zip(hidden, boxes, frames.sizes, frames.scales)
-        ]
+        Args:
+            maps: of the neck.
+            sizes: (height, width) of every image without padding.
+            limits: how many; None for the network's own of frames without truth.
+        """
+        return self.rpn.propose(self.rpn(maps), sizes, limits)
+
+    def detect(self, maps: Sequence[Tensor], frames: Frames, settings: InferConfig) -> list[Found]:
+        """Detections in every frame from their maps, each frame on its own.
+
+        Args:
+            maps: of the neck.
+            frames: that they are of.
+            settings: of testing.
+        """
+        boxes = [p.boxes for p in self.propose(maps, frames.sizes, settings.proposals)]
+        features = self.head.hidden(self.head.pool(maps, boxes))
+        hidden = torch.split(features, [len(b) for b in boxes])
+        images = zip(hidden, boxes, frames.sizes, frames.scales, strict=True)
+        return [self.head.detect(*image, settings.detections) for image in images]
 
     def region_examples(
         self, maps: Sequence[Tensor], size: Size, truth: Truth, generator: torch.Generator | None

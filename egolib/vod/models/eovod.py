@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from egolib.nn.roi import Found
+from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import LocationConfig, ModelConfig
 from egolib.vod.models import pixels
 from egolib.vod.models.bank import MemoryBank
@@ -28,6 +29,7 @@ class EovodState:
     """Memory of a video, or of all snippets of a source video.
 
     Args:
+        settings: of testing.
         generator: draws rows of the banks. random: draws cells of boxes.
         banks: cells, keys and values of every remembered backbone map, by its index.
         references: frames that the first step still has to read.
@@ -36,6 +38,7 @@ class EovodState:
         active, countdown: pyramid levels to run, and for how many more frames.
     """
 
+    settings: InferConfig
     generator: torch.Generator
     random: np.random.RandomState
     banks: dict[int, MemoryBank]
@@ -60,13 +63,14 @@ class Eovod(nn.Module):
 
     @property
     def location(self) -> LocationConfig:
-        """Settings of the memory."""
+        """The attention to locations."""
         return self.config.location
 
     # ------------------------------------------------------------------ inference
 
     def start_video(
         self,
+        settings: InferConfig,
         references: Frames | None = None,
         *,
         seed: int = 0,
@@ -76,6 +80,9 @@ class Eovod(nn.Module):
         """Empty banks, or those of the previous snippet of the same source.
 
         Args:
+            settings: of testing.
+            references: frames that the first step reads.
+            seed: of the generators, where the banks are emptied.
             number: the number that ends the video's name.
             previous: the state that the previous video left.
 
@@ -83,16 +90,16 @@ class Eovod(nn.Module):
         1000, so that snippets 00000000, 00000001, ... of one source share them.
         """
         frames = [] if references is None else single_frames(references)
-        shared = self.location.bank_reset == "official" and number % 1000 != 0
+        rules = settings.location
+        shared = rules.bank_reset == "official" and number % 1000 != 0
         if previous is not None and shared:
-            return EovodState(previous.generator, previous.random, previous.banks, frames)
+            return EovodState(settings, previous.generator, previous.random, previous.banks, frames)
         generator = torch.Generator().manual_seed(seed)
-        settings = self.location
         banks = {
-            i: MemoryBank(settings.size, settings.keys, generator, settings.bank)
-            for i in settings.levels
+            i: MemoryBank(rules.size, rules.keys, generator, rules.bank)
+            for i in self.location.levels
         }
-        return EovodState(generator, np.random.RandomState(seed), banks, frames)
+        return EovodState(settings, generator, np.random.RandomState(seed), banks, frames)
 
     @torch.no_grad()
     def step(self, frame: Frames, state: EovodState, references: Frames | None = None) -> Found:
@@ -113,11 +120,11 @@ class Eovod(nn.Module):
             return
         maps = [self.detector.backbone(r.images) for r in state.references]
         found = [
-            self.detector.detect(self.detector.neck(m), r)[0]
-            for m, r in zip(maps, state.references)
+            self.detector.detect(self.detector.neck(m), r, state.settings)[0]
+            for m, r in zip(maps, state.references, strict=True)
         ]
         self._write(maps, found, torch.cat([r.scales for r in state.references]), state)
-        for m, reference in zip(maps, state.references):
+        for m, reference in zip(maps, state.references, strict=True):
             if reference.numbers:
                 state.known[reference.numbers[0]] = m
         state.references = []
@@ -151,7 +158,8 @@ class Eovod(nn.Module):
         both = self.location.enhanced == "both"
         box_maps = class_maps if both else self.detector.neck(plain)
         levels = state.active or self.detector.every_level
-        return self.detector.detect_levels(class_maps, box_maps, frame, levels)[0]
+        found = self.detector.detect_levels(class_maps, box_maps, frame, levels, state.settings)
+        return found[0]
 
     # -------------------------------------------------------------------- writing
 
@@ -163,25 +171,21 @@ class Eovod(nn.Module):
         state: EovodState,
     ) -> None:
         """One update of every bank with cells of all frames, frame by frame."""
-        boxes = [self._good_boxes(f) * s for f, s in zip(found, scales)]
+        least = state.settings.location.score
+        boxes = [_good_boxes(f, least) * s for f, s in zip(found, scales, strict=True)]
         for level, bank in state.banks.items():
             rows = [
                 self._cells_of_frame(m[level], level, b.tolist(), state)
-                for m, b in zip(maps, boxes)
+                for m, b in zip(maps, boxes, strict=True)
             ]
             cells = torch.cat(rows)
             bank.update(cells, *self.aggregators[str(level)].project(cells))  # type: ignore
-
-    def _good_boxes(self, found: Found) -> Tensor:
-        """Confident boxes, class by class, best first inside a class."""
-        good = found.scores > self.location.score
-        return found.boxes[good][found.labels[good].argsort(stable=True)]
 
     def _cells_of_frame(
         self, x: Tensor, level: int, boxes: list[list[float]], state: EovodState
     ) -> Tensor:
         """Cells (n, C) of one map (1, C, H, W): inside the boxes, else of largest norm."""
-        settings = self.location
+        settings = state.settings.location
         size, stride = (x.shape[-2], x.shape[-1]), self._stride(level)
         chosen = []
         for box in boxes:
@@ -193,7 +197,7 @@ class Eovod(nn.Module):
         return pixels.as_cells(x)[index[: settings.cells_per_frame].to(x.device)]
 
     def _stride(self, level: int) -> int:
-        return 4 * 2**level
+        return int(4 * 2**level)
 
     # ------------------------------------------------------- location, size prior
 
@@ -202,7 +206,7 @@ class Eovod(nn.Module):
 
         The paper lets only the cells in the previous frame's boxes attend.
         """
-        if self.location.queries == "all":
+        if state.settings.location.queries == "all":
             return None
         size, boxes = (x.shape[-2], x.shape[-1]), state.boxes
         if boxes is None or not len(boxes):
@@ -211,22 +215,24 @@ class Eovod(nn.Module):
             pixels.cells_with_centre_inside(box, size, self._stride(level))
             for box in boxes.tolist()
         ]
-        return torch.cat(cells).unique().to(x.device)
+        chosen: Tensor = torch.unique(torch.cat(cells))
+        return chosen.to(x.device)
 
     def _remember_location(self, detected: LevelFound, frame: Frames, state: EovodState) -> None:
         """Keeps confirmed boxes, and the levels that they came from, for the next frames."""
-        good = detected.found.scores > self.location.query_score
+        rules = state.settings.location
+        good = detected.found.scores > rules.query_score
         boxes = detected.found.boxes[good] * frame.scales[0]
         centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
-        half = half * self.location.query_scale
+        half = half * rules.query_scale
         state.boxes = torch.cat([centre - half, centre + half], dim=1)
-        if not self.location.size_prior:
+        if not rules.size_prior:
             return
         state.countdown -= 1
         if state.countdown < 0:  # this was a frame on all levels
             levels = sorted(set(detected.levels[good].tolist()))
             state.active = levels or None
-            state.countdown = self.location.size_prior if levels else 0
+            state.countdown = rules.size_prior if levels else 0
         elif state.countdown == 0:
             state.active = None
 
@@ -251,3 +257,9 @@ class Eovod(nn.Module):
     def _training_cells(self, maps: Tensor, generator: torch.Generator | None) -> Tensor:
         number = self.location.training_keys
         return torch.cat([pixels.random_rows(pixels.as_cells(x), number, generator) for x in maps])
+
+
+def _good_boxes(found: Found, least: float) -> Tensor:
+    """Confident boxes, class by class, best first inside a class."""
+    good = found.scores > least
+    return found.boxes[good][found.labels[good].argsort(stable=True)]

@@ -18,6 +18,7 @@ from torchvision.ops import sigmoid_focal_loss
 from egolib.nn import init
 from egolib.nn.roi import Found
 from egolib.ops import boxes as bx
+from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import FcosConfig, ModelConfig
 from egolib.vod.models.detector import Neck, make_backbone
 from egolib.vod.models.frames import Frames, Losses, Size, Truth
@@ -105,13 +106,21 @@ class FcosDetector(nn.Module):
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """Pyramid maps of images (B, 3, H, W), finest first."""
-        return self.neck(self.backbone(images))
+        maps: list[Tensor] = self.neck(self.backbone(images))
+        return maps
 
     # ----------------------------------------------------------------- detections
 
-    def detect(self, maps: Sequence[Tensor], frames: Frames) -> list[Found]:
-        """Detections in every frame from its maps."""
-        return [x.found for x in self.detect_levels(maps, maps, frames, self.every_level)]
+    def detect(self, maps: Sequence[Tensor], frames: Frames, settings: InferConfig) -> list[Found]:
+        """Detections in every frame from its maps.
+
+        Args:
+            maps: of the pyramid.
+            frames: that they are of.
+            settings: of testing.
+        """
+        found = self.detect_levels(maps, maps, frames, self.every_level, settings)
+        return [x.found for x in found]
 
     @torch.no_grad()
     def detect_levels(
@@ -120,36 +129,57 @@ class FcosDetector(nn.Module):
         box_maps: Sequence[Tensor],
         frames: Frames,
         levels: Sequence[int],
+        settings: InferConfig,
     ) -> list[LevelFound]:
-        """Detections in every frame from some of the levels."""
+        """Detections in every frame from some of the levels.
+
+        Args:
+            class_maps: of the pyramid, for the tower of classes.
+            box_maps: of the pyramid, for the tower of boxes.
+            frames: that they are of.
+            levels: to read.
+            settings: of testing.
+        """
         output = self.head(class_maps, box_maps, levels)
-        return [self._select(output, i, frames, levels) for i in range(len(frames))]
+        return [self._select(output, i, frames, levels, settings) for i in range(len(frames))]
 
     def _select(
-        self, output: DenseOutput, image: int, frames: Frames, levels: Sequence[int]
+        self,
+        output: DenseOutput,
+        image: int,
+        frames: Frames,
+        levels: Sequence[int],
+        settings: InferConfig,
     ) -> LevelFound:
         found = [
-            self._best_of_level(logits[image], distances[image], centerness[image], level)
-            for logits, distances, centerness, level in zip(*output, levels)
+            self._best_of_level(x[image].float(), y[image].float(), z[image].float(), i, settings)
+            for x, y, z, i in zip(*output, levels, strict=True)
         ]
         boxes = bx.clip(torch.cat([f.boxes for f in found]), frames.sizes[image])
         boxes = boxes / frames.scales[image]
         labels = torch.cat([f.labels for f in found])
         scores = torch.cat([f.scores for f in found])
-        origin = torch.cat([f.labels.new_full(f.labels.shape, v) for v, f in zip(levels, found)])
-        settings = self.config.detections
-        kept = bx.nms_by_group(boxes, scores, labels, settings.nms_threshold)[: settings.limit]
+        sources = zip(levels, found, strict=True)
+        origin = torch.cat([f.labels.new_full(f.labels.shape, v) for v, f in sources])
+        limits = settings.detections
+        kept = bx.nms_by_group(boxes, scores, labels, limits.nms_threshold)[: limits.limit]
         return LevelFound(Found(boxes[kept], labels[kept], scores[kept]), origin[kept])
 
     def _best_of_level(
-        self, logits: Tensor, distances: Tensor, centerness: Tensor, level: int
+        self,
+        logits: Tensor,
+        distances: Tensor,
+        centerness: Tensor,
+        level: int,
+        settings: InferConfig,
     ) -> Found:
         """The best (location, class) pairs of one level by class score alone; their final
         score is that times the centerness."""
         classes = logits.flatten(1).t().sigmoid()  # (H * W, K)
-        location, label = (classes > self.config.detections.score_threshold).nonzero(as_tuple=True)
+        good = classes > settings.detections.score_threshold
+        location, label = good.nonzero(as_tuple=True)
         scores = classes[location, label]
-        order = scores.argsort(descending=True, stable=True)[: self.config.fcos.before]
+        order = scores.argsort(descending=True, stable=True)[: settings.level_limit]
         location, label, scores = location[order], label[order], scores[order]
         points = level_points(logits, self._stride(level))[location]
         boxes = boxes_around(points, distances.flatten(1).t()[location])
@@ -172,7 +202,7 @@ class FcosDetector(nn.Module):
         ``centerness`` (binary cross-entropy) of one image."""
         output = self.head(maps, box_maps or maps, self.every_level)
         logits, distances, centerness = (
-            torch.cat([x[0].flatten(1).t() for x in part]) for part in output
+            torch.cat([x[0].float().flatten(1).t() for x in part]) for part in output
         )
         points = torch.cat([level_points(x, self._stride(i)) for i, x in enumerate(output.logits)])
         target, labels = self._targets(points, output, truth)
@@ -184,7 +214,7 @@ class FcosDetector(nn.Module):
         )
         target, points = target[positive], points[positive]
         weight = true_centerness(target)
-        overlap = _paired_iou(
+        overlap = bx.paired_iou(
             boxes_around(points, distances[positive]), boxes_around(points, target)
         )
         box_loss = -(overlap.clamp(min=1e-6).log() * weight).sum()
@@ -252,12 +282,3 @@ def true_centerness(distances: Tensor) -> Tensor:
     across = torch.minimum(left, right) / torch.maximum(left, right)
     along = torch.minimum(top, bottom) / torch.maximum(top, bottom)
     return (across * along).sqrt()
-
-
-def _paired_iou(boxes: Tensor, others: Tensor) -> Tensor:
-    """IoU (N,) of boxes (N, 4) with the other of the same row."""
-    low = torch.maximum(boxes[:, :2], others[:, :2])
-    high = torch.minimum(boxes[:, 2:], others[:, 2:])
-    sides = (high - low).clamp(min=0)
-    shared = sides[:, 0] * sides[:, 1]
-    return shared / (bx.area(boxes) + bx.area(others) - shared).clamp(min=1e-6)

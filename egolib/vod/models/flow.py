@@ -59,6 +59,7 @@ class FlowNetS(nn.Module):
         """Detector images (B, 3, H, W) as this network wants them, at its own scale.
 
         Args:
+            images: (B, 3, H, W).
             sizes: (height, width) of every image; what lies beyond stays zero.
         """
         settings = self.config
@@ -82,13 +83,14 @@ class FlowNetS(nn.Module):
             x = stage(x)
             maps.append(x)
         flow = self.predict[0](x)
-        for i, (decode, upsample) in enumerate(zip(self.decode, self.upsample)):
+        for i, (decode, upsample) in enumerate(zip(self.decode, self.upsample, strict=True)):
             skip = maps[4 - i]
             up = _crop(upsample(flow), skip)
             decoded = F.leaky_relu(_crop(decode(x), skip), 0.1)
             x = torch.cat([skip, decoded, up], dim=1)
             flow = self.predict[i + 1](x)
         factor = 4 / self.config.scale
+        flow = flow.float()  # places need its precision, whatever the layers computed in
         flow = F.interpolate(flow, scale_factor=factor, mode="bilinear", align_corners=False)
         return flow * (factor * self.config.multiplier)
 

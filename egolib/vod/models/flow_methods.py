@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from egolib.nn import init
 from egolib.nn.roi import Found
+from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import ModelConfig
 from egolib.vod.models.detector import RegionDetector
 from egolib.vod.models.flow import FlowNetS, warp
@@ -32,8 +33,9 @@ class MovedFrame:
 
 @dataclass
 class FlowState:
-    """The last key frame (DFF), or the frames of the sliding window (FGFA)."""
+    """Settings of testing; the last key frame (DFF), or the sliding window (FGFA)."""
 
+    settings: InferConfig
     frames: list[MovedFrame] = field(default_factory=list)
     count: int = 0
 
@@ -57,7 +59,9 @@ class FlowMethod(nn.Module):
         """Features (N, C, H, W) of images, moved to where another image shows them.
 
         Args:
-            image, to: prepared for the flow network, (N, 3, h, w) and (1 or N, 3, h, w).
+            features: (N, C, H, W).
+            image: what they are of, prepared for the flow network, (N, 3, h, w).
+            to: another image, prepared too, (1 or N, 3, h, w).
         """
         flow = self.motion(to.expand_as(image), image)
         return warp(features, flow, self.config.flow.grid)
@@ -68,6 +72,7 @@ class Dff(FlowMethod):
 
     def start_video(
         self,
+        settings: InferConfig,
         references: Frames | None = None,
         *,
         seed: int = 0,
@@ -75,16 +80,17 @@ class Dff(FlowMethod):
         previous: Any = None,
     ) -> FlowState:
         """No key frame yet."""
-        return FlowState()
+        return FlowState(settings)
 
     @torch.no_grad()
     def step(self, frame: Frames, state: FlowState, references: Frames | None = None) -> Found:
         """Detections in one frame."""
-        return self.detector.detect([self.features(frame, state)], frame)[0]
+        maps = [self.features(frame, state)]
+        return self.detector.detect(maps, frame, state.settings)[0]
 
     def features(self, frame: Frames, state: FlowState) -> Tensor:
         """The frame's map: its own, or the key frame's moved to it."""
-        is_key = state.count % self.config.flow.key_interval == 0
+        is_key = state.count % state.settings.key_interval == 0
         state.count += 1
         if is_key:
             state.frames = [self.moved_frame(frame)]
@@ -115,6 +121,7 @@ class Fgfa(FlowMethod):
     @torch.no_grad()
     def start_video(
         self,
+        settings: InferConfig,
         references: Frames | None = None,
         *,
         seed: int = 0,
@@ -122,7 +129,7 @@ class Fgfa(FlowMethod):
         previous: Any = None,
     ) -> FlowState:
         """The window that the first frame meets."""
-        state = FlowState()
+        state = FlowState(settings)
         if references is not None:
             for reference in single_frames(references):
                 known = [f for f in state.frames if f.number is not None]
@@ -135,9 +142,12 @@ class Fgfa(FlowMethod):
         """Detections in one frame.
 
         Args:
+            frame: of N = 1.
+            state: of its video.
             references: frames that enter the window with this one.
         """
-        return self.detector.detect([self.features(frame, state, references)], frame)[0]
+        maps = [self.features(frame, state, references)]
+        return self.detector.detect(maps, frame, state.settings)[0]
 
     def features(self, frame: Frames, state: FlowState, references: Frames | None) -> Tensor:
         """The weighted mean (1, C, H, W) of the window's maps."""
@@ -146,7 +156,7 @@ class Fgfa(FlowMethod):
             state.frames = [*state.frames, *new][len(new) :]
         if not state.frames:
             return self.moved_frame(frame).features
-        left = self.config.flow.left
+        left = state.settings.frames_before
         centre = state.frames[left]
         is_known = frame.numbers and centre.number == frame.numbers[0]
         own = centre if is_known else self.moved_frame(frame)

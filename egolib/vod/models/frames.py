@@ -5,7 +5,6 @@ N frames; H, W rows and columns of pixels; G true boxes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from egolib.nn.roi import Found
+from egolib.vod.config.infer import InferConfig
 
 Size = tuple[int, int]
 
@@ -40,19 +40,14 @@ class Frames:
         """The same on another device."""
         return Frames(self.images.to(device), self.sizes, self.scales.to(device), self.numbers)
 
+    def pin_memory(self) -> Frames:
+        """The same in page-locked memory."""
+        images, scales = self.images.pin_memory(), self.scales.pin_memory()
+        return Frames(images, self.sizes, scales, self.numbers)
+
     def __getitem__(self, part: slice) -> Frames:
         """Some of the frames."""
         return Frames(self.images[part], self.sizes[part], self.scales[part], self.numbers[part])
-
-
-def join_frames(parts: Sequence[Frames]) -> Frames:
-    """Frames of equal padded size, one after the other."""
-    return Frames(
-        torch.cat([p.images for p in parts]),
-        [size for p in parts for size in p.sizes],
-        torch.cat([p.scales for p in parts]),
-        [number for p in parts for number in p.numbers],
-    )
 
 
 def single_frames(frames: Frames) -> list[Frames]:
@@ -70,6 +65,10 @@ class Truth:
     def to(self, device: torch.device | str) -> Truth:
         """The same on another device."""
         return Truth(self.boxes.to(device), self.labels.to(device))
+
+    def pin_memory(self) -> Truth:
+        """The same in page-locked memory."""
+        return Truth(self.boxes.pin_memory(), self.labels.pin_memory())
 
 
 @dataclass(frozen=True)
@@ -93,24 +92,31 @@ class Clip:
         parts = [p and p.to(device) for p in (self.references, self.memory, self.distant)]
         return Clip(self.key.to(device), self.truth.to(device), *parts)
 
+    def pin_memory(self) -> Clip:
+        """The same in page-locked memory."""
+        parts = [p and p.pin_memory() for p in (self.references, self.memory, self.distant)]
+        return Clip(self.key.pin_memory(), self.truth.pin_memory(), *parts)
+
 
 Losses = dict[str, Tensor]
 
 
 class VideoDetector(Protocol):
-    """What every method does. It keeps no state of its own: a video's state is passed in."""
+    """What every method does. It keeps no state and no settings of testing: both are passed in."""
 
     def start_video(
         self,
+        settings: InferConfig,
         references: Frames | None = None,
         *,
         seed: int = 0,
         number: int = 0,
         previous: Any = None,
     ) -> Any:
-        """The state before a video's first frame.
+        """The state before a video's first frame; it carries the settings through the video.
 
         Args:
+            settings: of testing; no network keeps any.
             references: frames that the method wants to see first; None where it has none.
             seed: of the video's own generator.
             number: the number that ends the video's name.
@@ -121,6 +127,8 @@ class VideoDetector(Protocol):
         """Detections in one frame, in pixels of the original image; ``state`` moves on.
 
         Args:
+            frame: of N = 1.
+            state: of its video.
             references: frames that a sliding window meets with this one.
         """
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from egolib.nn import init
+from egolib.nn.config import DetectionConfig
 from egolib.nn.roi import Found, RoiAlign, RoiExamples, select_detections
 from egolib.nn.rpn import smooth_l1
 from egolib.ops.boxes import BoxCoder
@@ -26,6 +27,10 @@ class RegionOutput(NamedTuple):
 
     logits: Tensor
     offsets: Tensor
+
+    def float(self) -> RegionOutput:
+        """In single precision, whatever the layers computed in."""
+        return RegionOutput(self.logits.float(), self.offsets.float())
 
 
 class Predictor(nn.Module):
@@ -70,7 +75,6 @@ class RegionHead(nn.Module):
     def __init__(self, channels: int, config: ModelConfig) -> None:
         super().__init__()
         self.config: HeadConfig = config.head
-        self.detections = config.detections
         self.coder = BoxCoder(config.head.boxes)
         self.roi_align = RoiAlign(config.head.roi)
         sizes = [channels * config.head.roi.size**2] + [config.head.width] * config.head.layers
@@ -81,7 +85,8 @@ class RegionHead(nn.Module):
 
     def pool(self, maps: Sequence[Tensor], regions: Sequence[Tensor]) -> Tensor:
         """Features (R, C * S * S) of the regions of every image."""
-        return self.roi_align(maps, regions).flatten(1)
+        pooled: Tensor = self.roi_align(maps, regions)
+        return pooled.flatten(1)
 
     def hidden(self, pooled: Tensor) -> Tensor:
         """(R, D) before prediction."""
@@ -90,15 +95,25 @@ class RegionHead(nn.Module):
             x = F.relu(layer(x))
         return x
 
-    def detect(self, x: Tensor, regions: Tensor, size: Size, scale: Tensor) -> Found:
-        """Detections of one image from hidden features (R, D) of its regions (R, 4)."""
-        scores, offsets = self.predict.foreground(self.predict(x))
-        return select_detections(scores, offsets, regions, size, scale, self.coder, self.detections)
+    def detect(
+        self, x: Tensor, regions: Tensor, size: Size, scale: Tensor, settings: DetectionConfig
+    ) -> Found:
+        """Detections of one image.
+
+        Args:
+            x: (R, D) hidden features of its regions.
+            regions: (R, 4) in input pixels.
+            size: of the image without padding.
+            scale: (4,) input pixels per original pixel.
+            settings: which detections are kept.
+        """
+        scores, offsets = self.predict.foreground(self.predict(x).float())
+        return select_detections(scores, offsets, regions, size, scale, self.coder, settings)
 
     def losses(self, x: Tensor, examples: RoiExamples, truth: Truth) -> Losses:
         """``classes`` (cross-entropy, mean over examples), ``boxes`` (smooth L1, summed over
         positives, divided by the number of examples) and the share ``accuracy``."""
-        output = self.predict(x)
+        output = self.predict(x).float()
         labels = self.predict.targets(examples, truth)
         positive = examples.positive
         own = output.offsets[torch.arange(positive, device=labels.device), labels[:positive]]
@@ -125,7 +140,7 @@ class Projected(NamedTuple):
 
 def join_projected(parts: Sequence[Projected]) -> Projected:
     """Rows of several frames, one after the other."""
-    keys, values = zip(*parts)
+    keys, values = zip(*parts, strict=True)
     return Projected(torch.cat(keys), torch.cat(values))
 
 
@@ -154,10 +169,11 @@ class Aggregator(nn.Module):
         """What rows (R, D) gather from the support; (R, D), to be added to them."""
         q, k, v = (self._split(y) for y in (self.query(x), *support))
         attended = F.scaled_dot_product_attention(q, k, v)  # (1, heads, R, D / heads)
-        return self.out(attended[0].transpose(0, 1).flatten(1))
+        gathered: Tensor = self.out(attended[0].transpose(0, 1).flatten(1))
+        return gathered
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(1, (self.heads, -1)).transpose(0, 1)[None]
+        return torch.unflatten(x, 1, (self.heads, -1)).transpose(0, 1)[None]
 
 
 class SupportHead(RegionHead):
@@ -177,7 +193,7 @@ class SupportHead(RegionHead):
     def support(self, pooled: Tensor) -> list[Projected]:
         """What other regions need of these ones, for every layer."""
         rows = self.support_rows(pooled)
-        return [agg.project(y) for agg, y in zip(self.aggregators, rows)]  # type: ignore
+        return [agg.project(y) for agg, y in zip(self.aggregators, rows, strict=True)]  # type: ignore
 
     def support_rows(self, pooled: Tensor) -> list[Tensor]:
         """Rows (M, D) of every layer before its ReLU."""

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from egolib.nn.roi import Found
+from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import MemoryConfig, ModelConfig
 from egolib.vod.models import pixels
 from egolib.vod.models.bank import MemoryBank
@@ -27,12 +28,15 @@ class MambaState:
     """Memory of a video.
 
     Args:
+        settings: of testing.
+        generator: draws rows of the banks, and cells.
         references: what the first frame still has to read.
         banks: one for every layer of the head: rows, keys, values.
         pixel_bank: cells of the backbone map, keys, values.
         known: backbone maps of reference frames by number, until their own turn comes.
     """
 
+    settings: InferConfig
     generator: torch.Generator
     references: list[Frames]
     banks: list[MemoryBank] = field(default_factory=list)
@@ -59,7 +63,7 @@ class Mamba(nn.Module):
 
     @property
     def memory(self) -> MemoryConfig:
-        """Settings of the banks."""
+        """Which levels remember, and how they are trained."""
         return self.config.memory
 
     @property
@@ -71,6 +75,7 @@ class Mamba(nn.Module):
 
     def start_video(
         self,
+        settings: InferConfig,
         references: Frames | None = None,
         *,
         seed: int = 0,
@@ -79,7 +84,8 @@ class Mamba(nn.Module):
     ) -> MambaState:
         """Empty banks; they are filled by the first frame and its references."""
         generator = torch.Generator().manual_seed(seed)
-        return MambaState(generator, [] if references is None else single_frames(references))
+        frames = [] if references is None else single_frames(references)
+        return MambaState(settings, generator, frames)
 
     @torch.no_grad()
     def step(self, frame: Frames, state: MambaState, references: Frames | None = None) -> Found:
@@ -102,23 +108,34 @@ class Mamba(nn.Module):
 
     def _detect(self, x: Tensor, frame: Frames, state: MambaState) -> Found:
         maps = self.detector.neck([x])
-        boxes = self.detector.propose(maps, frame.sizes)[0].boxes
+        boxes = self.detector.propose(maps, frame.sizes, state.settings.proposals)[0].boxes
         pooled = self.detector.head.pool(maps, [boxes])
         if not self.memory.instance:
             hidden = self.detector.head.hidden(pooled)
         elif not state.started:
             hidden = self.head.attend(pooled, [_support(bank.all()) for bank in state.banks])
         else:
-            hidden = self._attend_and_write(pooled, state.banks)
-        return self.detector.head.detect(hidden, boxes, frame.sizes[0], frame.scales[0])
+            hidden = self.attend_and_write(pooled, state.banks, self._top(state.settings))
+        detections = state.settings.detections
+        return self.detector.head.detect(hidden, boxes, frame.sizes[0], frame.scales[0], detections)
 
-    def _attend_and_write(self, pooled: Tensor, banks: Sequence[MemoryBank]) -> Tensor:
-        """Hidden features (R, D); each layer's best rows enter its bank before the ReLU."""
+    def _top(self, settings: InferConfig) -> int:
+        """Regions of a frame that are written."""
+        return self.memory.top if settings.memory.top is None else settings.memory.top
+
+    def attend_and_write(self, pooled: Tensor, banks: Sequence[MemoryBank], top: int) -> Tensor:
+        """Hidden features (R, D); each layer's best rows enter its bank before the ReLU.
+
+        Args:
+            pooled: (R, C * S * S) features of the regions, best first.
+            banks: one a layer.
+            top: how many rows are written.
+        """
         x, head = pooled, self.head
         for layer, aggregator, bank in zip(head.layers, head.aggregators, banks, strict=True):
             x = layer(x)
             x = x + aggregator(x, _support(bank.sample()))
-            written = x[: self.memory.top]
+            written = x[:top]
             bank.update(written, *aggregator.project(written))  # type: ignore[operator]
             x = F.relu(x)
         return x
@@ -134,63 +151,64 @@ class Mamba(nn.Module):
                 state.known[reference.numbers[0]] = maps[-1]
         maps.append(x)
         if self.memory.pixel:
-            state.pixel_bank = self._bank(state.generator)
+            state.pixel_bank = _bank(state)
             self._fill_pixels(frames, maps, state)
         if self.memory.instance:
-            state.banks = self._region_banks(frames, maps, state.generator)
+            state.banks = self._region_banks(frames, maps, state)
         state.references = []
 
     def _region_banks(
-        self, frames: list[Frames], maps: list[Tensor], generator: torch.Generator
+        self, frames: list[Frames], maps: list[Tensor], state: MambaState
     ) -> list[MemoryBank]:
         """Banks of the best regions of every frame, which attend to nothing."""
-        parts = [self._top_rows(frame, x) for frame, x in zip(frames, maps)]
+        pairs = zip(frames, maps, strict=True)
+        parts = [self._top_rows(frame, x, state.settings) for frame, x in pairs]
+        layers = [torch.cat(rows) for rows in zip(*parts, strict=True)]
         banks = []
-        for aggregator, rows in zip(self.head.aggregators, map(torch.cat, zip(*parts))):
-            bank = self._bank(generator)
+        for aggregator, rows in zip(self.head.aggregators, layers, strict=True):
+            bank = _bank(state)
             bank.update(rows, *aggregator.project(rows))  # type: ignore[operator]
             banks.append(bank)
         return banks
 
-    def _top_rows(self, frame: Frames, x: Tensor) -> list[Tensor]:
+    def _top_rows(self, frame: Frames, x: Tensor, settings: InferConfig) -> list[Tensor]:
         maps = self.detector.neck([x])
-        best = self.detector.propose(maps, frame.sizes)[0].top(self.memory.top)
+        found = self.detector.propose(maps, frame.sizes, settings.proposals)[0]
+        best = found.top(self._top(settings))
         return self.head.support_rows(self.head.pool(maps, [best.boxes]))
-
-    def _bank(self, generator: torch.Generator) -> MemoryBank:
-        return MemoryBank(self.memory.size, self.memory.keys, generator, self.memory.bank)
 
     # ---------------------------------------------------------------- pixel level
 
     def _fill_pixels(self, frames: list[Frames], maps: list[Tensor], state: MambaState) -> None:
         """Detects in all frames with what they know of each other, and writes their cells."""
-        banks = self._region_banks(frames, maps, state.generator) if self.memory.instance else []
-        first = MambaState(state.generator, [], banks)
-        for frame, x in zip(frames, maps):
+        banks = self._region_banks(frames, maps, state) if self.memory.instance else []
+        first = MambaState(state.settings, state.generator, [], banks)
+        for frame, x in zip(frames, maps, strict=True):
             found = self._detect(x, frame, first)
             self._write_pixels(x, found.boxes * frame.scales[0], found.scores, state)
 
     def _write_pixels(self, x: Tensor, boxes: Tensor, scores: Tensor, state: MambaState) -> None:
         """Writes cells of a map (1, C, H, W) inside boxes (input pixels), best first."""
         assert state.pixel_bank is not None
-        good = scores > self.memory.pixel_score
-        cells = self._cells(x, boxes[good].tolist(), state.generator)
+        good = scores > state.settings.memory.pixel_score
+        cells = self._cells(x, boxes[good].tolist(), state)
         rows = pixels.as_cells(x)[cells.to(x.device)]
         state.pixel_bank.update(rows, *self.pixel.project(rows))
 
-    def _cells(self, x: Tensor, boxes: list, generator: torch.Generator) -> Tensor:
+    def _cells(self, x: Tensor, boxes: list[list[float]], state: MambaState) -> Tensor:
+        rules = state.settings.memory
         if not boxes:
-            return pixels.largest_cells(x, self.memory.pixel_fallback)
+            return pixels.largest_cells(x, rules.pixel_fallback)
         size, stride = (x.shape[-2], x.shape[-1]), self.config.head.roi.strides[0]
         chosen = [
             pixels.random_rows(
                 pixels.cells_with_centre_inside(box, size, stride),
-                self.memory.pixels_per_box,
-                generator,
+                rules.pixels_per_box,
+                state.generator,
             )
             for box in boxes
         ]
-        return torch.cat(chosen)[: self.memory.pixels_per_frame]
+        return torch.cat(chosen)[: rules.pixels_per_frame]
 
     # ------------------------------------------------------------------- training
 
@@ -227,6 +245,11 @@ class Mamba(nn.Module):
         number = self.memory.pixel_training_keys
         cells = [pixels.random_rows(pixels.as_cells(x), number, generator) for x in maps]
         return pixels.random_rows(torch.cat(cells), number, generator)
+
+
+def _bank(state: MambaState) -> MemoryBank:
+    rules = state.settings.memory
+    return MemoryBank(rules.size, rules.keys, state.generator, rules.bank)
 
 
 def _support(columns: list[Tensor]) -> Projected:

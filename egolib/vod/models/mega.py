@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from egolib.nn.roi import Found
+from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import MegaConfig, ModelConfig
 from egolib.vod.models.c4 import C4Head
 from egolib.vod.models.detector import RegionDetector
@@ -55,11 +56,13 @@ class MegaState:
     """Memories of a video.
 
     Args:
+        settings: of testing.
         window: the local window, all proposals of every frame, oldest first.
         memory: for every local stage, rows of frames that left the window's start.
         distant: features of the global memory's frames.
     """
 
+    settings: InferConfig
     window: deque[Rows]
     memory: list[deque[Rows]]
     distant: deque[Tensor] = field(default_factory=deque)
@@ -91,7 +94,8 @@ class MegaHead(C4Head):
         """Features (R, D) that have added what they gather from the global memory."""
         if distant is None:
             return features
-        return features + self.whole[stage](features, distant)
+        gathered: Tensor = self.whole[stage](features, distant)
+        return features + gathered
 
     def local_stage(self, stage: int, queries: Rows, support: Rows) -> Rows:
         """Queries that have gathered from the support, through the next layer."""
@@ -112,8 +116,9 @@ class MegaHead(C4Head):
         """Hidden features of the key frame's regions.
 
         Args:
-            key, references, advanced: regions of the key frame, of all frames of the
-                window, and the best of those; after the global relation.
+            key: regions of the key frame, after the global relation.
+            references: of all frames of the window, after it.
+            advanced: the best of those.
             memory: support from earlier frames, for every stage.
             distant: features of the global memory.
 
@@ -150,7 +155,7 @@ class Mega(nn.Module):
 
     @property
     def mega(self) -> MegaConfig:
-        """Settings of windows and memories."""
+        """The relations, and how they are trained."""
         return self.config.mega
 
     @property
@@ -162,6 +167,7 @@ class Mega(nn.Module):
 
     def start_video(
         self,
+        settings: InferConfig,
         references: Frames | None = None,
         *,
         seed: int = 0,
@@ -169,13 +175,13 @@ class Mega(nn.Module):
         previous: Any = None,
     ) -> MegaState:
         """Empty memories. MEGA has no references of this kind: see ``step``."""
-        length = self.mega.window
-        if self.mega.memory_limit == "size":
-            length = self.mega.memory
+        rules = settings.mega
+        length = rules.memory if rules.memory_limit == "size" else rules.window
         return MegaState(
-            window=deque(maxlen=self.mega.window),
+            settings,
+            window=deque(maxlen=rules.window),
             memory=[deque(maxlen=length) for _ in range(self.mega.local_stages)],
-            distant=deque(maxlen=self.mega.global_size),
+            distant=deque(maxlen=rules.global_size),
         )
 
     @torch.no_grad()
@@ -189,49 +195,53 @@ class Mega(nn.Module):
         """Detections in one frame.
 
         Args:
+            frame: of N = 1.
+            state: of its video.
             references: frames that enter the local window: those after the first frame
                 that fill it, then one a step (the last frame again near the end).
             distant: frames that enter the global memory: ``global_size`` of them with the
                 first frame, then one a step.
         """
+        settings = state.settings
         if not state.window:
-            first = self._frame_rows(frame)
-            state.window.extend([first] * (self.mega.position + 1))
+            first = self._frame_rows(frame, settings)
+            state.window.extend([first] * (settings.mega.position + 1))
         for new in [] if references is None else single_frames(references):
-            state.window.append(self._frame_rows(new))
+            state.window.append(self._frame_rows(new, settings))
         for new in [] if distant is None else single_frames(distant):
-            state.distant.append(self._frame_rows(new).features[: self.mega.proposals])
-        position = min(self.mega.position, len(state.window) - 1)
+            rows = self._frame_rows(new, settings)
+            state.distant.append(rows.features[: self._proposals(settings)])
+        position = min(settings.mega.position, len(state.window) - 1)
         key = state.window[position]
         x = self._gather(key, state)
-        return self.head.detect(x, key.boxes, frame.sizes[0], frame.scales[0])
+        return self.head.detect(x, key.boxes, frame.sizes[0], frame.scales[0], settings.detections)
 
-    def _frame_rows(self, frame: Frames) -> Rows:
+    def _proposals(self, settings: InferConfig) -> int:
+        own = settings.mega.proposals
+        return self.mega.proposals if own is None else own
+
+    def _frame_rows(self, frame: Frames, settings: InferConfig) -> Rows:
         """All proposals of a frame, best first, with their first features."""
         maps = self.detector.maps(frame.images)
-        boxes = self.detector.propose(maps, frame.sizes)[0].boxes
+        boxes = self.detector.propose(maps, frame.sizes, settings.proposals)[0].boxes
         return self.head.rows(self.head.pool(maps, [boxes]), boxes)
 
     def _gather(self, key: Rows, state: MegaState) -> Tensor:
         """Hidden features (R, D) of the key frame; the memories move on."""
         distant = torch.cat(list(state.distant)) if state.distant else None
-        references = join_rows([rows.top(self.mega.proposals) for rows in state.window])
+        proposals, own = self._proposals(state.settings), state.settings.mega.advanced
+        best = self.mega.advanced if own is None else own
+        window = [rows.top(proposals) for rows in state.window]
+        references = join_rows(window)
         features = self.head.gather_global(references.features, distant)
         references = references.with_features(features)
-        advanced = self._advanced(
-            references, [len(r.top(self.mega.proposals)) for r in state.window]
-        )
+        advanced = _advanced(references, [len(rows) for rows in window], best)
         key = key.with_features(self.head.gather_global(key.features, distant))
         memory = [join_rows(list(kept)) if kept else None for kept in state.memory]
         x, supports = self.head.gather(key, references, advanced, memory, distant)
-        for stage, (kept, support) in enumerate(zip(state.memory, supports)):
-            kept.append(support.top(self.mega.advanced if stage else self.mega.proposals))
+        for stage, (kept, support) in enumerate(zip(state.memory, supports, strict=True)):
+            kept.append(support.top(best if stage else proposals))
         return x
-
-    def _advanced(self, rows: Rows, counts: Sequence[int]) -> Rows:
-        """The best rows of every frame, where frame i has ``counts[i]`` rows."""
-        frames = zip(rows.boxes.split(list(counts)), rows.features.split(list(counts)))
-        return join_rows([Rows(b, f).top(self.mega.advanced) for b, f in frames])
 
     # ------------------------------------------------------------------- training
 
@@ -269,7 +279,7 @@ class Mega(nn.Module):
         """All rows of several frames after the global relation, and the best of each."""
         rows = join_rows(frames)
         rows = rows.with_features(self.head.gather_global(rows.features, distant))
-        return rows, self._advanced(rows, [len(f) for f in frames])
+        return rows, _advanced(rows, [len(f) for f in frames], self.mega.advanced)
 
     def _distant_features(self, frames: Frames | None) -> Tensor | None:
         if frames is None:
@@ -291,3 +301,11 @@ class Mega(nn.Module):
             support = queries
             memory.append(support)
         return memory
+
+
+def _advanced(rows: Rows, counts: Sequence[int], best: int) -> Rows:
+    """The ``best`` rows of every frame, where frame i has ``counts[i]`` rows."""
+    sizes = list(counts)
+    parts = (torch.split(x, sizes) for x in (rows.boxes, rows.features))
+    frames = zip(*parts, strict=True)
+    return join_rows([Rows(boxes, features).top(best) for boxes, features in frames])

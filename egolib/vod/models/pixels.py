@@ -17,7 +17,8 @@ from egolib.vod.models.heads import Aggregator, Projected
 def enhance(aggregator: Aggregator, x: Tensor, support: Projected) -> Tensor:
     """A map (1, C, H, W) whose cells have added what they gather from the support."""
     cells = as_cells(x)
-    cells = cells + aggregator(cells, support)
+    gathered: Tensor = aggregator(cells, support)
+    cells = cells + gathered
     return cells.t().reshape(x.shape)
 
 
@@ -28,8 +29,9 @@ def as_cells(x: Tensor) -> Tensor:
 
 def largest_cells(x: Tensor, number: int) -> Tensor:
     """Indices of the cells of largest L2 norm, best first; x is (1, C, H, W)."""
-    norms = as_cells(x).norm(dim=1)
-    return norms.topk(min(number, len(norms))).indices
+    norms = torch.linalg.vector_norm(as_cells(x), dim=1)
+    best: Tensor = norms.topk(min(number, len(norms))).indices
+    return best
 
 
 def random_rows(rows: Tensor, number: int, generator: torch.Generator | None) -> Tensor:

@@ -50,7 +50,10 @@ class Relation(nn.Module):
         """What rows x (N, D) gather from the support (M, D); (N, D), to be added to them.
 
         Args:
-            boxes, support_boxes: (N, 4) and (M, 4), where geometry enters.
+            x: (N, D).
+            support: (M, D).
+            boxes: (N, 4) of the rows, where geometry enters.
+            support_boxes: (M, 4) of the support, where geometry enters.
         """
         query = self._split(self.query(x)) + self.bias  # (G, N, D / G)
         key, value = self._split(self.key(support)), self._split(self.value(support))
@@ -67,12 +70,12 @@ class Relation(nn.Module):
         width = self.position.in_features
         logits = [
             (F.relu(self.position(position_embedding(part, support_boxes, width))) + 1e-6).log()
-            for part in boxes.split(ROWS_AT_ONCE)
+            for part in torch.split(boxes, ROWS_AT_ONCE)
         ]
         return torch.cat(logits).permute(2, 0, 1)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(1, (self.groups, -1)).transpose(0, 1)
+        return torch.unflatten(x, 1, (self.groups, -1)).transpose(0, 1)
 
 
 def position_embedding(boxes: Tensor, others: Tensor, width: int) -> Tensor:

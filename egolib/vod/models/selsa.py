@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from egolib.nn.roi import Found
+from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import ModelConfig
 from egolib.vod.models.detector import RegionDetector
 from egolib.vod.models.frames import Clip, Frames, Losses, single_frames
@@ -30,11 +31,13 @@ class SelsaState:
     """Support of a video.
 
     Args:
+        settings: of testing.
         fixed: keys and values of all adaptive references, for every layer.
         window: frames of a sliding window.
         known: reference frames by number, until their own turn comes.
     """
 
+    settings: InferConfig
     fixed: list[Projected] = field(default_factory=list)
     window: list[FrameSupport] = field(default_factory=list)
     known: dict[int, FrameSupport] = field(default_factory=dict)
@@ -63,6 +66,7 @@ class Selsa(nn.Module):
     @torch.no_grad()
     def start_video(
         self,
+        settings: InferConfig,
         references: Frames | None = None,
         *,
         seed: int = 0,
@@ -70,11 +74,11 @@ class Selsa(nn.Module):
         previous: Any = None,
     ) -> SelsaState:
         """Computes the support of the references that come with the first frame."""
-        state = SelsaState()
+        state = SelsaState(settings)
         if references is None:
             return state
-        frames = [self.support_of(frame) for frame in single_frames(references)]
-        if self.config.support.window == "fixed":
+        frames = [self.support_of(frame, settings) for frame in single_frames(references)]
+        if settings.slides:
             state.window = frames
         else:
             state.fixed = _joined(frames)
@@ -86,16 +90,20 @@ class Selsa(nn.Module):
         """Detections in one frame, whose own regions belong to the support too.
 
         Args:
+            frame: of N = 1.
+            state: of its video.
             references: new frames of a sliding window, none with adaptive references.
         """
         own, support = self._own_and_support(frame, state, references)
         x = self.head.attend(self.head.pool(own.maps, [own.boxes]), support)
-        return self.head.detect(x, own.boxes, frame.sizes[0], frame.scales[0])
+        return self.head.detect(
+            x, own.boxes, frame.sizes[0], frame.scales[0], state.settings.detections
+        )
 
-    def support_of(self, frame: Frames) -> FrameSupport:
+    def support_of(self, frame: Frames, settings: InferConfig) -> FrameSupport:
         """One frame as support."""
         maps = self.detector.maps(frame.images)
-        boxes = self.detector.propose(maps, frame.sizes)[0].boxes
+        boxes = self.detector.propose(maps, frame.sizes, settings.proposals)[0].boxes
         projected = self.head.support(self.head.pool(maps, [boxes]))
         return FrameSupport(maps, boxes, projected, frame.numbers[0] if frame.numbers else None)
 
@@ -103,14 +111,14 @@ class Selsa(nn.Module):
         self, frame: Frames, state: SelsaState, references: Frames | None
     ) -> tuple[FrameSupport, list[Projected]]:
         """The frame itself, and the keys and values that it attends to."""
-        if self.config.support.window == "fixed":
+        if state.settings.slides and state.window:
             own, window = self._slide(frame, state, references)
             return own, _joined(window)
         known = state.known.pop(frame.numbers[0], None) if frame.numbers else None
-        own = known or self.support_of(frame)
+        own = known or self.support_of(frame, state.settings)
         if not state.fixed:
             return own, own.projected
-        return own, [join_projected(pair) for pair in zip(state.fixed, own.projected)]
+        return own, [join_projected(pair) for pair in zip(state.fixed, own.projected, strict=True)]
 
     def _slide(
         self, frame: Frames, state: SelsaState, references: Frames | None
@@ -120,15 +128,15 @@ class Selsa(nn.Module):
         Official behaviour: the frame stays there, so with a stride above 1 it replaces
         the frame that the window was made of.
         """
-        settings = self.config.support
+        settings = state.settings
         if references is not None:
-            new = [self.support_of(f) for f in single_frames(references)]
+            new = [self.support_of(f, settings) for f in single_frames(references)]
             state.window = [*state.window, *new][len(new) :]
-        centre = state.window[settings.left]
+        centre = state.window[settings.frames_before]
         is_known = frame.numbers and centre.number == frame.numbers[0]
-        own = centre if is_known else self.support_of(frame)
+        own = centre if is_known else self.support_of(frame, settings)
         window = list(state.window)
-        window[settings.left] = own
+        window[settings.frames_before] = own
         if settings.centre == "official":
             state.window = window
         return own, window
@@ -158,4 +166,4 @@ class Selsa(nn.Module):
 
 
 def _joined(frames: list[FrameSupport]) -> list[Projected]:
-    return [join_projected(parts) for parts in zip(*(f.projected for f in frames))]
+    return [join_projected(parts) for parts in zip(*(f.projected for f in frames), strict=True)]

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from egolib.nn.roi import Found
+from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import ModelConfig
 from egolib.vod.models.c4 import C4Head
 from egolib.vod.models.detector import RegionDetector
@@ -33,22 +34,24 @@ class SingleFrame(nn.Module):
 
     def start_video(
         self,
+        settings: InferConfig,
         references: Frames | None = None,
         *,
         seed: int = 0,
         number: int = 0,
         previous: Any = None,
-    ) -> None:
-        """Nothing to remember."""
+    ) -> InferConfig:
+        """Nothing to remember but the settings."""
+        return settings
 
-    def step(self, frame: Frames, state: None, references: Frames | None = None) -> Found:
+    def step(self, frame: Frames, state: InferConfig, references: Frames | None = None) -> Found:
         """Detections in one frame."""
-        return self.detect(frame)[0]
+        return self.detect(frame, state)[0]
 
     @torch.no_grad()
-    def detect(self, frames: Frames) -> list[Found]:
+    def detect(self, frames: Frames, settings: InferConfig) -> list[Found]:
         """Detections in several frames at once."""
-        return self.detector.detect(self.detector.maps(frames.images), frames)
+        return self.detector.detect(self.detector.maps(frames.images), frames, settings)
 
     def losses(self, clip: Clip, generator: torch.Generator | None = None) -> Losses:
         """Losses of the key frame."""

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from egolib.nn.config import SwinConfig
 from egolib.nn.roi import Found
 from egolib.nn.swin import DropPath, PatchMerging, Swin, SwinBlock, SwinStage
+from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import ModelConfig, PromptConfig
 from egolib.vod.models.detector import RegionDetector
 from egolib.vod.models.frames import Clip, Frames, Losses, single_frames
@@ -92,7 +93,8 @@ def merge_prompts(merge: PatchMerging, prompts: Tensor, rule: str) -> Tensor:
         copies = prompts.repeat(1, 1, 4)
     else:
         copies = prompts.repeat_interleave(4, dim=-1)
-    return merge.reduction(merge.norm(copies))
+    merged: Tensor = merge.reduction(merge.norm(copies))
+    return merged
 
 
 class PromptPredictor(nn.Module):
@@ -114,16 +116,19 @@ class PromptPredictor(nn.Module):
         """From tokens (R, H * W, C') of the last maps."""
         if self.config.predictor == "attention":
             reduced = self.reduction(tokens.flatten(0, 1))
-            return self.aggregator(self.query, self.aggregator.project(reduced))
+            gathered: Tensor = self.aggregator(self.query, self.aggregator.project(reduced))
+            return gathered
         best = tokens.abs().sum(-1).topk(self.config.number, dim=1).indices  # (R, P)
         chosen = tokens.gather(1, best[..., None].expand(-1, -1, tokens.shape[-1]))
-        return self.reduction(chosen.mean(dim=0))
+        averaged: Tensor = self.reduction(chosen.mean(dim=0))
+        return averaged
 
 
 @dataclass
 class StpnState:
-    """The prompts of a video, (P, C); None without references."""
+    """Settings of testing, and the prompts of a video, (P, C); None without references."""
 
+    settings: InferConfig
     prompts: Tensor | None
 
 
@@ -144,11 +149,13 @@ class Stpn(nn.Module):
 
     def maps(self, images: Tensor, prompts: Tensor | None) -> list[Tensor]:
         """Neck maps of images (B, 3, H, W)."""
-        return self.detector.neck(self.backbone(images, prompts))
+        maps: list[Tensor] = self.detector.neck(self.backbone(images, prompts))
+        return maps
 
     @torch.no_grad()
     def start_video(
         self,
+        settings: InferConfig,
         references: Frames | None = None,
         *,
         seed: int = 0,
@@ -157,14 +164,15 @@ class Stpn(nn.Module):
     ) -> StpnState:
         """Makes the prompts, which serve the whole video."""
         if references is None:
-            return StpnState(None)
+            return StpnState(settings, None)
         tokens = [self.reference_tokens(f.images) for f in single_frames(references)]
-        return StpnState(self.predictor(torch.cat(tokens)))
+        return StpnState(settings, self.predictor(torch.cat(tokens)))
 
     @torch.no_grad()
     def step(self, frame: Frames, state: StpnState, references: Frames | None = None) -> Found:
         """Detections in one frame."""
-        return self.detector.detect(self.maps(frame.images, state.prompts), frame)[0]
+        maps = self.maps(frame.images, state.prompts)
+        return self.detector.detect(maps, frame, state.settings)[0]
 
     def losses(self, clip: Clip, generator: torch.Generator | None = None) -> Losses:
         """Losses of the key frame, guided by prompts from its references.
@@ -189,5 +197,5 @@ class Stpn(nn.Module):
             for m in drops:
                 m.training = False
         yield
-        for m, training in zip(drops, before):
+        for m, training in zip(drops, before, strict=True):
             m.training = training

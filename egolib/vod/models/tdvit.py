@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from egolib.nn.config import SwinConfig
 from egolib.nn.roi import Found
 from egolib.nn.swin import Swin, SwinBlock
+from egolib.vod.config.infer import InferConfig, QueueConfig
 from egolib.vod.config.model import ModelConfig, TemporalConfig
 from egolib.vod.models.detector import RegionDetector
 from egolib.vod.models.frames import Clip, Frames, Losses
@@ -53,7 +54,8 @@ class TemporalBlock(SwinBlock):
         return layout.join(attention.out(attention.attend(query, key, value, bias)))
 
     def _qkv(self, windows: Tensor) -> tuple[Tensor, ...]:
-        return self.attention.qkv(windows).chunk(3, dim=-1)
+        joined: Tensor = self.attention.qkv(windows)
+        return joined.chunk(3, dim=-1)
 
 
 @dataclass
@@ -106,6 +108,17 @@ class BlockMemory:
         return torch.randint(high, shape, generator=self.generator)
 
 
+Memory = dict[tuple[int, int], BlockMemory]  # by (stage, block)
+
+
+@dataclass
+class TdVitState:
+    """Settings of testing, and the memories of a video."""
+
+    settings: InferConfig
+    memory: Memory
+
+
 class TemporalSwin(Swin):
     """Swin whose layout names the temporal blocks (Swin weights load unchanged)."""
 
@@ -124,21 +137,21 @@ class TemporalSwin(Swin):
         """Whether a block attends to earlier frames."""
         return self.temporal.layout[stage][block] == "t"
 
-    def new_memory(self, generator: torch.Generator) -> dict[tuple[int, int], BlockMemory]:
-        """Empty memories of all temporal blocks, by (stage, block)."""
+    def new_memory(self, queue: QueueConfig, generator: torch.Generator) -> Memory:
+        """Empty memories of all temporal blocks."""
         return {
-            (s, b): BlockMemory(self.temporal.dilations[s], self.temporal.policy, generator)
+            (s, b): BlockMemory(queue.dilations[s], queue.policy, generator)
             for s, layout in enumerate(self.temporal.layout)
             for b in range(len(layout))
             if self.is_temporal(s, b)
         }
 
-    def online(self, images: Tensor, memory: dict[tuple[int, int], BlockMemory]) -> list[Tensor]:
+    def online(self, images: Tensor, memory: Memory) -> list[Tensor]:
         """Maps of one frame (1, 3, H, W); the memory moves on."""
         maps: list[Tensor] = []
         x = self.patches(images)
         for s, stage in enumerate(self.stages):
-            for b, block in enumerate(stage.blocks):  # type: ignore[arg-type, var-annotated]
+            for b, block in enumerate(stage.blocks):  # type: ignore[arg-type]
                 known = memory.get((s, b))
                 pair = known.current(block) if known else None
                 if known:
@@ -158,7 +171,7 @@ class TemporalSwin(Swin):
         maps: list[Tensor] = []
         x = self.patches(image)
         for s, stage in enumerate(self.stages):
-            for b, block in enumerate(stage.blocks):  # type: ignore[arg-type, var-annotated]
+            for b, block in enumerate(stage.blocks):  # type: ignore[arg-type]
                 if (s, b) in inputs:
                     pair = block.project_reference(inputs[s, b])
                     x = block.with_reference(x, pair)
@@ -172,7 +185,7 @@ class TemporalSwin(Swin):
         inputs: dict[tuple[int, int], Tensor] = {}
         x = self.patches(references)
         for s, stage in enumerate(self.stages):
-            for b, block in enumerate(stage.blocks):  # type: ignore[arg-type, var-annotated]
+            for b, block in enumerate(stage.blocks):  # type: ignore[arg-type]
                 if self.is_temporal(s, b):
                     inputs[s, b] = x[:1]
                 x = block(x)
@@ -183,7 +196,8 @@ class TemporalSwin(Swin):
     def _finish_stage(self, stage: int, x: Tensor, maps: list[Tensor]) -> Tensor:
         maps.append(self.output(stage, x))
         merge = self.stages[stage].merge
-        return x if merge is None else merge(x)  # type: ignore[operator]
+        merged: Tensor = x if merge is None else merge(x)  # type: ignore[operator]
+        return merged
 
 
 class TdVit(nn.Module):
@@ -202,25 +216,22 @@ class TdVit(nn.Module):
 
     def start_video(
         self,
+        settings: InferConfig,
         references: Frames | None = None,
         *,
         seed: int = 0,
         number: int = 0,
         previous: Any = None,
-    ) -> dict[tuple[int, int], BlockMemory]:
+    ) -> TdVitState:
         """Empty memories."""
-        return self.backbone.new_memory(torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        return TdVitState(settings, self.backbone.new_memory(settings.temporal, generator))
 
     @torch.no_grad()
-    def step(
-        self,
-        frame: Frames,
-        state: dict[tuple[int, int], BlockMemory],
-        references: Frames | None = None,
-    ) -> Found:
+    def step(self, frame: Frames, state: TdVitState, references: Frames | None = None) -> Found:
         """Detections in one frame; frames must come in the order of the video."""
-        maps = self.detector.neck(self.backbone.online(frame.images, state))
-        return self.detector.detect(maps, frame)[0]
+        maps = self.detector.neck(self.backbone.online(frame.images, state.memory))
+        return self.detector.detect(maps, frame, state.settings)[0]
 
     def losses(self, clip: Clip, generator: torch.Generator | None = None) -> Losses:
         """Losses of the key frame; the references are one for each stage."""

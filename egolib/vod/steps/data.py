@@ -7,7 +7,6 @@ converted from the XML files into the step's folder, where the later steps find 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,16 +15,23 @@ import numpy as np
 
 from egolib.errors import EgolibError
 from egolib.io.records import read_json, write_json
+from egolib.io.sources import sources
 from egolib.metrics.detection import RANGES
 from egolib.metrics.motion_speed import MotionTable
+from egolib.report.source import show
 from egolib.runs.step import Step
-from egolib.vod.config import Config
+from egolib.viz.pictures import spread
+from egolib.vod.config import Config, EvaluateConfig
 from egolib.vod.config.data import DataConfig
 from egolib.vod.data.classes import IMAGENET_VID, Category, make_categories
 from egolib.vod.data.cocovid import Content, check_cocovid, convert_det, convert_vid
 from egolib.vod.data.dataset import Source, class_names, make_source
 from egolib.vod.data.index import VideoIndex, read_index
 from egolib.vod.data.lists import DET_TRAIN, VID_TRAIN, VID_VAL, find_list, read_images, read_videos
+from egolib.vod.evaluation import motion_table
+from egolib.vod.formats.submission import DetectionSet
+
+__all__ = ["convert_vid", "motion_table", "show", "sources"]  # also shown in the notebook
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +59,57 @@ class AnnotationFile:
 
 
 Files = dict[str, AnnotationFile]
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """What is tested and scored on.
+
+    Args:
+        source: the annotated videos.
+        motion: speed of every true box.
+        config: conventions of the scores.
+    """
+
+    __test__ = False
+
+    source: Source
+    motion: MotionTable
+    config: EvaluateConfig
+
+    @property
+    def degraded(self) -> np.ndarray:
+        """Rows of the frames whose annotations are flagged as ``generated``."""
+        index = self.source.index
+        return np.unique(index.owner[index.generated])
+
+    @property
+    def sharp(self) -> np.ndarray:
+        """Rows of the other frames."""
+        return np.setdiff1d(np.arange(len(self.source.index)), self.degraded)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The annotation files of a run, and the test videos with the speed of every object."""
+
+    files: Files
+    test: TestSet
+
+
+def prepare(step: Step[Config], workers: int = 0) -> Prepared:
+    """Every annotation file, checked or made, and the test videos that it holds.
+
+    Speeds are computed from the tracks; ``4_evaluate`` reads a table where
+    ``evaluate.motion`` names one.
+
+    Args:
+        step: ``1_data``.
+        workers: processes that read XML; 0 for as many as there are processors.
+    """
+    files = convert(step, workers)
+    source = evaluation_source(step)
+    return Prepared(files, TestSet(source, motion_table(source), step.config.evaluate))
 
 
 # --------------------------------------------------------------------------- finding
@@ -119,6 +176,7 @@ def convert(step: Step[Config], workers: int = 0) -> Files:
     """Every file of the configuration, checked where it exists, made where it does not.
 
     Args:
+        step: ``1_data``.
         workers: processes that read XML; 0 for as many as there are processors.
     """
     return {
@@ -133,14 +191,20 @@ def _processors() -> int:
 def _one_file(step: Step[Config], part: Part, workers: int) -> AnnotationFile:
     given = step.data_root / getattr(step.config.data, part)
     if given.is_file():
-        problems = check(step, part, read_json(given, dict))
+        problems = problems_of(step, part, read_json(given, dict))
         return AnnotationFile(given, False, read_index(given), problems)
     made = write_json(step.out / given.name, from_xml(step, part, workers))
     return AnnotationFile(made, True, read_index(made))
 
 
 def from_xml(step: Step[Config], part: Part, workers: int = 1) -> Content:
-    """CocoVID content from the XML files and the list of a part."""
+    """CocoVID content from the XML files and the list of a part.
+
+    Args:
+        step: whose data root holds the files.
+        part: which file is made.
+        workers: processes that read XML.
+    """
     data, root = step.config.data, step.data_root
     listed, categories = _list_of(step, part), _categories(data)
     if part == "train_det":
@@ -156,8 +220,14 @@ def from_xml(step: Step[Config], part: Part, workers: int = 1) -> Content:
     )
 
 
-def check(step: Step[Config], part: Part, content: Content) -> list[str]:
-    """What is wrong with a file that was given; without its list only the format is checked."""
+def problems_of(step: Step[Config], part: Part, content: Content) -> list[str]:
+    """What is wrong with a file that was given; without its list only the format is checked.
+
+    Args:
+        step: whose data root holds the lists.
+        part: which file.
+        content: of it.
+    """
     file = step.data_root / getattr(step.config.data, part)
     try:
         listed = _list_of(step, part)
@@ -169,12 +239,20 @@ def check(step: Step[Config], part: Part, content: Content) -> list[str]:
 
 
 def agrees_with_xml(step: Step[Config], part: Part = "evaluation") -> bool | None:
-    """Whether converting the XML files again gives a file that was given; None without XML."""
+    """Whether converting the XML files again gives a file that was given; None without XML files
+    or their list."""
     data = step.config.data
     given, xml = step.data_root / getattr(data, part), step.data_root / data.annotations_vid
-    if not (given.is_file() and xml.is_dir()):
+    if not (given.is_file() and xml.is_dir() and _has_list(step, part)):
         return None
-    return from_xml(step, part, _processors()) == read_json(given, dict)
+    return bool(from_xml(step, part, _processors()) == read_json(given, dict))
+
+
+def _has_list(step: Step[Config], part: Part) -> bool:
+    try:
+        return _list_of(step, part).is_file()
+    except EgolibError:
+        return False
 
 
 def _list_of(step: Step[Config], part: Part) -> Path:
@@ -190,7 +268,7 @@ def _categories(data: DataConfig) -> list[Category]:
 # ---------------------------------------------------------------------------- tables
 
 
-def table(files: Mapping[str, AnnotationFile]) -> pd.DataFrame:
+def table(prepared: Prepared) -> pd.DataFrame:
     """One row a file: where it comes from, what it holds, what stands out."""
     import pandas as pd
 
@@ -201,7 +279,7 @@ def table(files: Mapping[str, AnnotationFile]) -> pd.DataFrame:
             **count(file.index),
             "notes": "; ".join(file.problems),
         }
-        for part, file in files.items()
+        for part, file in prepared.files.items()
     }
     return pd.DataFrame(rows).T
 
@@ -217,23 +295,23 @@ def count(index: VideoIndex) -> dict[str, int]:
     }
 
 
-def counts(files: Mapping[str, AnnotationFile]) -> dict[str, Any]:
+def counts(prepared: Prepared) -> dict[str, Any]:
     """Counts by part, for ``result.json``."""
-    return {part: count(file.index) for part, file in files.items()}
+    return {part: count(file.index) for part, file in prepared.files.items()}
 
 
-def class_table(files: Mapping[str, AnnotationFile], data: DataConfig) -> pd.DataFrame:
+def class_table(step: Step[Config], prepared: Prepared) -> pd.DataFrame:
     """Objects of every class, by file."""
     import pandas as pd
 
     columns = {}
-    for part, file in files.items():
+    for part, file in prepared.files.items():
         names, index = file.index.class_names(), file.index
         numbers = {int(i): 0 for i in index.category_id}
-        for category, number in zip(*np.unique(index.category, return_counts=True)):
+        for category, number in zip(*np.unique(index.category, return_counts=True), strict=True):
             numbers[int(category)] = int(number)
         columns[part] = {names[k]: n for k, n in enumerate(numbers.values())}
-    return pd.DataFrame(columns).reindex(class_names(data)).fillna(0).astype(int)
+    return pd.DataFrame(columns).reindex(class_names(step.config.data)).fillna(0).astype(int)
 
 
 def speed_counts(motion: MotionTable) -> dict[str, int]:
@@ -246,9 +324,63 @@ def speed_counts(motion: MotionTable) -> dict[str, int]:
     }
 
 
-def require_usable(files: Mapping[str, AnnotationFile]) -> None:
-    """Raises EgolibError where a file does not fit the lists or the format."""
-    for part, file in files.items():
+def metrics(prepared: Prepared) -> dict[str, Any]:
+    """How many objects of each speed, and how many frames, for ``result.json``."""
+    test = prepared.test
+    frames = {"degraded": len(test.degraded), "all": len(test.source.index)}
+    return {"test_objects": speed_counts(test.motion), "test_frames": frames}
+
+
+def speed_table(prepared: Prepared) -> pd.DataFrame:
+    """The same as a table."""
+    import pandas as pd
+
+    numbers = metrics(prepared)
+    frames = {f"{name} frames": count for name, count in numbers["test_frames"].items()}
+    return pd.DataFrame({"test videos": numbers["test_objects"] | frames})
+
+
+def check(step: Step[Config], prepared: Prepared) -> None:
+    """Raises where a file contradicts its list, is empty, or is not what the XML files give.
+
+    Raises:
+        EgolibError: naming the file.
+    """
+    for part, file in prepared.files.items():
         serious = [p for p in file.problems if not p.startswith("not compared")]
         if serious:
             raise EgolibError(f"{part}: {serious[0]}", file=file.path)
+        if not len(file.index.owner):
+            raise EgolibError(f"{part}: no object is annotated", file=file.path)
+    if agrees_with_xml(step) is False:
+        raise EgolibError(
+            "the XML files give other annotations", file=prepared.files["evaluation"].path
+        )
+
+
+# ---------------------------------------------------------------------------- examples
+
+
+def frames_of_one_video(
+    test: TestSet, found: DetectionSet | None = None, count: int = 6
+) -> list[int]:
+    """Rows of ``count`` frames of one video, spread over its frames with objects.
+
+    The video is the first with as many degraded and sharp frames as any: chosen by the
+    annotations, never by the detections.
+
+    Args:
+        test: the annotated videos.
+        found: only videos that these detections cover.
+        count: how many frames.
+    """
+    index = test.source.index
+    rows = np.arange(len(index))
+    usable = np.isin(rows, index.owner)
+    if found is not None:
+        usable &= np.isin(index.image_id, found.image_id)
+    degraded = np.isin(rows, test.degraded)
+    videos = [usable & (index.video == v) for v in range(len(index.video_id))]
+    both = [min(int((own & degraded).sum()), int((own & ~degraded).sum())) for own in videos]
+    chosen = np.flatnonzero(videos[int(np.argmax(both))])
+    return [int(row) for row in spread(chosen, count)]

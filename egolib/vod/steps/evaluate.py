@@ -9,22 +9,26 @@ interpolated boxes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from egolib.errors import EgolibError
-from egolib.metrics.motion_speed import MotionTable
+from egolib.metrics.detection import evaluate_vid
+from egolib.ops.boxes_numpy import iou
 from egolib.report.results import read_result
+from egolib.report.source import show
 from egolib.runs.step import Step
-from egolib.viz.pictures import spread
-from egolib.vod.config import Config, EvaluateConfig
-from egolib.vod.data.dataset import Source, class_names, true_objects
+from egolib.vod.config import Config
+from egolib.vod.data.dataset import class_names, true_objects
+from egolib.vod.data.references import test_order
 from egolib.vod.evaluation import evaluate, motion_table
-from egolib.vod.formats.submission import DetectionSet, read_detections, validate
-from egolib.vod.steps.data import evaluation_source, find_below
+from egolib.vod.formats.submission import DetectionSet, read, validate
+from egolib.vod.steps.data import TestSet, evaluation_source, find_below, frames_of_one_video
+
+__all__ = ["evaluate_vid", "frames_of_one_video", "show"]
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,59 +39,27 @@ OUTCOMES = ("right class", "wrong class", "not found")
 Metrics = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class TestSet:
-    """What is scored against.
-
-    Args:
-        source: the annotated videos.
-        motion: speed of every true box.
-        config: conventions of the scores.
-    """
-
-    __test__ = False
-
-    source: Source
-    motion: MotionTable
-    config: EvaluateConfig
-
-    @property
-    def degraded(self) -> np.ndarray:
-        """Rows of the frames whose annotations are flagged as ``generated``."""
-        index = self.source.index
-        return np.unique(index.owner[index.generated])
-
-    @property
-    def sharp(self) -> np.ndarray:
-        """Rows of the other frames."""
-        return np.setdiff1d(np.arange(len(self.source.index)), self.degraded)
-
-
 # --------------------------------------------------------------------------- reading
 
 
-def read_test_set(step: Step[Config]) -> TestSet:
+def read_truth(step: Step[Config]) -> TestSet:
     """The annotated test videos of a step with the speed of every object."""
-    source, table = evaluation_source(step), step.config.data.motion
+    source, table = evaluation_source(step), step.config.evaluate.motion
     path = find_below(step.data_root, table) if table else None
     return TestSet(source, motion_table(source, path), step.config.evaluate)
 
 
-def read_found(folder: Path) -> DetectionSet:
-    """The detections that ``3_infer`` wrote into a folder."""
-    return read_detections(folder / "detections.npz")
-
-
-def read_runs(step: Step[Config], test: TestSet) -> dict[str, DetectionSet]:
+def read_predictions(step: Step[Config], truth: TestSet) -> dict[str, DetectionSet]:
     """Detections by variant: this run's, and where it is given that of the input ``other``.
 
     Raises:
         EgolibError: detections that are impossible, or runs of different frames.
     """
-    runs = {step.variant: read_found(step.input("predictions"))}
+    runs = {step.variant: _read(step, truth, step.input("predictions"))}
     if "other" in step.inputs:
-        variant = read_result(step.input("other"))["variant"]
-        runs[variant] = read_found(step.input("other"))
+        other = step.input("other")
+        variant = read_result(other)["variant"] if other.is_dir() else other.name
+        runs[variant] = _read(step, truth, other)
     first = runs[step.variant]
     for variant, found in runs.items():
         validate(found, first.image_id, class_names(step.config.data))
@@ -96,26 +68,32 @@ def read_runs(step: Step[Config], test: TestSet) -> dict[str, DetectionSet]:
     return runs
 
 
+def _read(step: Step[Config], truth: TestSet, path: Path) -> DetectionSet:
+    """What ``3_infer`` wrote into a folder, or a results file: ours, COCO's, official."""
+    if path.is_dir():
+        return read(path / "detections.npz")
+    infer, index = step.config.infer, truth.source.index
+    order = test_order(index, infer.shuffle_seed if infer.shuffle_frames else None)
+    ids = {label: category for category, label in truth.source.labels.items()}
+    names = class_names(step.config.data)
+    return read(path, index.image_id[order], names, [ids[i] for i in range(len(ids))])
+
+
 # --------------------------------------------------------------------------- scoring
 
 
-def score(test: TestSet, found: DetectionSet) -> Metrics:
+def score(truth: TestSet, found: DetectionSet) -> Metrics:
     """All numbers of one run, in percent.
 
     ``AP50`` and its speeds by the VID metric, ``degraded`` and ``sharp`` the same on those
     frames alone, ``coco`` COCO's AP, and ``classes``.
     """
-    whole = _percent(evaluate(test.source, found, test.motion, test.config))
-    parts = {"degraded": test.degraded, "sharp": test.sharp}
-    plain = EvaluateConfig(
-        coco_style=False,
-        extent=test.config.extent,
-        borders=test.config.borders,
-        sort=test.config.sort,
-    )
+    whole = _percent(evaluate(truth.source, found, truth.motion, truth.config))
+    parts = {"degraded": truth.degraded, "sharp": truth.sharp}
     for name, rows in parts.items():
-        if len(rows) and test.config.vid_style:
-            by_speed = evaluate(test.source, found, test.motion, plain, rows)
+        if len(rows) and truth.config.vid_style:
+            alone = replace(truth.config, coco_style=False)
+            by_speed = evaluate(truth.source, found, truth.motion, alone, rows)
             whole[name] = {k: v for k, v in _percent(by_speed).items() if k in SPEEDS}
     return whole
 
@@ -151,6 +129,11 @@ def outcomes(test: TestSet, found: DetectionSet, threshold: float = 0.5) -> dict
 
     An object, by itself, gets the class of the highest-scoring detection that overlaps it
     by at least ``threshold``.
+
+    Args:
+        test: the annotated videos.
+        found: detections in them.
+        threshold: least IoU.
     """
     index, boxes = test.source.index, found.boxes
     row_of = {int(image): row for row, image in enumerate(index.image_id)}
@@ -172,27 +155,31 @@ def outcomes(test: TestSet, found: DetectionSet, threshold: float = 0.5) -> dict
     return counted
 
 
-def outcome_shares(test: TestSet, found: DetectionSet) -> Metrics:
+def outcome_percentages(test: TestSet, found: DetectionSet) -> Metrics:
     """The same in percent of the objects, for ``result.json``; None where there are none."""
     counted = outcomes(test, found)
     return {
         frames: {
             name.replace(" ", "_"): 100 * int(n) / int(own.sum()) if own.sum() else None
-            for name, n in zip(OUTCOMES, own)
+            for name, n in zip(OUTCOMES, own, strict=True)
         }
         for frames, own in counted.items()
     }
 
 
-def outcome_table(test: TestSet, runs: Mapping[str, DetectionSet]) -> pd.DataFrame:
-    """One row a run and kind of frame: its objects, and what became of them, in percent."""
+def effects(test: TestSet, runs: Mapping[str, DetectionSet]) -> pd.DataFrame:
+    """What became of the objects: one row a run and kind of frame, in percent.
+
+    An object whose most confident detection has the wrong class was found, but its frame did
+    not tell its class: there other frames can help.
+    """
     import pandas as pd
 
     rows = {}
     for run, found in runs.items():
         for frames, own in outcomes(test, found).items():
-            shares = 100 * own / max(own.sum(), 1)
-            rows[run, f"{frames} frames"] = {"objects": own.sum(), **dict(zip(OUTCOMES, shares))}
+            percent = dict(zip(OUTCOMES, 100 * own / max(own.sum(), 1), strict=True))
+            rows[run, f"{frames} frames"] = {"objects": own.sum(), **percent}
     return pd.DataFrame(rows).T.astype({"objects": int})
 
 
@@ -213,23 +200,14 @@ def _outcomes_of(
     return np.where(strength.max(axis=1) < 0, 2, wrong.astype(int))
 
 
-def iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Overlaps (N, M) of boxes (N, 4) and (M, 4), xyxy."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    common = np.clip(high - low, 0, None).prod(-1)
-    areas = [(b[:, 2:] - b[:, :2]).prod(-1) for b in (boxes, others)]
-    return common / np.maximum(areas[0][:, None] + areas[1][None] - common, 1e-9)
-
-
 # ---------------------------------------------------------------------------- showing
 
 
-def table(runs: Mapping[str, Metrics]) -> pd.DataFrame:
+def table(scored: Mapping[str, Metrics]) -> pd.DataFrame:
     """One row a run: AP50 by speed on all frames, AP50 on degraded and sharp ones, COCO's AP."""
     import pandas as pd
 
-    rows = {name: _row(numbers) for name, numbers in runs.items()}
+    rows = {name: _row(numbers) for name, numbers in scored.items()}
     return pd.DataFrame(rows).T.astype(float)
 
 
@@ -246,47 +224,13 @@ def _row(numbers: Metrics) -> dict[str, float | None]:
     }
 
 
-def class_table(runs: Mapping[str, Metrics]) -> pd.DataFrame:
-    """AP50 of every class, one column a run."""
+def class_table(scored: Mapping[str, Metrics]) -> pd.DataFrame:
+    """AP50 of every class, one column a run; empty without the VID metric."""
     import pandas as pd
 
-    return pd.DataFrame({name: numbers["classes"] for name, numbers in runs.items()}).astype(float)
-
-
-def confidence_table(found: DetectionSet) -> pd.DataFrame:
-    """Detections of a frame, on average, above several scores."""
-    import pandas as pd
-
-    frames = max(len(found.image_id), 1)
-    limits = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
-    rows = {
-        f"score of {limit} or more": int((found.boxes.score >= limit).sum()) / frames
-        for limit in limits
-    }
-    return pd.DataFrame({"detections a frame": rows}).round(2)
-
-
-def frames_of_one_video(
-    test: TestSet, found: DetectionSet | None = None, count: int = 6
-) -> list[int]:
-    """Rows of ``count`` frames of one video, spread over its frames with objects.
-
-    The video is the first with as many degraded and sharp frames as any: chosen by the
-    annotations, never by the detections.
-
-    Args:
-        found: only videos that these detections cover.
-    """
-    index = test.source.index
-    rows = np.arange(len(index))
-    usable = np.isin(rows, index.owner)
-    if found is not None:
-        usable &= np.isin(index.image_id, found.image_id)
-    degraded = np.isin(rows, test.degraded)
-    videos = [usable & (index.video == v) for v in range(len(index.video_id))]
-    both = [min(int((own & degraded).sum()), int((own & ~degraded).sum())) for own in videos]
-    chosen = np.flatnonzero(videos[int(np.argmax(both))])
-    return spread(chosen, count).tolist()
+    return pd.DataFrame({name: run.get("classes", {}) for name, run in scored.items()}).astype(
+        float
+    )
 
 
 # ---------------------------------------------------------------------------- results
@@ -295,9 +239,15 @@ def frames_of_one_video(
 def metrics(
     scored: Mapping[str, Metrics], test: TestSet, runs: Mapping[str, DetectionSet]
 ) -> Metrics:
-    """What ``result.json`` holds: the first run's numbers, and its gain over the other's."""
+    """What ``result.json`` holds: the first run's numbers, and its gain over the other's.
+
+    Args:
+        scored: numbers by run.
+        test: what was scored on.
+        runs: detections by run.
+    """
     (name, own), *others = scored.items()
-    result = {**own, "objects": outcome_shares(test, runs[name])}
+    result = {**own, "objects": outcome_percentages(test, runs[name])}
     if others:
         result["over_other"] = {
             k: v for k, v in difference(own, others[0][1]).items() if k != "classes"
@@ -305,12 +255,28 @@ def metrics(
     return result
 
 
-def counts(test: TestSet) -> dict[str, int]:
+def counts(truth: TestSet) -> dict[str, int]:
     """Videos, frames, degraded frames and objects that were scored on."""
-    index = test.source.index
+    index = truth.source.index
     return {
         "videos": len(index.video_id),
         "frames": len(index),
-        "degraded": len(test.degraded),
-        "objects": len(test.motion.values),
+        "degraded": len(truth.degraded),
+        "objects": len(truth.motion.values),
     }
+
+
+def check(scored: Mapping[str, Metrics]) -> None:
+    """Raises where scores are impossible: percentages, and AP50 the mean over its classes.
+
+    Raises:
+        EgolibError: naming the run.
+    """
+    for run, numbers in scored.items():
+        known = [v for v in numbers.get("classes", {}).values() if v is not None]
+        if not all(0 <= value <= 100.001 for value in known):
+            raise EgolibError("an AP50 is no percentage", record=run)
+        if known and abs(sum(known) / len(known) - numbers["AP50"]) > 1e-6:
+            raise EgolibError("AP50 is not the mean over its classes", record=run)
+        if not known and "coco" not in numbers:
+            raise EgolibError("nothing was scored", record=run)

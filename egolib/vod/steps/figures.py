@@ -42,13 +42,16 @@ def frames(source: Source, data: DataConfig, rows: Sequence[int], columns: int =
     """Frames with their true objects (dashed) and class names.
 
     Args:
+        source: the videos.
+        data: names of the classes.
+        columns: frames in a line.
         rows: of the index.
     """
     names = class_names(data)
     with look():
         figure, parts = _strip(source, rows, columns)
-        for axes, row in zip(parts, rows):
-            for box, label in zip(*true_objects(source, row)):
+        for axes, row in zip(parts, rows, strict=True):
+            for box, label in zip(*true_objects(source, row), strict=True):
                 show_box(axes, box, tint(int(label)), dashed=True, label=names[int(label)])
     return figure
 
@@ -59,7 +62,7 @@ def _strip(source: Source, rows: Sequence[int], columns: int) -> tuple[Drawing, 
     lines = -(-len(rows) // columns)
     figure = Drawing(lines * row_inch((width, height), columns))
     parts = []
-    for place, (row, picture) in enumerate(zip(rows, pictures), start=1):
+    for place, (row, picture) in enumerate(zip(rows, pictures, strict=True), start=1):
         parts.append(figure.add_subplot(lines, columns, place))
         show_image(parts[-1], picture, frame_title(source, row))
     return figure, parts
@@ -101,14 +104,14 @@ def training(records: Sequence[Mapping[str, Any]], schedule: Callable[[int], flo
         figure = Drawing(2.4)
         losses, rate = figure.subplots(1, 2, width_ratios=(3, 1))
         present = [n for n in LOSSES if any(n in record for record in lines)]
-        for name, colour in zip(present, PALETTE):
+        for name, colour in zip(present, PALETTE, strict=False):
             losses.plot(updates, [r[name] for r in lines], color=colour, label=name)
         losses.set(xlabel="updates", ylabel="loss", ylim=(0, None))
         losses.legend(fontsize=7)
         last = max(updates, default=1)
         steps = np.unique(np.linspace(0, last - 1, 200).astype(int))
         rate.plot(steps, [schedule(int(step)) for step in steps], color=PALETTE[2])
-        rate.set(xlabel="updates", ylabel="learning rate, share of its base", ylim=(0, None))
+        rate.set(xlabel="updates", ylabel="learning rate, fraction of its base", ylim=(0, None))
     return figure
 
 
@@ -124,6 +127,8 @@ def strips(
     """Detections of several runs on the same frames, one line a run; truth is dashed.
 
     Args:
+        source: the videos.
+        runs: detections by name.
         rows: of the index.
         threshold: lowest score that is drawn.
     """
@@ -132,8 +137,8 @@ def strips(
     with look():
         figure = Drawing(len(runs) * row_inch((width, height), len(rows)), WIDTH_INCH * 1.4)
         parts = figure.subplots(len(runs), len(rows), squeeze=False)
-        for line, (name, found) in zip(parts, runs.items()):
-            for axes, row, picture in zip(line, rows, pictures):
+        for line, (name, found) in zip(parts, runs.items(), strict=True):
+            for axes, row, picture in zip(line, rows, pictures, strict=True):
                 show_image(axes, picture, frame_title(source, row))
                 _draw(axes, source, row, found, threshold)
             line[0].set_ylabel(name)
@@ -153,8 +158,9 @@ def _draw(axes: Axes, source: Source, row: int, found: DetectionSet, threshold: 
 
 
 def bars(table: pd.DataFrame) -> Drawing:
-    """AP50 of runs side by side: one group a column of ``scores.table``, one bar a run."""
-    groups = [c for c in table.columns if c != "COCO AP" and table[c].notna().any()]
+    """AP50 of runs side by side: one group a column of ``steps.table``, one bar a run."""
+    known = [c for c in table.columns if table[c].notna().any()]
+    groups = [c for c in known if c != "COCO AP"] or known
     place, width = np.arange(len(groups)), 0.8 / len(table)
     with look():
         figure = Drawing(2.4)
@@ -166,6 +172,6 @@ def bars(table: pd.DataFrame) -> Drawing:
             )
             axes.bar_label(drawn, fmt="%.0f", fontsize=6, padding=1)
         axes.set_xticks(place, groups)
-        axes.set(ylabel="AP50, %", ylim=(0, 105))
+        axes.set(ylabel="AP50, %" if "AP50" in groups else "AP, %", ylim=(0, 105))
         axes.legend(fontsize=7, ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
     return figure

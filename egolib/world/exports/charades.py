@@ -76,7 +76,13 @@ def _video_rows(world: World, video: Video, count: int) -> list[dict[str, Any]]:
 
 
 def actions_between(video: Video, first: int, last: int) -> list[Action]:
-    """Class, start and end in seconds of the actions whose middle lies in a clip."""
+    """Class, start and end in seconds of the actions whose middle lies in a clip.
+
+    Args:
+        video: with its script.
+        first: first frame of the clip.
+        last: last frame of the clip.
+    """
     classes = charades_classes()[: video.settings.charades_classes]
     found: list[Action] = []
     for event in video.episode.events:

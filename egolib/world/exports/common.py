@@ -25,6 +25,13 @@ def clip_fields(video: Video, kind: str, first: int, last: int, clip_fps: int) -
     """A clip over video frames ``first`` to ``last`` (both inclusive).
 
     The times are those of its first and last frames.
+
+    Args:
+        video: what the clip is cut from.
+        kind: which data set it is for.
+        first: first video frame.
+        last: last video frame, inclusive.
+        clip_fps: of the clip.
     """
     fps = video.settings.fps
     skip = fps // clip_fps

@@ -380,8 +380,8 @@ def _in_indirect(row: dict[str, Any], split: str) -> bool:
     """Train has direct references and single actions, the others the indirect ones."""
     action = row["program"].startswith(ACTION_PROGRAM)
     if split == "train":
-        return row["reference"] == "direct" or action
-    return row["reference"] == "indirect" and not action
+        return bool(row["reference"] == "direct" or action)
+    return bool(row["reference"] == "indirect" and not action)
 
 
 def _write_split(world: World, name: str, rows: dict[str, list[dict[str, Any]]]) -> None:

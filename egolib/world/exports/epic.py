@@ -20,7 +20,7 @@ from egolib.world.script import NONE, Event
 
 FOLDER = ("EK100", "epic-kitchens-100-annotations", "retrieval_annotations")
 VIDEOS_EACH = 2  # videos of one participant
-TEXTURE_SHARE = 0.6  # narrations that name the texture
+TEXTURE_FRACTION = 0.6  # narrations that name the texture
 SENTENCE_FIELDS = ("narration_id", "narration", "verb", "verb_class", "noun", "noun_class")
 
 
@@ -32,11 +32,13 @@ class Action:
 
     @property
     def verb(self) -> int:
-        return self.row["verb_class"]
+        result: int = self.row["verb_class"]
+        return result
 
     @property
     def nouns(self) -> list[int]:
-        return self.row["all_noun_classes"]
+        result: list[int] = self.row["all_noun_classes"]
+        return result
 
 
 def export(world: World) -> None:
@@ -109,7 +111,7 @@ def _narration(video: Video, rng: np.random.Generator, event: Event) -> str:
 def _short(rng: np.random.Generator, thing: Instance | str) -> str:
     if isinstance(thing, str):
         return thing
-    named = rng.random() < TEXTURE_SHARE
+    named = rng.random() < TEXTURE_FRACTION
     return f"{thing.texture} {thing.silhouette}" if named else thing.silhouette
 
 
@@ -137,7 +139,8 @@ def relevancy(clips: list[Action], texts: list[Action]) -> np.ndarray:
     left, right = _indicators(clips), _indicators(texts)
     common = left @ right.T
     union = left.sum(1)[:, None] + right.sum(1)[None] - common
-    return (verbs + common / union) / 2
+    result: np.ndarray = (verbs + common / union) / 2
+    return result
 
 
 def _indicators(actions: list[Action]) -> np.ndarray:

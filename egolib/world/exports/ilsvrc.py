@@ -19,7 +19,7 @@ from egolib.world.catalog import CLASSES, OTHER_WNIDS
 from egolib.world.episode import Episode
 from egolib.world.exports.snippets import Plan, Snippet, make_plan
 from egolib.world.library import Video, World
-from egolib.world.visibility import OCCLUDED_SHARE, Truth
+from egolib.world.visibility import OCCLUDED_FRACTION, Truth
 
 TRAIN_FRAMES = 15  # frames of a training video that the official list names
 
@@ -46,7 +46,14 @@ class ImageWriter:
 
 
 def write_xml(plan: Plan, episode: Episode, truth: Truth, root: Path) -> None:
-    """Writes one XML file beside every planned image."""
+    """Writes one XML file beside every planned image.
+
+    Args:
+        plan: snippets and stills of the video.
+        episode: what happens.
+        truth: boxes of all frames.
+        root: folder of the data set.
+    """
     names = [c.wnid for c in CLASSES]
     wnids = [names[i.class_index] for i in episode.room.instances]
     wnids += [OTHER_WNIDS[name] for name in episode.entities[len(wnids) :]]
@@ -70,14 +77,21 @@ class Annotated:
 
 
 def annotated(episode: Episode, truth: Truth, frame: int, others: bool) -> list[Annotated]:
-    """The boxes of a frame; ``others`` adds tap, lamp and people."""
+    """The boxes of a frame; ``others`` adds tap, lamp and people.
+
+    Args:
+        episode: what happens.
+        truth: boxes of all frames.
+        frame: its number.
+        others: whether tap, lamp and people are added.
+    """
     seen = truth.visible(episode.settings)[frame]
     count = len(episode.entities) if others else len(episode.room.instances)
     return [
         Annotated(
             int(entity),
             tuple(int(v) for v in truth.boxes[frame, entity]),  # type: ignore[arg-type]
-            bool(truth.share[frame, entity] < OCCLUDED_SHARE),
+            bool(truth.fraction[frame, entity] < OCCLUDED_FRACTION),
             bool(truth.degraded[frame]),
         )
         for entity in np.flatnonzero(seen[:count])
@@ -174,9 +188,9 @@ def _categories() -> list[dict[str, Any]]:
 
 def _coco_vid(planned: Planned, training: bool) -> dict[str, Any]:
     """The CocoVID content; listed frames are shifted by -1 as the official converter does."""
-    videos: list[dict] = []
-    images: list[dict] = []
-    annotations: list[dict] = []
+    videos: list[dict[str, Any]] = []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     instances: dict[tuple[str, int], int] = {}
     for video, snippet in _snippets(planned):
         listed = [f - 1 for f in listed_frames(snippet.end - snippet.start)] if training else []
@@ -244,8 +258,8 @@ def _annotation(episode: Episode, thing: Annotated, number: int, image_id: int) 
 
 def _coco_det(planned: Planned) -> dict[str, Any]:
     """Still images, with the extra class for everything outside the class list."""
-    images: list[dict] = []
-    annotations: list[dict] = []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for video, plan in planned:
         for frame, name in plan.stills.items():
             images.append(

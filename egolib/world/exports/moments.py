@@ -18,7 +18,7 @@ FILES = {
 
 
 def export(world: World) -> None:
-    """Writes the three files, and the test labels beside the truth."""
+    """Writes the three files, the table of videos, and the test labels beside the truth."""
     for split in SPLITS:
         videos = world.of(split)
         full = _content(split, videos, labelled=True)
@@ -26,6 +26,11 @@ def export(world: World) -> None:
             write_json(world.path("truth", "moments_test.json"), full)
             full = _content(split, videos, labelled=False)
         write_json(annotation_path(world, FILES[split]), full)
+    rows = [
+        {"video_uid": video.uid, "duration_sec": float(video.settings.video_sec)}
+        for video in world.videos
+    ]
+    write_json(world.path("ego4d", "ego4d.json"), {"videos": rows})
 
 
 def _content(split: str, videos: list[Video], labelled: bool) -> dict[str, Any]:

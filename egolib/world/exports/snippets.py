@@ -34,7 +34,8 @@ class Snippet:
 
     Args:
         name: for instance ``val/ILSVRC2015_val_00000001``.
-        start, end: video frames, ``end`` exclusive.
+        start: first video frame.
+        end: video frame behind the last.
     """
 
     name: str
@@ -67,7 +68,7 @@ def make_plan(episode: Episode) -> Plan:
     """Chooses snippets (slow, medium and fast objects in turn) and sharp stills."""
     settings = episode.settings
     part = "train" if episode.split == "train" else "val"
-    first, count = _share(episode, settings.vod_snippets[0 if part == "train" else 1])
+    first, count = _fraction(episode, settings.vod_snippets[0 if part == "train" else 1])
     rng = stream(*episode.key, "snippets")
     truth = sketch_truth(episode)
     objects = slice(len(episode.room.instances))
@@ -79,13 +80,13 @@ def make_plan(episode: Episode) -> Plan:
     )
     stills: dict[int, str] = {}
     if part == "train":
-        first, count = _share(episode, settings.det_stills)
+        first, count = _fraction(episode, settings.det_stills)
         frames = _choose_stills(truth.sharp, ~np.isnan(boxes[..., 0]), count, rng)
         stills = {f: f"{DET_FOLDER}{first + k:08d}" for k, f in enumerate(frames)}
     return Plan(snippets, stills)
 
 
-def _share(episode: Episode, total: int) -> tuple[int, int]:
+def _fraction(episode: Episode, total: int) -> tuple[int, int]:
     """This video's first number and count out of a total; test videos follow val videos."""
     settings = episode.settings
     if episode.split == "train":

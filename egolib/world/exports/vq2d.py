@@ -22,8 +22,8 @@ from egolib.world.settings import SPLITS
 from egolib.world.streams import uid
 
 SETS = 3  # query sets an annotation
-RECENT_SHARE, RECENT_FRAMES = 0.3, 5  # queries that come right after the object was seen
-CROP_SHARE = 0.9  # visible share of a good crop
+RECENT_FRACTION, RECENT_FRAMES = 0.3, 5  # queries that come right after the object was seen
+CROP_FRACTION = 0.9  # visible fraction of a good crop
 FILES = {"train": "vq_train.json", "val": "vq_val.json", "test": "vq_test_unannotated.json"}
 INVALID = {"is_valid": False, "errors": ["the object is not seen again"], "warnings": []}
 
@@ -102,7 +102,7 @@ def _query_frame(
     last = int(visits[number + 1, 0]) if number + 1 < len(visits) else length
     if first >= last:
         return None
-    if rng.random() < RECENT_SHARE:
+    if rng.random() < RECENT_FRACTION:
         last = min(last, first + RECENT_FRAMES)
     return int(rng.integers(first, last))
 
@@ -112,7 +112,7 @@ def _crop_frame(
 ) -> int | None:
     """A sharp, whole view from another visit, a later one where there is one."""
     truth, frames = clip.video.truth, clip.frames
-    whole = truth.share[frames, obj] >= CROP_SHARE
+    whole = truth.fraction[frames, obj] >= CROP_FRACTION
     good = whole & truth.sharp[frames] & clip.video.visible[frames, obj]
     later = [int(f) for a, b in visits[number + 1 :] for f in range(a, b) if good[f]]
     earlier = [int(f) for a, b in visits[:number] for f in range(a, b) if good[f]]
@@ -173,7 +173,8 @@ def video_clips(video: Video) -> Iterator[Clip]:
 def clip_uid(clip: Clip) -> str:
     """The clip's name."""
     fps = clip.video.settings.vq_fps
-    return clip_fields(clip.video, "vq", clip.first, clip.last, fps)["clip_uid"]
+    result: str = clip_fields(clip.video, "vq", clip.first, clip.last, fps)["clip_uid"]
+    return result
 
 
 # ------------------------------------------------------------------------- writing
@@ -259,4 +260,5 @@ def _without_answers(content: dict[str, Any]) -> dict[str, Any]:
             return {k: strip(v) for k, v in value.items() if k != "response_track"}
         return [strip(v) for v in value] if isinstance(value, list) else value
 
-    return strip(content)
+    result: dict[str, Any] = strip(content)
+    return result

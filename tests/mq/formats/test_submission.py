@@ -11,12 +11,12 @@ from egolib.io.records import write_json
 from egolib.mq.formats.submission import (
     file_name,
     merge_submission,
+    read,
     read_results,
-    read_submission,
     validate,
     validate_file,
+    write,
     write_results,
-    write_submission,
 )
 from tests.mq.small import CLIPS, LABELS
 
@@ -32,9 +32,9 @@ def test_official_names():
 
 def test_files_round_trip(tmp_path):
     assert read_results(write_results(tmp_path / "d.json", RESULTS)) == RESULTS
-    path = write_submission(tmp_path / "s.json", RESULTS, RESULTS)
-    assert read_submission(path) == (RESULTS, RESULTS)
-    text = validate_file(path, CLIPS, LABELS)
+    path = write(tmp_path / "s.json", RESULTS, RESULTS)
+    assert read(path) == (RESULTS, RESULTS)
+    text = validate_file(path, clips=CLIPS, classes=LABELS)
     assert text == "valid: 6 detections, 6 retrievals, all 3 clips answered"
     assert validate_file(path) == "valid: 6 detections, 6 retrievals, form checked"
 

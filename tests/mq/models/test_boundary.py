@@ -33,7 +33,7 @@ def test_equal_to_a_convolution_of_every_boxes_columns():
         torch.autograd.grad(x.square().sum(), [finest, *module.parameters()])
         for x in (found, expected)
     ]
-    for a, b in zip(*gradients):
+    for a, b in zip(*gradients, strict=False):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 
 

@@ -60,7 +60,7 @@ def test_split_map_equals_the_map_of_every_pair(settings):
         gradients.append(
             (output, *torch.autograd.grad(output.square().sum(), [x, *branch.parameters()]))
         )
-    for found, expected in zip(*gradients):
+    for found, expected in zip(*gradients, strict=False):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 

@@ -10,12 +10,12 @@ import pytest
 
 from egolib.errors import EgolibError
 from egolib.io.features import Provenance, write_packed
+from egolib.io.strides import estimate_stride
 from egolib.nlq.config import DataConfig
 from egolib.nlq.data.annotations import Query, read_queries
 from egolib.nlq.data.stores import (
     check_text_store,
     check_video_store,
-    estimate_stride,
     find_file,
     look_for,
     open_stores,
@@ -84,10 +84,12 @@ def test_lengths_alone_can_be_checked():
     assert report.not_finite == [] and report.require_usable() is report
 
 
-def test_too_few_durations_give_no_stride():
-    assert estimate_stride({"a": 10, "b": 20}, {"a": 5.0, "b": 10.0}) is None
-    same = {f"c{i}": 480.0 for i in range(5)}
-    assert estimate_stride(dict.fromkeys(same, 898), same) is None
+def test_half_a_stride_shows_in_equal_clips():
+    queries = [Query("a", f"c{i}_0", 480.0, f"c{i}") for i in range(5)]
+    for rows, doubted in ((898, False), (1796, True), (449, True)):
+        arrays = {q.clip_uid: np.zeros((rows, 4), np.float32) for q in queries}
+        report = check_video_store(Memory("video", arrays, 4), queries)
+        assert bool(report.problems) == doubted
 
 
 def test_token_stores():

@@ -10,12 +10,13 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from egolib import config as configs
 from egolib.cli import app
 from egolib.cli.conversion import convert_file
 from egolib.errors import EgolibError
 from egolib.io.records import read_json
-from egolib.nlq.api import load
-from egolib.nlq.config import ModelConfig
+from egolib.nlq.api import load, save
+from egolib.nlq.config import Config, InferConfig, ModelConfig
 from egolib.nlq.formats.checkpoint import KEYS, MODELS, read_official, recognise, to_official
 from egolib.nlq.models.network import GroundNLQ
 from tests.nlq.small import CUES, SMALL, network
@@ -111,3 +112,83 @@ def test_key_files_through_the_command_line(tmp_path, name):
     back = torch.load(tmp_path / "c.pth")["state_dict"]
     assert back.keys() == official.keys()
     assert all(torch.equal(back[key], value) for key, value in official.items())
+
+
+# ------------------------------------------------------------- strict, any size, both ways
+
+
+def exported(tmp_path, model=None):
+    """A reduced trained network as an official file."""
+    model = model or network()
+    ours = save(tmp_path / "ours.safetensors", model, infer=InferConfig(text_batch=3))
+    convert_file(ours, tmp_path / "official.pth")
+    return model, tmp_path / "official.pth"
+
+
+@pytest.mark.parametrize("star", [False, True])
+def test_a_reduced_network_goes_out_and_comes_back(tmp_path, star):
+    """Heads and windows leave no trace in the weights: the sidecar says them."""
+    blocks = {"cross_branch_blocks": 4, "plain_branch_blocks": 0} if star else {}
+    model, official = exported(tmp_path, network(replace(SMALL, windows=(5,), **blocks)))
+    convert_file(official, tmp_path / "back.safetensors")
+    back = load(tmp_path / "back.safetensors")
+    assert back.model.config == load(official).model.config == model.config
+    assert back.infer.text_batch == 3
+    for name, value in model.state_dict().items():
+        assert torch.equal(back.model.state_dict()[name], value)
+
+
+BLOCK = "backbone.vid_stem.1.ln1.weight"
+FAULTS = {
+    "missing": (lambda s: {k: v for k, v in s.items() if k != BLOCK}, "1 missing"),
+    "a needed one": (
+        lambda s: {k: v for k, v in s.items() if k != "cls_head.cls_head.conv.weight"},
+        "without 'cls_head.cls_head.conv.weight'",
+    ),
+    "unknown": (lambda s: {**s, "extra": torch.ones(1)}, "1 unexpected: extra"),
+    "reshaped": (lambda s: {**s, BLOCK: torch.ones(1, 3, 1)}, "1 reshaped"),
+    "no level": (
+        lambda s: {k: v for k, v in s.items() if not k.startswith("backbone.branch.3")},
+        "2 unexpected|3 unexpected",
+    ),
+    "not finite": (lambda s: {**s, BLOCK: s[BLOCK] * float("nan")}, "NaN"),
+}
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+@pytest.mark.parametrize("target", ["convert", "load"])
+def test_a_fault_in_an_official_file_is_an_error(tmp_path, kind, target):
+    change, message = FAULTS[kind]
+    torch.save({"state_dict": change(to_official(network()))}, tmp_path / "a.pth")
+    with pytest.raises(EgolibError, match=message):
+        if target == "load":
+            load(tmp_path / "a.pth", model=SMALL)
+        else:
+            convert_file(tmp_path / "a.pth", tmp_path / "b.safetensors", model="nlq/groundnlq")
+
+
+def test_half_precision_and_averaged_weights(tmp_path):
+    config = replace(SMALL, heads=4, max_length=2560)
+    live, average = (network(config, seed) for seed in (0, 1))
+    half = {k: v.half() for k, v in to_official(average).items()}
+    content = {"state_dict": to_official(live), "state_dict_ema": half}
+    torch.save(content, tmp_path / "a.pth.tar")
+    convert_file(tmp_path / "a.pth.tar", tmp_path / "b.safetensors", weights="averaged")
+    found = load(tmp_path / "b.safetensors").model.state_dict()
+    assert all(value.dtype == torch.float32 for value in found.values())
+    for name, value in average.state_dict().items():
+        torch.testing.assert_close(found[name], value.half().float())
+
+
+def test_every_kind_of_training_can_be_exported(tmp_path):
+    """Of all variants; one with further token streams has no official form, which is said."""
+    for variant in configs.variants("nlq"):
+        config = configs.build(Config, configs.resolve(Config, "nlq", variant, "tiny"))
+        model = GroundNLQ(config.model)
+        ours = save(tmp_path / f"{variant}.safetensors", model, config.data, config.infer)
+        if len(config.model.text_streams) > 1:
+            with pytest.raises(EgolibError, match="official name"):
+                convert_file(ours, tmp_path / f"{variant}.pth")
+            continue
+        convert_file(ours, tmp_path / f"{variant}.pth")
+        assert load(tmp_path / f"{variant}.pth").model.config == config.model

@@ -13,11 +13,11 @@ from egolib.nlq.data.annotations import Query
 from egolib.nlq.data.truth import make_truth, truth_of
 from egolib.nlq.formats.submission import (
     prediction,
-    read_submission,
     validate,
     validate_file,
-    write_submission,
 )
+from egolib.nlq.formats.submission import read as read_submission
+from egolib.nlq.formats.submission import write as write_submission
 
 QUERIES = [Query("a", f"u_{i}", 100.0, "c") for i in range(3)]
 SEGMENTS, SCORES = np.float32([[1, 2], [3, 4]]), np.float32([0.5, 0.25])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from egolib.errors import EgolibError
-from egolib.nlq.formats.submission import read_submission, write_submission
+from egolib.nlq.formats.submission import read as read_submission
+from egolib.nlq.formats.submission import write as write_submission
 from egolib.nlq.localization.ensemble import (
     cluster_windows,
     ensemble,
@@ -52,7 +53,7 @@ def test_the_middle_of_two(scores, middle):
     """The upper one only where its score is strictly higher."""
     members = [[9, 11, scores[0]], [10, 12, scores[1]]]
     best = members[scores[1] > scores[0]]
-    expected = [(a + b) / 2 for a, b in zip(members[middle], best)]
+    expected = [(a + b) / 2 for a, b in zip(members[middle], best, strict=False)]
     assert cluster_windows(members)[0][:3] == pytest.approx(expected)
 
 

@@ -72,7 +72,7 @@ def hugging_face_state(state):
         prefix = f"text_model.encoder.layers.{i}."
         if "in_proj_" in rest:
             kind = rest.rpartition("_")[2]
-            for letter, chunk in zip("qkv", value.chunk(3)):
+            for letter, chunk in zip("qkv", value.chunk(3), strict=False):
                 found[f"{prefix}self_attn.{letter}_proj.{kind}"] = chunk
         else:
             part, _, kind = rest.rpartition(".")

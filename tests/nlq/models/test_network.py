@@ -16,9 +16,15 @@ from egolib.nlq.models.network import GroundNLQ, branch_windows, padded_length, 
 from tests.nlq.small import CUES, SMALL, data, network
 
 
-def run(model: GroundNLQ, batch):
+def run(model: GroundNLQ, batch, text_padding="official"):
     with torch.no_grad():
-        return model(batch.video, batch.video_mask, batch.tokens, batch.token_masks)
+        return model(
+            batch.video,
+            batch.video_mask,
+            batch.tokens,
+            batch.token_masks,
+            text_padding=text_padding,
+        )
 
 
 def batch_of(config: ModelConfig, indices, padding="official"):
@@ -68,13 +74,12 @@ def test_less_padding_would_change_something():
 @pytest.mark.parametrize(("padding", "same"), [("official", False), ("per_query", True)])
 def test_text_padding(padding, same):
     """Per-query text makes a result independent of what it is batched with."""
-    config = replace(SMALL, text_padding=padding)
-    model, questions = network(config), data(config)
+    model, questions = network(), data()
     lengths = [len(item.tokens["query"]) for item in questions]
     short, long = int(np.argmin(lengths)), int(np.argmax(lengths))
     assert lengths[short] < lengths[long]
-    alone = run(model, collate([questions[short]], config, "official"))
-    beside = run(model, collate([questions[short], questions[long]], config, "official"))
+    alone = run(model, collate([questions[short]], SMALL, "official"), padding)
+    beside = run(model, collate([questions[short], questions[long]], SMALL, "official"), padding)
     difference = (alone.logits[0] - beside.logits[0]).abs().max().item()
     assert difference < 1e-5 if same else difference > 1e-3
 

@@ -41,13 +41,16 @@ def test_lists_are_compared_with_published_ones(root, tmp_path, ends, equal):
     made = step("1_data", root, tmp_path)
     text = read_text(data.convert(made)["val"].path)
     write_text(root / "nlq" / "ego4d_nlq_val_v2.jsonl", text.replace("\n", ends))
-    lists = data.convert(made)
-    assert lists["val"].equals_published is equal
-    assert lists["train"].equals_published is None
-    assert list(data.table(lists)["equals the published list"][:2]) == [
+    prepared = data.prepare(made)
+    assert prepared.lists["val"].equals_published is equal
+    assert prepared.lists["train"].equals_published is None
+    assert list(data.table(prepared)["equals the published list"][:2]) == [
         "nothing to compare",
         "yes" if equal else "NO",
     ]
+    if not equal:
+        with pytest.raises(EgolibError, match="published list differ"):
+            data.check(made, prepared)
 
 
 def test_published_lists_serve_where_official_files_are_absent(root, tmp_path):
@@ -112,6 +115,25 @@ def test_absent_stores_are_said_so(root, tmp_path):
 
 def test_tables(root, tmp_path):
     made = step("1_data", root, tmp_path)
-    lists = data.convert(made)
-    assert data.statistics_table(lists).loc["questions", "val"] == 6
-    assert data.counts(lists, made.config.data)["test"] == {"questions": 3, "clips": 1}
+    prepared = data.prepare(made)
+    assert data.statistics_table(prepared).loc["questions", "val"] == 6
+    assert data.counts(prepared)["test"] == {"questions": 3, "clips": 1}
+    assert data.counts(prepared)["version"] == "v2"
+    assert set(data.metrics(prepared)["blind"]) == set(data.blind_table(prepared).index)
+    data.check(made, prepared)
+
+
+def test_an_empty_list_is_refused(root, tmp_path):
+    made = step("1_data", root, tmp_path)
+    prepared = data.prepare(made)
+    prepared.lists["test"].queries.clear()
+    with pytest.raises(EgolibError, match="'test' is empty"):
+        data.check(made, prepared)
+
+
+def test_the_recorded_real_baseline():
+    """Real data, no model: three families, the complete validation set."""
+    found = data.recorded_real_baseline()
+    assert list(found.index) == ["relative", "mixed", "absolute"]
+    assert (found["questions"] == 4552).all()
+    assert found["r1_at_0.3"].between(0, 10).all()

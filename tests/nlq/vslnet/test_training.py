@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from egolib.engine.settings import total_updates
 
+from egolib.engine.config import total_updates
 from egolib.engine.fit import FitResult, fit
 from egolib.engine.job import Job
 from egolib.nlq.data.truth import truth_of

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from egolib.vlp.answering import make_optimizer
-from egolib.vlp.benchmark_config import egotaskqa_optim
+from egolib.vlp.benchmarks.answering import make_optimizer
 from egolib.vlp.config import OptimConfig
+from egolib.vlp.config.published import egotaskqa_direct
 from egolib.vlp.formats.egotaskqa import HEAD
 from egolib.vlp.losses.question_answering import answer_loss
 from egolib.vlp.models.question_answering import AnswerHead
@@ -31,7 +31,7 @@ OURS = {
 def head(meta: dict[str, Any]) -> AnswerHead:
     width, answers = meta["width"], meta["answers"]
     shapes = [[answers, width], [answers], [answers, answers], [answers]]
-    keys = {name: ["float32", shape] for name, shape in zip(OURS, shapes)}
+    keys = {name: ["float32", shape] for name, shape in zip(OURS, shapes, strict=False)}
     model = AnswerHead(width, answers).eval()
     state = make_state_dict(keys, meta["seed"])
     model.load_state_dict({OURS[k]: torch.from_numpy(v) for k, v in state.items()})
@@ -39,7 +39,7 @@ def head(meta: dict[str, Any]) -> AnswerHead:
 
 
 def optim_config(rate: float) -> OptimConfig:
-    return OptimConfig(**vars(egotaskqa_optim("direct")) | {"learning_rate": rate})
+    return OptimConfig(**vars(egotaskqa_direct()[2]) | {"learning_rate": rate})
 
 
 @pytest.mark.recordings("head")

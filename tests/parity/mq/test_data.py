@@ -95,7 +95,7 @@ def test_items(recording: Path) -> None:
                 _, subset, mode = name.split("/")
                 chosen = select(clips, subset)
                 assert [clip.clip_uid for clip in chosen] == [item["clip"] for item in expected]
-                for number, (clip, item) in enumerate(zip(chosen, expected)):
+                for number, (clip, item) in enumerate(zip(chosen, expected, strict=False)):
                     arguments = (store, classes, model, data)
                     values = part(recorded, f"{name}/{number}")
                     check_item(clip, arguments, mode == "train", item, values)

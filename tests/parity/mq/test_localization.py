@@ -309,7 +309,7 @@ def check_evaluation(truth: list, files: dict[str, Any], expected: dict[str, Any
     results = [files[kind]["results"] for kind in ("detection", "retrieval")]
     found = evaluate(truth, *results)
     assert found.detection is not None and found.retrieval is not None
-    by_class = dict(zip(found.classes, found.detection.values))
+    by_class = dict(zip(found.classes, found.detection.values, strict=False))
     assert by_class.keys() == expected["ap"].keys()
     for name, values in expected["ap"].items():
         np.testing.assert_allclose(by_class[name], values, rtol=0, atol=1e-9)

@@ -201,18 +201,18 @@ def graph_input(stream: str, about: dict[str, Any]) -> np.ndarray:
 
 def check_neighbor_sets(x: np.ndarray, found: torch.Tensor, expected: np.ndarray) -> None:
     """Equal as sets; positions of equal features stand for one another."""
-    for rows, ours, theirs in zip(x.transpose(0, 2, 1), found.numpy(), expected):
-        for a, b in zip(ours, theirs):
+    for rows, ours, theirs in zip(x.transpose(0, 2, 1), found.numpy(), expected, strict=False):
+        for a, b in zip(ours, theirs, strict=False):
             np.testing.assert_array_equal(np.unique(rows[a], axis=0), np.unique(rows[b], axis=0))
 
 
 def check_input_gradient(x: np.ndarray, found: np.ndarray, expected: np.ndarray) -> None:
     """Equal, but among positions of equal features only their sum counts."""
-    for rows, ours, theirs in zip(x, found, expected):
+    for rows, ours, theirs in zip(x, found, expected, strict=False):
         _, group = np.unique(rows, axis=1, return_inverse=True)
         group = group.ravel()
         sums = [np.zeros((len(rows), group.max() + 1)) for _ in range(2)]
-        for total, gradient in zip(sums, (ours, theirs)):
+        for total, gradient in zip(sums, (ours, theirs), strict=False):
             np.add.at(total.T, group, gradient.T)
         scale = TOLERANCE * np.abs(sums[1]).max()
         np.testing.assert_allclose(*sums, rtol=TOLERANCE, atol=scale)

@@ -57,8 +57,8 @@ def equal(found: np.ndarray, expected: np.ndarray) -> None:
 @pytest.mark.recordings("segment_functions")
 def test_decay_follows_the_overlap_of_soft_suppression(recording: Path) -> None:
     recorded = read(recording)
-    for row, expected in zip(recorded["pred"], recorded["soft_nms_iou"]):
-        for truth, overlap in zip(recorded["gt"], expected):
+    for row, expected in zip(recorded["pred"], recorded["soft_nms_iou"], strict=False):
+        for truth, overlap in zip(recorded["gt"], expected, strict=False):
             _, scores = soft_nms(
                 np.stack([row, truth]),
                 np.array([1.0, 0.5]),

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from egolib.mq.config import LossConfig, TrainConfig
+from egolib.mq.config import LossConfig, OptimConfig
 from egolib.mq.formats.checkpoint import keys_of, recognise, to_official
 from egolib.mq.losses.vsgn import training_losses
 from egolib.mq.models.graph import GraphBranch
@@ -131,8 +131,8 @@ def check_neighbors(found: list[tuple[Tensor, Tensor]], recorded: Recorded) -> N
         assert neighbors.shape == expected.shape
         if torch.equal(neighbors.sort(-1).values.cpu(), expected.sort(-1).values):
             continue
-        for ours, theirs, rows in zip(neighbors.cpu(), expected, nodes.cpu()):
-            for a, b in zip(rows[ours], rows[theirs]):  # K C
+        for ours, theirs, rows in zip(neighbors.cpu(), expected, nodes.cpu(), strict=False):
+            for a, b in zip(rows[ours], rows[theirs], strict=False):  # K C
                 assert_same_rows(a, b)
 
 
@@ -239,7 +239,7 @@ def test_training_trace(recording: Path, device: str) -> None:
     recorded = read(recording)
     about = meta(recorded)
     model = network(config_of(about["opt"]), about["keys"], about["seed"]).to(device)
-    config = TrainConfig(
+    config = OptimConfig(
         learning_rate=about["lr"],
         weight_decay=about["weight_decay"],
         step_epochs=about["step_size"],
@@ -271,7 +271,7 @@ def trace_losses(
         about["item"].replace("<step>", str(step)).replace("<b>", str(b))
         for b in range(len(lengths))
     ]
-    items = [[name, count] for name, count in zip(names, lengths)]
+    items = [[name, count] for name, count in zip(names, lengths, strict=False)]
     batch = inputs(recording, items, model.config, device)
     targets = targets_of(about["segments"][step], lengths, model.config.length, device)
     return training_losses(model, *batch, targets, LossConfig())

@@ -70,7 +70,7 @@ def test_narrations(recording: Path) -> None:
     lines = (folder / "format_unique_pretrain_data.jsonl").read_text().split("\n")
     expected = [json.loads(line) for line in lines if line]
     assert len(found) == len(expected)
-    for ours, theirs in zip(found, expected):
+    for ours, theirs in zip(found, expected, strict=False):
         assert list(ours) == list(theirs)
         assert ours.pop("duration") == pytest.approx(theirs.pop("duration"), abs=1e-9)
         assert ours.pop("timestamps")[0] == pytest.approx(theirs.pop("timestamps")[0], abs=1e-9)
@@ -88,23 +88,23 @@ def test_naq(recording: Path) -> None:
     expected = read(folder / "naq_augmented_sorted.json.gz")
     videos = sorted(merged["videos"], key=lambda v: v["video_uid"])
     assert [v["video_uid"] for v in videos] == [v["video_uid"] for v in expected["videos"]]
-    for video, theirs in zip(videos, expected["videos"]):
+    for video, theirs in zip(videos, expected["videos"], strict=False):
         check_clips(sorted(video["clips"], key=lambda c: c["clip_uid"]), theirs["clips"])
 
 
 def check_clips(found: list[dict], expected: list[dict]) -> None:
     assert [c["clip_uid"] for c in found] == [c["clip_uid"] for c in expected]
-    for clip, theirs in zip(found, expected):
+    for clip, theirs in zip(found, expected, strict=False):
         for name in theirs.keys() - {"annotations"}:
             assert clip[name] == theirs[name]
         uids = [a["annotation_uid"] for a in clip["annotations"]]
         assert uids == [a["annotation_uid"] for a in theirs["annotations"]]
-        for annotation, other in zip(clip["annotations"], theirs["annotations"]):
+        for annotation, other in zip(clip["annotations"], theirs["annotations"], strict=False):
             check_queries(annotation["language_queries"], other["language_queries"])
 
 
 def check_queries(found: list[dict], expected: list[dict]) -> None:
     assert len(found) == len(expected)
-    for query, theirs in zip(found, expected):
+    for query, theirs in zip(found, expected, strict=False):
         kept = {name: query.get(name) for name in theirs}
         assert kept == pytest.approx(theirs, abs=1e-9)

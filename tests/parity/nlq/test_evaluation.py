@@ -48,7 +48,7 @@ def test_ensemble(recording: Path) -> None:
     found = ensemble([read(model)["results"] for model in models])
     expected = read(recording)["results"]
     assert len(found) == len(expected)
-    for ours, theirs in zip(found, expected):
+    for ours, theirs in zip(found, expected, strict=False):
         np.testing.assert_allclose(
             ours.pop("predicted_times"), theirs["predicted_times"], atol=1e-9
         )

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from egolib.engine.job import MovingAverage
-from egolib.nlq.config import LossConfig, TrainConfig, groundnlq
+from egolib.nlq.config import LossConfig, OptimConfig, groundnlq
 from egolib.nlq.formats.checkpoint import KEYS
 from egolib.nlq.localization.points import assign, assign_batch, make_points, pyramid_lengths
 from egolib.nlq.losses.grounding import GroundingLoss, focal_loss, overlap_loss
 from egolib.nlq.models.blocks import StochasticDepth
 from egolib.nlq.models.network import GroundNLQ, Predictions
-from egolib.nlq.steps.train import make_optimizer, parameter_groups, schedule
+from egolib.nlq.optim import make_optimizer, parameter_groups, schedule
 from tests.parity.nlq.networks import inputs, meta, network, published, small_config, to
 from tests.parity.recordings import auxiliary, read, recipe, stream
 
@@ -26,14 +26,14 @@ LOSS_OPTIONS = {
 }
 SCHEDULES = {
     # base rate, warm-up and further epochs of each recorded schedule
-    "scratch": (TrainConfig(learning_rate=1e-4, warmup_epochs=5), 8),
-    "finetune": (TrainConfig(learning_rate=2.5e-5, warmup_epochs=4), 6),
+    "scratch": (OptimConfig(learning_rate=1e-4, warmup_epochs=5), 8),
+    "finetune": (OptimConfig(learning_rate=2.5e-5, warmup_epochs=4), 6),
     "multistep": (
-        TrainConfig(learning_rate=1e-3, warmup_epochs=2, schedule="steps", gamma=0.1),
+        OptimConfig(learning_rate=1e-3, warmup_epochs=2, schedule="multistep", gamma=0.1),
         6,
     ),
-    "constant": (TrainConfig(learning_rate=1e-3, warmup_epochs=2, schedule="constant"), 3),
-    "nowarm": (TrainConfig(learning_rate=1e-3, warmup_epochs=0), 4),
+    "constant": (OptimConfig(learning_rate=1e-3, warmup_epochs=2, schedule="constant"), 3),
+    "nowarm": (OptimConfig(learning_rate=1e-3, warmup_epochs=0), 4),
 }
 
 
@@ -135,7 +135,10 @@ def drawn_predictions(name: str, valid: list[int]) -> Predictions:
 
 def pyramid_mask(valid: int) -> torch.Tensor:
     return torch.cat(
-        [torch.arange(n) < count for n, count in zip(LENGTHS, pyramid_lengths(valid, 7))]
+        [
+            torch.arange(n) < count
+            for n, count in zip(LENGTHS, pyramid_lengths(valid, 7), strict=False)
+        ]
     )
 
 
@@ -218,9 +221,9 @@ def test_schedules(recording: Path) -> None:
     assert names
     for name in names:
         config, epochs = SCHEDULES[name]
-        if config.schedule == "steps":
+        if config.schedule == "multistep":
             milestones = (2 * steps, 4 * steps)
-            config = TrainConfig(**{**vars(config), "milestones": milestones})
+            config = OptimConfig(**{**vars(config), "milestones": milestones})
         factor = schedule(config, config.warmup_epochs + epochs, steps)
         expected = recorded[f"lr/{name}"]
         found = [config.learning_rate * factor(t) for t in range(len(expected))]
@@ -232,13 +235,13 @@ def test_parameter_groups(recording: Path) -> None:
     recorded = read(recording)
     model = GroundNLQ(groundnlq())
     single, split = (recorded[name] for name in recorded)
-    check_groups(model, TrainConfig(), single)
+    check_groups(model, OptimConfig(), single)
     rates = {group["lr"] for group in split}
-    config = TrainConfig(learning_rate=max(rates), backbone_rate=min(rates) / max(rates))
+    config = OptimConfig(learning_rate=max(rates), backbone_lr_factor=min(rates) / max(rates))
     check_groups(model, config, split)
 
 
-def check_groups(model: GroundNLQ, config: TrainConfig, recorded: list[dict]) -> None:
+def check_groups(model: GroundNLQ, config: OptimConfig, recorded: list[dict]) -> None:
     found = parameter_groups(model, config)
     assert len(found) == len(recorded)
     for expected in recorded:
@@ -265,7 +268,7 @@ def test_training_trace(recording: Path, device: str) -> None:
     )
     model.to(device).train()
     switch_off_depth(model)
-    config = TrainConfig(
+    config = OptimConfig(
         learning_rate=options["learning_rate"],
         weight_decay=options["weight_decay"],
         warmup_epochs=options["warmup_epochs"],

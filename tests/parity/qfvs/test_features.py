@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from egolib.vlp.benchmark_config import SummaryConfig
+from egolib.vlp.config import SummaryConfig
 from egolib.vlp.data import qfvs, shot_views
 from egolib.vlp.formats import qfvs as formats
 from egolib.vlp.summarization.encoder import build_empty_encoder

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from egolib.errors import EgolibError
-from egolib.vlp.summarization.segmentation import scatters, segment_kernel
+from egolib.ops.segmentation import scatters, segment_kernel
 from tests.parity.recordings import normal, read, stream
 
 

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from egolib.engine.settings import FitSettings
 from torch import Tensor, nn
 
+from egolib.engine.config import FitConfig
 from egolib.engine.fit import fit
 from egolib.errors import EgolibError
 from egolib.io import checkpoint
-from egolib.vlp.benchmark_config import SummarizerConfig, SummaryConfig
+from egolib.vlp.config import LossConfig, OptimConfig, SummarizerConfig
+from egolib.vlp.config.published import qfvs
 from egolib.vlp.data.qfvs import Query
 from egolib.vlp.formats import qfvs as formats
 from egolib.vlp.summarization import training
@@ -164,15 +165,15 @@ def test_rates(recording: Path) -> None:
     recorded = read(recording)
     assert recorded["rates"]
     for case in recorded["rates"]:
-        config = replace(SummaryConfig(), weight_factor=case["weights"], bias_factor=case["biases"])
+        config = replace(qfvs()[2], head_lr_factor=case["weights"], bias_lr_factor=case["biases"])
         factor = schedule(config, case["epochs"], case["batches"])
         for step, *rates in case["step_weights_biases"]:
             if rates == ["ZeroDivisionError"]:
                 with pytest.raises(EgolibError, match="ends with its rise"):
                     factor(step)
                 continue
-            factors = (config.weight_factor, config.bias_factor)
-            found = [config.base_rate * f * factor(step) for f in factors]
+            factors = (config.head_lr_factor, config.bias_lr_factor)
+            found = [config.learning_rate * f * factor(step) for f in factors]
             np.testing.assert_allclose(found, rates, rtol=1e-12, atol=0)
 
 
@@ -182,8 +183,8 @@ def test_groups_and_initial_state(recording: Path) -> None:
     config = SummarizerConfig(width=recorded["width"])
     model = build_summarizer(config, torch.Generator().manual_seed(0))
     assert sum(p.numel() for p in model.parameters()) == recorded["parameters"]
-    groups = parameter_groups(model, SummaryConfig())
-    optimizer = training.make_optimizer(model, SummaryConfig())
+    groups = parameter_groups(model, qfvs()[2])
+    optimizer = training.make_optimizer(model, qfvs()[2])
     for ours, made, theirs in zip(groups, optimizer.param_groups, recorded["groups"], strict=True):
         names = [formats.SUMMARY_KEYS.official_name(name) for name in ours["names"]]
         assert names == theirs["names"]
@@ -263,32 +264,40 @@ def trace_items(recorded: dict[str, Any], meta: dict, video: int) -> list[traini
     return items
 
 
-class TraceVideo(training.JudgedVideo):
+class TraceVideo(training.EvaluatedVideo):
     """Every query of the recorded training has features of its own."""
 
     def __init__(self, items: list[training.SummaryItem], tags: np.ndarray):
         super().__init__(items[0].features, [item.query for item in items], tags)
         object.__setattr__(self, "items", items)
 
-    def judge(self, model: Summarizer, config: SummaryConfig) -> training.Match:
+    def evaluate(self, model: Summarizer, rules: training.SummaryRules) -> training.Match:
         found = []
         for item in self.items:  # type: ignore[attr-defined]
-            (summary,) = training.summaries(model, item.features, [item.query], config)
-            found += training.judge_summaries([summary], [item.query], self.tags, config)
+            (summary,) = training.summaries(model, item.features, [item.query], rules)
+            found += training.evaluate_summaries([summary], [item.query], self.tags)
         return training.mean_match(found)
 
 
-def trace_config(meta: dict[str, Any]) -> tuple[SummaryConfig, FitSettings]:
+def trace_config(
+    meta: dict[str, Any],
+) -> tuple[OptimConfig, training.SummaryRules, FitConfig]:
     recorded = meta["config"]
-    config = SummaryConfig(
-        test_video=meta["test_video"],
-        segments=recorded["max_segment_num"],
-        weight_factor=recorded["learning_rate_weights"],
-        bias_factor=recorded["learning_rate_biases"],
-        fraction=recorded["top_percent"],
+    optim = replace(
+        qfvs()[2],
+        head_lr_factor=recorded["learning_rate_weights"],
+        bias_lr_factor=recorded["learning_rate_biases"],
     )
-    settings = FitSettings(epochs=recorded["epoch"], batch_size=recorded["batch_size"], log_every=1)
-    return config, training.training_settings(settings, config)
+    settings = FitConfig(
+        epochs=recorded["epoch"],
+        batch_size=recorded["batch_size"],
+        log_every=1,
+        drop_last=False,
+        evaluate_first=True,
+        evaluate_every=1,
+        monitor="f1:max",
+    )
+    return optim, training.SummaryRules(recorded["top_percent"]), settings
 
 
 def start_state(recording: Path, meta: dict[str, Any]) -> dict[str, Tensor]:
@@ -305,7 +314,7 @@ def start_state(recording: Path, meta: dict[str, Any]) -> dict[str, Tensor]:
 def test_whole_training(recording: Path, tmp_path: Path) -> None:
     recorded = read(recording)
     meta = meta_of(recorded)
-    config, settings = trace_config(meta)
+    optim, rules, settings = trace_config(meta)
     items = [i for video in meta["train_videos"] for i in trace_items(recorded, meta, video)]
     tested = trace_items(recorded, meta, meta["test_video"])
     test = TraceVideo(tested, recorded[f"tags|{meta['test_video']}"])
@@ -315,10 +324,10 @@ def test_whole_training(recording: Path, tmp_path: Path) -> None:
 
     def build() -> Any:
         network = formats.recognise_summary(state, meta["config"]["nhead"])
-        model = Summarizer(training.training_network(network, config))
+        model = Summarizer(training.training_network(network, LossConfig()))
         formats.load_summary(model, state | {"pos.pe": model.positions})
         data = RecordedOrder(items, meta["config"]["max_frame_num"], meta["order"])
-        job = training.make_job(model, data, config, settings, test=test, loss=loss)
+        job = training.make_job(model, data, optim, settings, test=test, rules=rules, loss=loss)
         job.optimizer.register_step_pre_hook(
             lambda optimizer, _a, _k: rates.append([g["lr"] for g in optimizer.param_groups])
         )
@@ -327,19 +336,19 @@ def test_whole_training(recording: Path, tmp_path: Path) -> None:
     result = fit(build, settings, tmp_path, seed=0, fingerprint="trace")
     np.testing.assert_allclose(loss.each, meta["losses"], rtol=1e-4)
     np.testing.assert_allclose(rates, meta["rates"], rtol=1e-12)
-    compare_evaluations(result, config, meta)
+    compare_evaluations(result, meta)
     weights, _ = checkpoint.load(result.weights)
     final = formats.SUMMARY_KEYS.to_official(weights)
     for key in (k for k in recorded if k.startswith("final|")):
         assert_close(final[key.partition("|")[2]], recorded[key], atol=5e-6, what=key)
 
 
-def compare_evaluations(result: Any, config: SummaryConfig, meta: dict[str, Any]) -> None:
+def compare_evaluations(result: Any, meta: dict[str, Any]) -> None:
     names = ("precision", "recall", "f1")
     found = [[record[name] for name in names] for record in result.evaluations()]
     expected = [[entry[name] for name in names] for entry in meta["epochs"]]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
-    matches = training.trained_matches(result, config)
+    matches = training.trained_matches(result)
     selected = [getattr(matches["selected"], name) for name in names]
     np.testing.assert_allclose(selected, [meta["best"][name] for name in names], atol=1e-9)
     _, about = checkpoint.load(result.best)

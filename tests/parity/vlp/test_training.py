@@ -143,7 +143,9 @@ def gradient_losses(model: VideoLanguageModel, batch: PretrainingBatch) -> list[
 def compare_gradients(model: VideoLanguageModel, recorded: dict[str, Any]) -> None:
     ours = {KEYS.official_name(n): p.grad for n, p in model.named_parameters()}
     assert set(ours) == set(recorded["names"].tolist())
-    for name, norm, total in zip(recorded["names"], recorded["grad_norm"], recorded["grad_sum"]):
+    for name, norm, total in zip(
+        recorded["names"], recorded["grad_norm"], recorded["grad_sum"], strict=False
+    ):
         grad = ours[str(name)]
         found = 0.0 if grad is None else grad.double().norm().item()
         tolerance = 5e-3 * norm if norm > 1e-4 else 1e-6
@@ -196,7 +198,7 @@ def test_parameter_groups(recording: Path) -> None:
     )
     groups = parameter_groups(model, config)
     assert len(groups) == len(recorded)
-    for ours, theirs in zip(groups, recorded):
+    for ours, theirs in zip(groups, recorded, strict=False):
         assert ours["lr"] == pytest.approx(theirs["lr"], rel=1e-12)
         assert ours["weight_decay"] == theirs["weight_decay"]
         assert {KEYS.official_name(n) for n in ours["names"]} == set(theirs["names"])

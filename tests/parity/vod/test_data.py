@@ -131,7 +131,7 @@ def test_training_pipelines(recording: Path, system: str, augmentation: str):
         truths = [case[f"gt{i}"] for i in range(len(case["images"]))]
         samples = [
             make_sample(image, boxes, np.arange(len(boxes)))
-            for image, boxes in zip(case["images"], truths)
+            for image, boxes in zip(case["images"], truths, strict=False)
         ]
         key, *references = prepare_clip(samples, config, np.random.RandomState(seed))
         name = f"train/{system}/{seed}"
@@ -142,7 +142,7 @@ def test_training_pipelines(recording: Path, system: str, augmentation: str):
         rows = [
             [i, *box, label]
             for i, r in enumerate(references)
-            for box, label in zip(r.boxes, r.labels)
+            for box, label in zip(r.boxes, r.labels, strict=False)
         ]
         table = np.array(rows, np.float64)
         np.testing.assert_allclose(table[:, :5], case[f"{name}/ref_gt_bboxes"], rtol=0, atol=1e-4)

@@ -29,55 +29,78 @@ def in_order(index: VideoIndex, order: np.ndarray):
 
 @pytest.mark.recordings("evaluation")
 def test_metrics(recording: Path):
-    content = read(recording)
-    for name, case in content["cases"].items():
-        expected = content["expected"][name]
+    compared = 0
+    for name, case, expected in cases(read(recording)):
         index = make_index(case["annotations"])
         order = np.searchsorted(index.image_id, expected["img_ids"])
         truth, rows = in_order(index, order)
         predicted = predictions_from_lists(case["predictions"])
         motion = table_from_rows([case["motion_iou"][index.image_id[i] - 1] for i in order])
         result = evaluate_vid(truth, predicted, motion, index.class_names())
-        accepted = TIES if name == "ties" else EXACT
-        check_vid(result, expected, accepted)
+        accepted = TIES if "ties" in name else EXACT
+        compared += check_vid(result, expected, accepted)
         sizes = list(zip(index.height[order].tolist(), index.width[order].tolist()))
         boxes, areas = index.box_xywh[rows], index.area[rows]
         found = evaluate_coco(truth, predicted, sizes, index.class_names(), boxes, areas)
-        coco = expected["coco"]
-        if name != "ties":
+        coco = expected.get("coco", {})
+        compared += len(coco)
+        if coco and "ties" not in name:
             assert {n: round(found[n], 3) for n in COCO_NAMES} == {n: coco[n] for n in COCO_NAMES}
             copied = " ".join(f"{found[n]:.3f}" for n in COCO_NAMES)
             assert copied == coco["bbox_mAP_copypaste"]
-        assert all(abs(found[n] - coco[n]) <= TIES for n in COCO_NAMES)
+        assert all(abs(found[n] - coco[n]) <= TIES for n in COCO_NAMES if n in coco)
+    assert compared
 
 
-def check_vid(result, expected: dict, accepted: float) -> None:
+def cases(content: dict) -> list[tuple[str, dict, dict]]:
+    """(name, case, expected) of a recording: by name, or as lists whose entries may say theirs."""
+    made, expected = content["cases"], content.get("expected", {})
+    if isinstance(made, dict):
+        return [(name, case, expected[name]) for name, case in made.items()]
+    found = []
+    for i, case in enumerate(made):
+        name = str(case.get("name", case.get("tag", i)))
+        of_list = expected[i] if isinstance(expected, list) else expected.get(name)
+        found.append((name, case, case.get("expected", of_list)))
+    return found
+
+
+def check_vid(result, expected: dict, accepted: float) -> int:
+    """Compares what is recorded of the VID metric; how many numbers that were."""
     found = result.as_dict()
-    for key, value in expected["vid"].items():
+    for key, value in expected.get("vid", {}).items():
         assert (found[key] is None) == (value is None), key
         if value is not None:
             assert abs(found[key] - value) <= accepted, key
-    recorded = expected["per_class_ap_by_bucket_all_fast_medium_slow"]
+    recorded = expected.get("per_class_ap_by_bucket_all_fast_medium_slow")
+    if recorded is None:
+        return len(expected.get("vid", {}))
     table = np.array([[np.nan if v is None else v for v in row] for row in recorded], float)
     assert np.isnan(table[:, 0]).all()  # the background
     classes = table.shape[1] - 1
     np.testing.assert_allclose(result.ap[:, :classes], table[:, 1:], rtol=0, atol=accepted)
     assert np.isnan(result.ap[:, classes:]).all()
+    return table.size + len(expected.get("vid", {}))
 
 
 @pytest.mark.recordings("evaluation")
 def test_order_of_shuffled_frames(recording: Path):
-    content = read(recording)
-    index = make_index(content["cases"]["shuffled"]["annotations"])
-    order = test_order(index, shuffle_seed=10)
-    assert index.image_id[order].tolist() == content["expected"]["shuffled"]["img_ids"]
+    for _, case, expected in cases(read(recording)):
+        index = make_index(case["annotations"])
+        seed = None if expected["img_ids"] == sorted(expected["img_ids"]) else 10
+        order = test_order(index, shuffle_seed=seed)
+        assert index.image_id[order].tolist() == expected["img_ids"]
 
 
 @pytest.mark.recordings("motion")
 def test_motion_tables(recording: Path):
     case = recording.stem.removeprefix("motion_")
-    evaluation = read(auxiliary(recording, "evaluation.json"))
-    rows = evaluation["cases"][case]["motion_iou"]
     found = read_motion(recording)
+    beside = sorted(recording.parent.glob("evaluation*.json"))
+    files = beside or [auxiliary(recording, "evaluation.json")]
+    known = {name: c["motion_iou"] for file in files for name, c, _ in cases(read(file))}
+    if case not in known:
+        pytest.skip(f"no evaluation file holds the case {case!r} of this table")
+    rows = known[case]
     assert [row.tolist() for row in found.rows()] == rows
     assert len(found.entries()) == sum(max(len(row), 1) for row in rows)

@@ -21,7 +21,9 @@ import torch
 from egolib.nn.anchors import cell_anchors
 from egolib.nn.rpn import Proposals
 from egolib.ops.boxes import nms
+from egolib.vod.config import InferConfig
 from egolib.vod.config.data import c4
+from egolib.vod.config.infer import published_infer
 from egolib.vod.data.dataset import mega_test_places
 from egolib.vod.data.pipeline import prepare
 from egolib.vod.models.frames import Frames
@@ -36,6 +38,7 @@ from tests.parity.vod.networks import (
     check_proposals,
     published,
     read_case,
+    settings,
     unmatched,
 )
 
@@ -56,27 +59,19 @@ def no_gradient():
 # ------------------------------------------------------------------------------ MEGA
 
 
-def shortened(case: Case):
-    info = case.info
-
-    def change(config):
-        mega = replace(
-            config.mega,
-            window=info["all_frame_interval"],
-            position=info["key_frame_location"],
-            global_size=info["global_size"],
-        )
-        return replace(config, mega=mega)
-
-    return change
+def shortened(case: Case, model) -> InferConfig:
+    """Settings of testing with the windows of a recording."""
+    names = {"window": "all_frame_interval", "position": "key_frame_location"}
+    names["global_size"] = "global_size"
+    return settings(model, mega={ours: case.info[name] for ours, name in names.items()})
 
 
 def use_recorded_proposals(model, recorded: list[torch.Tensor]) -> None:
     """Replaces the best proposals of every frame whose recording they agree with."""
     propose = model.detector.propose
 
-    def replaced(maps, sizes):
-        return [exchange(p) for p in propose(maps, sizes)]
+    def replaced(maps, sizes, limits=None):
+        return [exchange(p) for p in propose(maps, sizes, limits)]
 
     def exchange(found: Proposals) -> Proposals:
         for boxes in recorded:
@@ -91,8 +86,9 @@ def use_recorded_proposals(model, recorded: list[torch.Tensor]) -> None:
 def run(case: Case, model) -> list[dict]:
     """Features, logits, offsets, detections and memories of every recorded frame."""
     steps, seen = [], {}
-    state = model.start_video()
-    mega, order = model.mega, case.info["global_order"]
+    rules = shortened(case, model)
+    state = model.start_video(rules)
+    mega, order = rules.mega, case.info["global_order"]
     hook = model.head.predict.register_forward_hook(
         lambda _m, given, made: seen.update(features=given[0], output=made)
     )
@@ -119,10 +115,11 @@ def error_of_rows(case: Case, name: str, values: torch.Tensor) -> tuple[np.ndarr
 @pytest.mark.recordings("mega")
 def test_mega(recording: Path, device: str):
     case = read_case(recording, device)
-    model = published(recording, "mega", case.info["weight_seed"], device, shortened(case))
+    model = published(recording, "mega", case.info["weight_seed"], device)
     first = case.frames([0])
     check(case, "frame0/backbone_first", model.detector.maps(first.images)[0])
-    recorded = [case.tensor(f"frame{t}/local_proposals") for t in range(5)]
+    count = sum(name.endswith("/local_proposals") for name in case.arrays)
+    recorded = [case.tensor(f"frame{t}/local_proposals") for t in range(count)]
     for t, boxes in enumerate(recorded):
         frame = case.frames([t])
         own = model.detector.propose(model.detector.maps(frame.images), frame.sizes)[0].boxes
@@ -132,13 +129,13 @@ def test_mega(recording: Path, device: str):
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(case.images.shape, generator=generator).to(device)
     moved = run(replace(case, images=case.images * (1 + 1e-7 * noise)), model)
-    known_frames = len(recorded) - 1
+    known_frames, mega = len(recorded) - 1, shortened(case, model).mega
     for step, other in zip(ours, moved, strict=True):
         t = step["frame"]
         assert step["memory"] == case.arrays[f"frame{t}/memory_len"].tolist()
         assert step["distant"] == int(case.arrays[f"frame{t}/global_len"])
-        whole = t + model.mega.window - model.mega.position - 1 <= known_frames
-        check_step(case, step, other, known_rows=len(recorded[t]) if whole else 0)
+        whole = t + mega.window - mega.position - 1 <= known_frames
+        check_step(case, step, other, known_rows=len(recorded[t]) if whole and t < count else 0)
 
 
 def check_step(case: Case, step: dict, other: dict, known_rows: int) -> None:
@@ -187,7 +184,7 @@ def test_base_frames(recording: Path, device: str):
         check_proposals(case, f"{name}/proposals", *found, pixels=0.02)
         boxes = case.tensor(f"{name}/proposals")[:, :4]
         check_head(case, name, detector, maps[-1], boxes)
-        check_detections(case, name, model.step(frame, None), first_label=1)
+        check_detections(case, name, model.step(frame, settings(model)), first_label=1)
         check_rescaled(case, name, model, t)
 
 
@@ -202,7 +199,8 @@ def check_rescaled(case: Case, name: str, model, t: int) -> None:
         [case.arrays[f"{name}/dets_original"], case.arrays[f"{name}/dets"][:, 4]]
     )
     arrays = {f"{name}/dets": original, f"{name}/labels": case.arrays[f"{name}/labels"]}
-    check_detections(replace(case, arrays=arrays), name, model.step(frame, None), first_label=1)
+    found = model.step(frame, settings(model))
+    check_detections(replace(case, arrays=arrays), name, found, first_label=1)
 
 
 def check_head(case: Case, name: str, detector, c4_map: torch.Tensor, boxes: torch.Tensor) -> None:
@@ -225,7 +223,8 @@ def check_head(case: Case, name: str, detector, c4_map: torch.Tensor, boxes: tor
     size = (case.info["height"], case.info["width"])
     if name == "large":
         size = tuple(case.info["large_size"])
-    found = head.detect(fc7, boxes, size, torch.ones(4, device=boxes.device))
+    limits = published_infer(detector.config).detections
+    found = head.detect(fc7, boxes, size, torch.ones(4, device=boxes.device), limits)
     check_detections(case, name, found, first_label=1)
 
 
@@ -234,7 +233,7 @@ def test_base_on_recorded_regions(recording: Path, device: str):
     case = read_case(recording, device)
     model = published(recording, "mega_base", case.info["weight_seed"], device)
     c4_map = model.detector.maps(case.frames([0]).images)[0]
-    for name in ("fixed", "few"):
+    for name in sorted(n.removesuffix("/rois") for n in case.arrays if n.endswith("/rois")):
         check_head(case, name, model.detector, c4_map, case.tensor(f"{name}/rois"))
 
 
@@ -268,7 +267,7 @@ def test_base_on_a_batch(recording: Path, device: str):
     maps = model.detector.maps(images)
     for i, found in enumerate(model.detector.propose(maps, sizes)):
         check_proposals(case, f"batch/proposals{i}", *found, pixels=0.02)
-    for i, found in enumerate(model.detect(frames)):
+    for i, found in enumerate(model.detect(frames, settings(model))):
         check_detections(case, f"batch/{i}", found, first_label=1)
 
 
@@ -284,7 +283,7 @@ def test_base_anchors_suppression_and_preparation(recording: Path):
     for name in sorted(n for n in case if n.endswith("/image")):
         root = name.removesuffix("/image")
         short, long = case[f"{root}/min_max"].tolist()
-        pipeline = replace(c4().pipeline, short=short, long=long)
+        pipeline = replace(c4().pipeline, short_side=short, long_side=long)
         found = prepare(np.ascontiguousarray(case[name][..., ::-1]), pipeline).pixels
         assert list(found.shape) == case[f"{root}/tensor/shape"].tolist()
         expected = case[f"{root}/tensor/subset"]

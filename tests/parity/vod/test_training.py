@@ -32,6 +32,9 @@ MEGA_NAMES = {
 }
 
 
+REFERENCES = {"dff": 1, "tdvit": 4}  # frames that help the key frame; two elsewhere
+
+
 def exhaustive(config: ModelConfig) -> ModelConfig:
     """All examples enter the losses; paths are not dropped."""
     everything = SampleConfig(10**6, 1.0)
@@ -43,39 +46,44 @@ def exhaustive(config: ModelConfig) -> ModelConfig:
     )
 
 
-def clip_of(case: Case, first_label: int) -> Clip:
+def clip_of(case: Case, first_label: int, count: int = 2) -> Clip:
     labels = case.tensor("gt_labels") - first_label
     key = case.frames([0])
     references = None
     if case.info.get("n_refs"):
-        references = case.frames([case.video, case.video + 1])
+        references = case.frames(range(case.video, case.video + count))
     return Clip(key, Truth(case.tensor("gt_bboxes"), labels), references)
 
 
 @pytest.mark.recordings("train")
 def test_training_step(recording: Path, request: pytest.FixtureRequest):
-    system = system_of(recording.name)
     case = read_case(recording, request.config.getoption("--device"))
-    is_mega = system == "mega_base"
+    system = system_of(recording.name, case.info)
+    is_mega = system.startswith("mega")
     device = str(case.images.device)
     model = published(recording, system, case.info["weight_seed"], device, exhaustive).train()
-    losses = model.losses(clip_of(case, first_label=int(is_mega)))
+    losses = model.losses(clip_of(case, int(is_mega), REFERENCES.get(system, 2)))
     accuracy = losses.pop("accuracy", None)
     check_losses(case, losses, MEGA_NAMES if is_mega else NAMES)
     if accuracy is not None and "loss/acc" in case.arrays:
         assert abs(100 * float(accuracy) - float(case.arrays["loss/acc"])) < 1e-3
-    torch.stack(list(losses.values())).sum().backward()
-    check_gradients(case, model)
+    if "grad_names" in case.arrays:
+        torch.stack(list(losses.values())).sum().backward()
+        check_gradients(case, model)
 
 
 def check_losses(case: Case, losses: dict, names: dict[str, str]) -> None:
     recorded = {n.removeprefix("loss/") for n in case.arrays if n.startswith("loss/")}
-    assert {names[name] for name in losses} == recorded - {"loss", "acc"}
+    parts = recorded - {"loss", "acc"}
+    assert parts and parts <= {names[name] for name in losses}
     for name, value in losses.items():
+        if names[name] not in recorded:
+            continue
         expected = float(case.arrays[f"loss/{names[name]}"])
         assert abs(value.item() - expected) <= 1e-4 * max(abs(expected), 1e-3), name
     total = sum(value.item() for value in losses.values())
-    assert abs(total - float(case.arrays["loss/loss"])) <= 1e-4 * total
+    if "loss" in recorded:
+        assert abs(total - float(case.arrays["loss/loss"])) <= 1e-4 * total
 
 
 def check_gradients(case: Case, model) -> None:
@@ -92,11 +100,14 @@ def check_gradients(case: Case, model) -> None:
             without.add(label)
         else:
             norms[label] = float(parameter.grad.double().norm())
-    recorded = dict(zip(case.arrays["grad_names"].tolist(), case.arrays["grad_norms"].tolist()))
+    recorded = dict(
+        zip(case.arrays["grad_names"].tolist(), case.arrays["grad_norms"].tolist(), strict=False)
+    )
     total = float(case.arrays["grad_total_norm"])
     assert recorded.keys() == norms.keys()
-    assert without <= set(case.info["no_grad"])
-    left = set(case.info["no_grad"]) - without
+    silent = set(case.info.get("no_grad", without))
+    assert without <= silent
+    left = silent - without
     assert all(name.split(".")[-2].startswith(("bn", "1")) for name in left), "buffers of ours"
     for name, expected in recorded.items():
         accepted = 1e-3 * expected + 1e-8 * total
@@ -111,7 +122,7 @@ def test_sampled_regions_of_the_base_model(recording: Path):
     case = read_case(recording)
     if "sampled_boxes" not in case.arrays:
         return
-    system = system_of(recording.name)
+    system = system_of(recording.name, case.info)
     model = published(recording, system, case.info["weight_seed"], change=exhaustive)
     truth = clip_of(case, first_label=1).truth
     count = len(case.arrays["gt_bboxes"])

@@ -139,7 +139,7 @@ def test_reranking_reorders_the_candidates_only(
     texts = split.sentences.narrations
     by_clip, by_text = scores.rerank(model, similarity, views, texts, top)
     for matrix, before in ((by_clip, similarity), (by_text.T, similarity.T)):
-        for new, old in zip(matrix, before):
+        for new, old in zip(matrix, before, strict=False):
             best = set(np.argsort(-old, kind="stable")[:top].tolist())
             assert set(np.argsort(-new, kind="stable")[:top].tolist()) == best
             others = [i for i in range(len(old)) if i not in best]

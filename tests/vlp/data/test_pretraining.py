@@ -70,7 +70,7 @@ def test_a_batch_holds_clips_then_their_partners(root: Path) -> None:
 def test_samples_depend_on_index_and_generator_alone(root: Path) -> None:
     source = data(root, ["v"] * 4)
     first, second = (source.sample(1, np.random.default_rng(5)) for _ in range(2))
-    for a, b in zip(first, second):
+    for a, b in zip(first, second, strict=False):
         assert torch.equal(a.video, b.video) and (a.corrupted == b.corrupted).all()
 
 

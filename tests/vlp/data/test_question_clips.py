@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from egolib.errors import EgolibError
-from egolib.vlp.benchmark_config import QuestionConfig
 from egolib.vlp.data.clips import View
 from egolib.vlp.data.question_clips import (
     IntervalVideos,
@@ -56,9 +55,8 @@ def folder(tmp_path: Path) -> Path:
 def test_training_sees_the_evaluation_view_unless_asked(
     folder: Path, augment: str, equal: bool
 ) -> None:
-    config = QuestionConfig(text_length=7, augment=augment)  # type: ignore[arg-type]
     videos = IntervalVideos(folder)
-    data = QuestionTraining(questions(), videos, tokenizer(), VIEW, config)
+    data = QuestionTraining(questions(), videos, tokenizer(), VIEW, 7, augment)  # type: ignore[arg-type]
     assert len(data) == 5
     item = data.sample(2, np.random.default_rng(3))
     plain = videos.view("a", VIEW, draw=drawer(np.random.default_rng(3)))
@@ -68,8 +66,7 @@ def test_training_sees_the_evaluation_view_unless_asked(
 
 
 def test_a_batch(folder: Path) -> None:
-    config = QuestionConfig(text_length=7)
-    data = QuestionTraining(questions(), IntervalVideos(folder), tokenizer(), VIEW, config)
+    data = QuestionTraining(questions(), IntervalVideos(folder), tokenizer(), VIEW, 7)
     batch = data.collate([data.sample(i, np.random.default_rng(i)) for i in (0, 3)])
     assert batch.video.shape == (2, 4, 3, 32, 32)
     assert batch.ids.shape == batch.mask.shape == (2, 7)

@@ -81,7 +81,9 @@ def test_random_frames_stay_in_their_intervals(chunks: list[VideoReader]) -> Non
     images = egoclip_images(
         (chunks[0], chunks[0]), 0.0, 1.9, 3, **RATE, draw=draw, jitter="inclusive", seek="exact"
     )
-    assert all(low <= frame < low + 7 for frame, low in zip(shown(images), (0, 6, 12)))
+    assert all(
+        low <= frame < low + 7 for frame, low in zip(shown(images), (0, 6, 12), strict=False)
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from egolib.cli.conversion import convert_file
 from egolib.errors import EgolibError
 from egolib.io import checkpoint
 from egolib.vlp.formats import checkpoint as convert
+from egolib.vlp.formats.loading import read_model
 from egolib.vlp.models.build import build_empty
 from tests.vlp.small import small_model
 
@@ -107,18 +109,57 @@ def test_recognising() -> None:
         assert [m.name for m in convert.MODELS if m.matches(state)] == names
 
 
-def test_converting_to_our_format_and_back(tmp_path: Path, monkeypatch) -> None:
-    """The way of ``egolib convert``; recognising gives the small network's sizes here."""
-    model = small_model()
-    monkeypatch.setattr(convert, "recognise", lambda state, file=None: model.config)
+def test_sizes_are_told_by_shapes() -> None:
+    """Also of networks that were not published; numbers of heads only where widths are known."""
+    model = small_model(projection="large", frames=3)
     state = convert.to_official(model)
-    (kind,) = [m for m in convert.MODELS if m.matches(state)]
-    ours, config = kind.to_ours(state)
-    path = checkpoint.save(tmp_path / "x", ours, {"model": kind.name, "config": config})
-    found, sidecar = checkpoint.load(path)
-    back = kind.to_official(found, sidecar["config"])
-    assert back.keys() == state.keys()
-    assert all(torch.equal(back[k], state[k]) for k in state)
+    like = replace(model.config, frames=9, depth=9)
+    found = convert.recognise(state, like=like)
+    assert replace(found, text_dropout=0.0) == model.config
+    assert convert.recognise(state).heads == 1  # of 64 channels, as in the published networks
+    del state["vid_proj.4.weight"], state["video_model.pos_embed"]
+    with pytest.raises(EgolibError, match="without 'video_model.pos_embed'"):
+        convert.recognise(state)
+
+
+@pytest.mark.parametrize("projection", ["small", "large"])
+@pytest.mark.parametrize("name", ["vlp/egovlpv2", "vlp"])
+def test_a_trained_network_is_exported_and_read_back(
+    tmp_path: Path, projection: str, name: str
+) -> None:
+    """Of any size; ``vlp`` is what earlier trainings called themselves."""
+    model = small_model(projection=projection)
+    name = convert.model_name(model.config) if "/" in name else name
+    about = {"model": name, "config": asdict(model.config) | {"time_init": "official"}}
+    checkpoint.save(tmp_path / "a", model.state_dict(), about)
+    convert_file(tmp_path / "a.safetensors", tmp_path / "b.pth")
+    convert_file(tmp_path / "b.pth", tmp_path / "c.safetensors")
+    for file in ("a.safetensors", "b.pth", "c.safetensors"):
+        found, _ = read_model(tmp_path / file)
+        assert found.config == model.config
+        assert all(torch.equal(v, model.state_dict()[k]) for k, v in found.state_dict().items())
+
+
+def test_a_published_layout_is_recognised_by_the_converter(tmp_path: Path) -> None:
+    model = small_model(width=64, heads=1, text_width=64, text_heads=1)
+    path = save(tmp_path / "official.pth", convert.to_official(model), "module.")
+    report = convert_file(path, tmp_path / "x.safetensors")
+    assert report["model"] == "vlp/egovlpv2_smallproj"
+    found, about = read_model(tmp_path / "x.safetensors")
+    assert about["source"]["file"] == "official.pth"
+    assert all(torch.equal(v, model.state_dict()[k]) for k, v in found.state_dict().items())
+    state = convert.to_official(model)
     del state["cls_token"]
-    with pytest.raises(EgolibError, match="missing"):
-        kind.to_ours(state)
+    with pytest.raises(EgolibError, match="missing: fusion_class_token"):
+        convert_file(save(tmp_path / "less.pth", state), tmp_path / "y.safetensors")
+    half = {
+        k: v.half() if v.is_floating_point() else v for k, v in convert.to_official(model).items()
+    }
+    found, _ = read_model(save(tmp_path / "half.pth", half))
+    assert {v.dtype for v in found.state_dict().values()} == {torch.float32}
+
+
+def test_a_checkpoint_of_another_task(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "a", {"x": torch.zeros(1)}, {"model": "nlq/groundnlq", "config": {}})
+    with pytest.raises(EgolibError, match="not of vlp"):
+        read_model(tmp_path / "a.safetensors")

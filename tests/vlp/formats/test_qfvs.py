@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from egolib.errors import EgolibError
-from egolib.vlp.benchmark_config import SummarizerConfig
+from egolib.vlp.config import SummarizerConfig
 from egolib.vlp.formats import checkpoint
 from egolib.vlp.formats import qfvs as formats
 from egolib.vlp.summarization.network import Summarizer, build_summarizer

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from egolib.errors import EgolibError
-from egolib.vlp.benchmark_config import SummaryConfig
+from egolib.vlp.config import SummaryConfig
 from egolib.vlp.summarization.features import (
     COMMON,
     VideoFeatures,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from egolib.vlp.benchmark_config import SummarizerConfig
+from egolib.vlp.config import SummarizerConfig
 from egolib.vlp.summarization.losses import (
     SummaryBatch,
     SummaryLoss,
@@ -31,7 +31,7 @@ BATCH = SummaryBatch([sequence([4, 0, 2], 3, 1), sequence([9, 1, 0], 1, 2)], 2)
 
 def test_sequences_of_a_batch_do_not_meet() -> None:
     together = shot_scores(MODEL, BATCH.sequences)
-    for found, alone in zip(together, BATCH.sequences):
+    for found, alone in zip(together, BATCH.sequences, strict=False):
         expected = MODEL.score_shots(alone.features, alone.lengths)
         torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
 
@@ -39,11 +39,13 @@ def test_sequences_of_a_batch_do_not_meet() -> None:
 def test_every_target_is_a_mean_over_shots() -> None:
     losses = summary_losses(MODEL, BATCH)
     scores = [
-        s for s, q in zip(shot_scores(MODEL, BATCH.sequences), BATCH.sequences) for _ in q.targets
+        s
+        for s, q in zip(shot_scores(MODEL, BATCH.sequences), BATCH.sequences, strict=False)
+        for _ in q.targets
     ]
     targets = [t for q in BATCH.sequences for t in q.targets]
     assert losses.shape == (4,)
-    for loss, score, target in zip(losses, scores, targets):
+    for loss, score, target in zip(losses, scores, targets, strict=False):
         expected = F.binary_cross_entropy_with_logits(score, target)
         torch.testing.assert_close(loss, expected)
 

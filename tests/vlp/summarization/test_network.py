@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from egolib.vlp.benchmark_config import SummarizerConfig
+from egolib.vlp.config import SummarizerConfig
 from egolib.vlp.summarization.network import (
     Summarizer,
     build_summarizer,
@@ -60,7 +60,7 @@ def test_it_is_the_transformer_of_pytorch() -> None:
     model = build_summarizer(CONFIG, generator()).eval()
     layer = nn.TransformerEncoderLayer(12, 2, 20, batch_first=True)
     theirs = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).eval()
-    for ours, other in zip(model.layers, theirs.layers):
+    for ours, other in zip(model.layers, theirs.layers, strict=False):
         other.self_attn.in_proj_weight.data = ours.qkv.weight.data
         other.self_attn.in_proj_bias.data = ours.qkv.bias.data
         other.self_attn.out_proj.load_state_dict(ours.out.state_dict())
@@ -88,7 +88,7 @@ def test_scores_of_shots_skip_empty_segments() -> None:
 def test_start(layer_init: str, equal: bool) -> None:
     config = SummarizerConfig(**vars(CONFIG) | {"layer_init": layer_init})
     model, again = (build_summarizer(config, generator(3)) for _ in range(2))
-    for a, b in zip(model.parameters(), again.parameters()):
+    for a, b in zip(model.parameters(), again.parameters(), strict=False):
         assert torch.equal(a, b)
     first, second = (layer.state_dict() for layer in model.layers)
     assert all(torch.equal(first[k], second[k]) for k in first) == equal

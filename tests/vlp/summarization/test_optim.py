@@ -3,11 +3,12 @@ from __future__ import annotations
 import pytest
 
 from egolib.errors import EgolibError
-from egolib.vlp.benchmark_config import SummarizerConfig, SummaryConfig
+from egolib.vlp.config import SummarizerConfig
+from egolib.vlp.config.published import qfvs
 from egolib.vlp.summarization.network import Summarizer
 from egolib.vlp.summarization.optim import make_optimizer, parameter_groups, schedule
 
-CONFIG = SummaryConfig()
+CONFIG = qfvs()[2]
 
 
 def test_groups_by_number_of_axes() -> None:

@@ -7,20 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from egolib.engine.settings import FitSettings
 
+from egolib.engine.config import FitConfig
 from egolib.engine.fit import FitResult, fit
-from egolib.errors import EgolibError
 from egolib.io import checkpoint
-from egolib.vlp.benchmark_config import SummarizerConfig, SummaryConfig
+from egolib.vlp.config import LossConfig, OptimConfig, SummarizerConfig
 from egolib.vlp.data import qfvs
 from egolib.vlp.summarization.features import COMMON
 from egolib.vlp.summarization.network import build_summarizer
 from egolib.vlp.summarization.selection import best_possible_summary
 from egolib.vlp.summarization.training import (
-    JudgedVideo,
+    EvaluatedVideo,
     SummaryData,
-    judge_summaries,
+    SummaryRules,
+    evaluate_summaries,
     make_job,
     mean_match,
     prompt_scores,
@@ -28,25 +28,29 @@ from egolib.vlp.summarization.training import (
     summary_item,
     trained_matches,
     training_network,
-    training_settings,
 )
 from tests.vlp.summaries import PLACES, SHOTS, features, write_annotations
 
 NETWORK = SummarizerConfig(width=12, hidden=20, longest=PLACES)
-CONFIG = SummaryConfig(
-    fraction=0.2, zero_f1="zero", base_rate=0.05, weight_factor=1.0, bias_factor=1.0
+OPTIM = OptimConfig(
+    learning_rate=0.05,
+    head_lr_factor=1.0,
+    weight_decay=0.1,
+    warmup_epochs=2,
+    end_learning_rate=5e-5,
 )
+RULES = SummaryRules(fraction=0.2, zero_f1="zero")
 
 
-def world(folder: Path, video: int, common: bool = False) -> tuple[SummaryData, JudgedVideo]:
-    """A video's training data, and the same video to be judged on."""
+def world(folder: Path, video: int, common: bool = False) -> tuple[SummaryData, EvaluatedVideo]:
+    """A video's training data, and the same video to be evaluated on."""
     tags = write_annotations(folder, video, seed=video)
     queries = qfvs.read_queries(folder, video, SHOTS, SHOTS + 9)
     prompts = list(dict.fromkeys(p for q in queries for p in q.prompts))
     found = features([COMMON] if common else prompts, seed=video)
     dense = qfvs.read_dense_tags(folder, video)
     items = [summary_item(query, found, dense) for query in queries]
-    return SummaryData(items, PLACES), JudgedVideo(found, queries, tags)
+    return SummaryData(items, PLACES), EvaluatedVideo(found, queries, tags)
 
 
 def generator() -> torch.Generator:
@@ -77,7 +81,7 @@ def test_every_query_of_a_video_has_one_summary_where_it_has_no_effect(tmp_path:
     model = build_summarizer(NETWORK, generator()).eval()
     for common, equal in ((True, True), (False, False)):
         _, judged = world(tmp_path, 1, common)
-        first, second = summaries(model, judged.features, judged.queries, CONFIG)
+        first, second = summaries(model, judged.features, judged.queries, RULES)
         assert len(first) == int(0.2 * SHOTS)
         assert np.array_equal(first, second) == equal
 
@@ -91,32 +95,34 @@ def test_scores_of_prompts(tmp_path: Path) -> None:
     assert official.shape == (SHOTS,) and np.abs(official - zeros).max() > 1e-6
 
 
-def train(folder: Path, config: SummaryConfig, **changes: Any) -> FitResult:
+def train(folder: Path, monitor: str = "f1:max") -> FitResult:
     data, _ = world(folder, 1)
     _, val = world(folder, 2)
     _, test = world(folder, 3)
-    settings = training_settings(FitSettings(epochs=4, batch_size=1, log_every=1), config)
+    settings = FitConfig(
+        epochs=4, log_every=1, drop_last=False, evaluate_first=True, evaluate_every=1,
+        monitor=monitor,
+    )  # fmt: skip
 
     def build() -> Any:
-        model = build_summarizer(training_network(NETWORK, config), generator())
-        return make_job(model, data, config, settings, test=test, val=val, **changes)
+        model = build_summarizer(training_network(NETWORK, LossConfig()), generator())
+        return make_job(model, data, OPTIM, settings, test=test, val=val, rules=RULES)
 
-    return fit(build, settings, folder / config.selection, seed=0, fingerprint=config.selection)
+    return fit(build, settings, folder / f"run_{monitor}", seed=0, fingerprint=monitor)
 
 
-@pytest.mark.parametrize("selection", ["official", "val_video", "last"])
-def test_what_is_selected(tmp_path: Path, selection: str) -> None:
-    config = replace(CONFIG, selection=selection, val_video=2)
-    result = train(tmp_path, config)
+@pytest.mark.parametrize("monitor", ["f1:max", "val_f1:max", ""])
+def test_what_is_selected(tmp_path: Path, monitor: str) -> None:
+    result = train(tmp_path, monitor)
     records = result.evaluations()
     assert [r["update"] for r in records] == [0, 2, 4, 6, 8]
-    matches = trained_matches(result, config)
+    matches = trained_matches(result, monitor)
     assert matches["untrained"].f1 == records[0]["f1"]
     assert matches["last"].f1 == records[-1]["f1"]
-    if selection == "last":
+    if not monitor:
         assert result.best is None and matches["selected"] == matches["last"]
         return
-    name = {"official": "f1", "val_video": "val_f1"}[selection]
+    name = monitor.partition(":")[0]
     best = max(records, key=lambda r: r[name])
     assert matches["selected"].f1 == best["f1"]
     assert result.best is not None
@@ -125,32 +131,26 @@ def test_what_is_selected(tmp_path: Path, selection: str) -> None:
 
 
 def test_the_loss_falls(tmp_path: Path) -> None:
-    losses = [r["loss"] for r in train(tmp_path, CONFIG).losses()]
+    losses = [r["loss"] for r in train(tmp_path).losses()]
     assert np.mean(losses[-2:]) < np.mean(losses[:2])
 
 
 def test_dropout_is_off_officially() -> None:
-    assert training_network(NETWORK, CONFIG).dropout == 0.0
-    kept = training_network(NETWORK, replace(CONFIG, train_mode="dropout"))
+    assert training_network(NETWORK, LossConfig()).dropout == 0.0
+    kept = training_network(NETWORK, LossConfig(train_mode="dropout"))
     assert (kept.dropout, kept.head_dropout) == (0.1, 0.2)
-
-
-def test_a_validation_video_is_needed(tmp_path: Path) -> None:
-    config = replace(CONFIG, selection="val_video")
-    data, test = world(tmp_path, 1)
-    model = build_summarizer(NETWORK, generator())
-    with pytest.raises(EgolibError, match="needs a video"):
-        make_job(model, data, config, FitSettings(), test=test)
 
 
 def test_the_best_possible_summary_is_the_ceiling(tmp_path: Path) -> None:
     _, judged = world(tmp_path, 1)
     found = [best_possible_summary(q.oracle, judged.tags, 4) for q in judged.queries]
-    matches = judge_summaries(found, judged.queries, judged.tags, CONFIG)
+    matches = evaluate_summaries(found, judged.queries, judged.tags)
     shown = [sum(judged.tags[s].any() for s in q.oracle) for q in judged.queries]
-    expected = [2 * min(4, n) / (4 + len(q.oracle)) for n, q in zip(shown, judged.queries)]
+    expected = [
+        2 * min(4, n) / (4 + len(q.oracle)) for n, q in zip(shown, judged.queries, strict=False)
+    ]
     assert [m.f1 for m in matches] == pytest.approx(expected)
     assert (
-        judged.judge(build_summarizer(NETWORK, generator()).eval(), CONFIG).f1
+        judged.evaluate(build_summarizer(NETWORK, generator()).eval(), RULES).f1
         <= mean_match(matches).f1 + 0.2
     )

@@ -11,6 +11,7 @@ import pytest
 
 from egolib.errors import EgolibError
 from egolib.io.records import read_json, write_json
+from egolib.vod.config import InferConfig
 from egolib.vod.config.data import DataConfig, MegaSampling, selsa
 from egolib.vod.data.dataset import (
     TrainingClips,
@@ -23,7 +24,7 @@ from egolib.vod.data.dataset import (
     true_objects,
 )
 
-SMALL = replace(selsa().pipeline, long=80, short=48)
+SMALL = replace(selsa().pipeline, long_side=80, short_side=48)
 
 
 def training(config: DataConfig, mega: MegaSampling | None = None) -> TrainingClips:
@@ -106,15 +107,15 @@ def test_images_that_cannot_be_read(tmp_path: Path):
 
 def test_test_videos(config: DataConfig):
     source = make_source(config.evaluation, config.images_vid, config, train=False)
-    first, second = test_videos(source, config)
+    first, second = test_videos(source, config, InferConfig())
     assert len(first) == 5 and first.order == [0, 1, 2, 3, 4]
     assert second.number == 1 and second.image_id(0) == 6
     made = second.input(2)
     assert made is second.input(2) and made.size == (48, 64)
-    shuffled = test_videos(source, replace(config, shuffle_frames=True))
+    shuffled = test_videos(source, config, InferConfig(shuffle_frames=True))
     assert shuffled[0].order[0] == 0 and sorted(shuffled[0].order) == [0, 1, 2, 3, 4]
-    share = test_videos(source, config, order=[5, 6, 7])
-    assert len(share) == 1 and share[0].name == second.name
+    part = test_videos(source, config, InferConfig(), order=[5, 6, 7])
+    assert len(part) == 1 and part[0].name == second.name
 
 
 def test_companions_of_mega():

@@ -39,7 +39,7 @@ def test_sizes(size, expected, pillow):
 
 
 def test_padding_follows_normalising():
-    config = PipelineConfig(long=40, short=20, divisor=16)
+    config = PipelineConfig(long_side=40, short_side=20, divisor=16)
     made = prepare(IMAGE, config)
     assert made.size == (20, 33) and made.pixels.shape == (3, 32, 48)
     assert (made.pixels[:, 20:] == 0).all() and (made.pixels[:, :, 33:] == 0).all()
@@ -50,15 +50,17 @@ def test_padding_follows_normalising():
 def test_channel_orders():
     image = np.zeros((20, 20, 3), np.uint8)
     image[..., 0] = 255  # blue
-    rgb = prepare(image, PipelineConfig(long=20, short=20, mean=(0, 0, 0), std=(1, 1, 1)))
-    bgr = prepare(image, replace(eovod().pipeline, long=20, short=20, mean=(0.0, 0.0, 0.0)))
+    rgb = prepare(image, PipelineConfig(long_side=20, short_side=20, mean=(0, 0, 0), std=(1, 1, 1)))
+    bgr = prepare(
+        image, replace(eovod().pipeline, long_side=20, short_side=20, mean=(0.0, 0.0, 0.0))
+    )
     assert rgb.pixels[2, 5, 5] == 255 and bgr.pixels[0, 5, 5] == 255
     assert bgr.pixels.shape == (3, 32, 32)
 
 
 def test_boxes_follow_the_image():
     sample = make_sample(IMAGE, BOXES)
-    resized = resize_to_fit(sample, PipelineConfig(long=100, short=60))
+    resized = resize_to_fit(sample, PipelineConfig(long_side=100, short_side=60))
     np.testing.assert_allclose(resized.boxes, 2 * BOXES)
     mirrored = flip(sample)
     np.testing.assert_allclose(mirrored.boxes[0], [30, 6, 45, 25])
@@ -67,7 +69,7 @@ def test_boxes_follow_the_image():
 
 
 def test_the_last_pixel_counts_in_maskrcnn_benchmark():
-    config = replace(c4().pipeline, long=50, short=30)
+    config = replace(c4().pipeline, long_side=50, short_side=30)
     resized = resize_to_fit(make_sample(IMAGE, BOXES), config)
     assert resized.boxes[1].tolist() == [0, 0, 49, 29]
 
@@ -86,12 +88,16 @@ def clip_of(seed: int, config: PipelineConfig, count: int = 3):
 
 
 SMALL_CROPS = PipelineConfig(
-    augmentation="crops", shorts=(32, 40), crop_shorts=(30,), crop=(10, 20), augmented_long=90
+    augmentation="crops",
+    short_sides=(32, 40),
+    crop_short_sides=(30,),
+    crop=(10, 20),
+    augmented_long_side=90,
 )
 
 
 def test_all_frames_of_a_clip_flip_together():
-    config = PipelineConfig(long=50, short=30)
+    config = PipelineConfig(long_side=50, short_side=30)
     flipped = set()
     for seed in range(10):
         made = clip_of(seed, config)
@@ -112,7 +118,7 @@ def test_crops_are_drawn_for_every_frame_officially_or_shared():
 
 
 def test_augmentation_repeats_with_its_seed():
-    for one, two in zip(clip_of(3, SMALL_CROPS), clip_of(3, SMALL_CROPS)):
+    for one, two in zip(clip_of(3, SMALL_CROPS), clip_of(3, SMALL_CROPS), strict=False):
         np.testing.assert_array_equal(one.pixels, two.pixels)
         np.testing.assert_array_equal(one.boxes, two.boxes)
 

@@ -10,12 +10,12 @@ import torch
 from torchvision.models import resnet50
 
 from egolib.errors import EgolibError
-from egolib.io.checkpoint import find_state, read_foreign
+from egolib.io.checkpoint import find_state, load_partial, read_foreign
 from egolib.nn.swin import PatchMerging
 from egolib.vod.config.networks import PUBLISHED, frcnn_r50_fpn
 from egolib.vod.formats.backbones import (
     _channel_major,
-    resnet_from_torchvision,
+    from_torchvision,
     swin_from_microsoft,
 )
 from egolib.vod.formats.checkpoint import MODELS, layout, load_official, official_shapes
@@ -80,7 +80,7 @@ def test_official_weights_as_a_start_say_what_is_fresh():
     model, config = make("selsa")
     frame, frame_config = make("single", seed=3)
     state = layout(frame_config).to_official(frame.state_dict(), prefix=False)
-    report = layout(config).start(model, state)
+    report = load_partial(model, layout(config).to_ours(state, strict=False))
     assert not report.unexpected and not report.reshaped
     assert all("aggregators" in name for name in report.missing) and len(report.missing) == 16
     assert torch.equal(model.detector.rpn.head.conv.weight, frame.detector.rpn.head.conv.weight)
@@ -91,7 +91,7 @@ def test_torchvision_weights_fill_the_backbone(tmp_path: Path):
     theirs = resnet50(weights=None)
     path = tmp_path / "resnet50.pth"
     torch.save(theirs.state_dict(), path)
-    state = resnet_from_torchvision(find_state(read_foreign(path)))
+    state = from_torchvision(find_state(read_foreign(path)), frcnn_r50_fpn())
     model = build_model(frcnn_r50_fpn())
     own = {k for k in model.state_dict() if k.startswith("detector.backbone.")}
     assert state.keys() == own

@@ -13,10 +13,10 @@ from egolib.io.records import read_json
 from egolib.metrics.detection import Boxes
 from egolib.vod.formats.submission import (
     DetectionSet,
-    read_detections,
+    read,
     validate,
+    write,
     write_coco,
-    write_detections,
 )
 
 NAMES = ("mug", "jar")
@@ -43,7 +43,9 @@ def none() -> DetectionSet:
 
 def equal(first: DetectionSet, second: DetectionSet) -> bool:
     pairs = [
-        (a, b) for x, y in zip(first.lists(), second.lists(), strict=True) for a, b in zip(x, y)
+        (a, b)
+        for x, y in zip(first.lists(), second.lists(), strict=True)
+        for a, b in zip(x, y, strict=False)
     ]
     same = all(np.array_equal(a, b) for a, b in pairs)
     return same and first.class_names == second.class_names
@@ -51,24 +53,24 @@ def equal(first: DetectionSet, second: DetectionSet) -> bool:
 
 @pytest.mark.parametrize("made", [some, none])
 def test_own_file(tmp_path: Path, made):
-    path = write_detections(tmp_path / "x.npz", made())
-    found = read_detections(path)
+    path = write(tmp_path / "x.npz", made())
+    found = read(path)
     assert equal(found, made()) and found.image_id.tolist() == made().image_id.tolist()
 
 
 @pytest.mark.parametrize("made", [some, none])
 def test_official_pickle(tmp_path: Path, made):
-    path = write_detections(tmp_path / "x.pkl", made())
+    path = write(tmp_path / "x.pkl", made())
     content = pickle.loads(path.read_bytes())
     assert len(content) == len(made().image_id) and all(len(f) == 2 for f in content)
     assert all(a.dtype == np.float32 and a.shape[1] == 5 for f in content for a in f)
-    assert equal(read_detections(path, made().image_id, NAMES), made())
+    assert equal(read(path, made().image_id, NAMES), made())
 
 
 def test_mmtracking_wraps_the_list(tmp_path: Path):
     path = tmp_path / "x.pickle"
     path.write_bytes(pickle.dumps({"det_bboxes": some().lists()}))
-    assert equal(read_detections(path, some().image_id, NAMES), some())
+    assert equal(read(path, some().image_id, NAMES), some())
 
 
 class Harmful:
@@ -80,7 +82,7 @@ def test_pickles_are_never_executed(tmp_path: Path, capsys: pytest.CaptureFixtur
     path = tmp_path / "x.pkl"
     path.write_bytes(pickle.dumps([Harmful()]))
     with pytest.raises(EgolibError):
-        read_detections(path)
+        read(path)
     assert "executed" not in capsys.readouterr().out
 
 
@@ -92,22 +94,22 @@ def test_other_pickles(tmp_path: Path, content, message: str):
     path = tmp_path / "x.pkl"
     path.write_bytes(pickle.dumps(content))
     with pytest.raises(EgolibError, match=message):
-        read_detections(path)
+        read(path)
 
 
 def test_counts_are_compared(tmp_path: Path):
-    path = write_detections(tmp_path / "x.pkl", some())
+    path = write(tmp_path / "x.pkl", some())
     with pytest.raises(EgolibError, match="3 frames, the data set has 2"):
-        read_detections(path, np.array([1, 2]))
+        read(path, np.array([1, 2]))
     with pytest.raises(EgolibError, match="expected 3"):
-        read_detections(path, class_names=("a", "b", "c"))
+        read(path, class_names=("a", "b", "c"))
 
 
 def test_unknown_suffix_and_missing_file(tmp_path: Path):
     with pytest.raises(EgolibError, match="unknown kind"):
-        write_detections(tmp_path / "x.txt", some())
+        write(tmp_path / "x.txt", some())
     with pytest.raises(EgolibError, match="does not exist"):
-        read_detections(tmp_path / "x.npz")
+        read(tmp_path / "x.npz")
 
 
 def test_coco_list(tmp_path: Path):

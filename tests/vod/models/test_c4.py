@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from tests.vod.small import frames, make
+from tests.vod.small import frames, make, settings
 
 
 def test_the_last_stage_runs_on_the_whole_map_at_the_same_resolution():
@@ -32,6 +32,7 @@ def test_reduced_channels():
 def test_several_frames_at_once_equal_single_ones():
     model, _ = make("c4")
     both = frames(2)
-    for i, found in enumerate(model.detect(both)):
-        alone = model.step(both[i : i + 1], None)
+    limits = settings(model.config)
+    for i, found in enumerate(model.detect(both, limits)):
+        alone = model.step(both[i : i + 1], limits)
         torch.testing.assert_close(found.boxes, alone.boxes, rtol=1e-4, atol=1e-4)

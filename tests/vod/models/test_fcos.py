@@ -6,7 +6,7 @@ import torch
 
 from egolib.vod.models.fcos import DenseOutput, boxes_around, level_points, true_centerness
 from egolib.vod.models.frames import Truth
-from tests.vod.small import CLASSES, SIZE, clip, frames, make
+from tests.vod.small import CLASSES, SIZE, clip, frames, make, settings
 
 
 def test_points_are_centres_of_cells():
@@ -38,7 +38,9 @@ def test_a_location_learns_the_smallest_box_of_its_level():
     detector = model.detector
     sizes = [(8, 12), (4, 6), (2, 3), (1, 2), (1, 1)]
     output = empty_output(sizes)
-    points = torch.cat([level_points(x, s) for x, s in zip(output.logits, (8, 16, 32, 64, 128))])
+    points = torch.cat(
+        [level_points(x, s) for x, s in zip(output.logits, (8, 16, 32, 64, 128), strict=False)]
+    )
     truth = Truth(torch.tensor([[0.0, 0, 60, 60], [10.0, 10, 30, 30]]), torch.tensor([2, 4]))
     distances, labels = detector._targets(points, output, truth)
     assert labels[8 * 0 + 0] == 2  # (4, 4): only the large box
@@ -75,7 +77,7 @@ def test_some_levels_only():
     model, _ = make("fcos")
     frame = frames(1)
     maps = model.detector.maps(frame.images)
-    found = model.detector.detect_levels(maps, maps, frame, [1, 3])[0]
+    found = model.detector.detect_levels(maps, maps, frame, [1, 3], settings(model.config))[0]
     assert set(found.levels.tolist()) <= {1, 3} and len(found.found.scores)
 
 

@@ -6,7 +6,7 @@ import torch
 
 from egolib.vod.models.flow import FlowNetS, warp
 from tests.vod.models.test_selsa import counted
-from tests.vod.small import SIZE, frames, make
+from tests.vod.small import SIZE, begin, frames, make, settings
 
 
 def test_aligned_warp_without_flow_changes_nothing():
@@ -41,10 +41,10 @@ def test_flow_has_the_size_of_the_images():
 
 def test_only_key_frames_pass_the_backbone():
     model, config = make("dff")
-    seen, state, video = counted(model), model.start_video(), frames(12)
+    seen, state, video = counted(model), begin(model), frames(12)
     for i in range(12):
         model.step(video[i : i + 1], state)
-    assert config.flow.key_interval == 10 and sum(seen) == 2
+    assert settings(config).key_interval == 10 and sum(seen) == 2
 
 
 def test_average_of_equal_maps_is_the_map():
@@ -58,7 +58,7 @@ def test_the_window_computes_every_frame_once():
     model, _ = make("fgfa")
     video = frames(6)
     first = type(video)(video.images[[0, 0, 1]], video.sizes[:3], video.scales[:3], [0, 0, 1])
-    seen, state = counted(model), model.start_video(first)
+    seen, state = counted(model), begin(model, first)
     for i in range(5):
         model.step(video[i : i + 1], state, video[i + 1 : i + 2] if i else None)
     assert sum(seen) == 2 + 4

@@ -8,34 +8,34 @@ from egolib.vod.models import pixels
 from egolib.vod.models.bank import MemoryBank
 from tests.oracles.vod import official_mamba_head
 from tests.vod.models.test_selsa import counted
-from tests.vod.small import frames, make
+from tests.vod.small import begin, frames, make, settings
 
 
 def test_head_equals_the_official_order_of_work():
     model, config = make("mamba")
-    head, settings = model.head, config.memory
+    head, rules = model.head, settings(config).memory
     generators = [torch.Generator().manual_seed(0) for _ in range(2)]
     banks = [
-        [MemoryBank(settings.size, settings.keys, generator) for _ in head.layers]
+        [MemoryBank(rules.size, rules.keys, generator) for _ in head.layers]
         for generator in generators
     ]
     start = torch.randn(50, config.head.width)
     with torch.no_grad():
-        for bank, plain, aggregator in zip(*banks, head.aggregators):
+        for bank, plain, aggregator in zip(*banks, head.aggregators, strict=False):
             bank.update(start, *aggregator.project(start))
             plain.update(start)
         for i in range(6):  # the banks fill up and forget
             pooled = torch.randn(20, head.layers[0].in_features) + i
-            ours = model._attend_and_write(pooled, banks[0])
-            official = official_mamba_head(head, pooled, banks[1], settings.top)
+            ours = model.attend_and_write(pooled, banks[0], config.memory.top)
+            official = official_mamba_head(head, pooled, banks[1], config.memory.top)
             torch.testing.assert_close(ours, official, rtol=1e-4, atol=1e-4)
-    for bank, plain in zip(*banks):
+    for bank, plain in zip(*banks, strict=False):
         torch.testing.assert_close(bank.all()[0], plain.all()[0], rtol=1e-4, atol=1e-4)
 
 
 def test_first_frame_fills_and_later_ones_add():
     model, config = make("mamba")
-    state = model.start_video(frames(3, seed=5, first=50))
+    state = begin(model, frames(3, seed=5, first=50))
     lengths = []
     for i in range(3):
         model.step(frames(1, first=i), state)
@@ -47,7 +47,7 @@ def test_first_frame_fills_and_later_ones_add():
 def test_references_are_not_computed_again():
     model, _ = make("mamba_both")
     video = frames(5)
-    seen, state = counted(model), model.start_video(video[1:4])
+    seen, state = counted(model), begin(model, video[1:4])
     for i in range(5):
         model.step(video[i : i + 1], state)
     assert sum(seen) == 5
@@ -55,10 +55,10 @@ def test_references_are_not_computed_again():
 
 def test_pixel_bank_grows_with_cells_of_detections():
     model, config = make("mamba_pixel")
-    state = model.start_video(frames(2, seed=5, first=50))
+    state = begin(model, frames(2, seed=5, first=50))
     model.step(frames(1), state)
     first = len(state.pixel_bank)
-    assert 0 < first <= config.memory.size + config.memory.pixels_per_frame
+    assert 0 < first <= settings(config).memory.size + settings(config).memory.pixels_per_frame
     assert not state.banks
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 
 from egolib.vod.models.relation import Relation, position_embedding
 from tests.oracles.vod import official_relation
 from tests.vod.models.test_selsa import counted
-from tests.vod.small import frames, make
+from tests.vod.small import begin, frames, make
 
 
 def random_boxes(count: int, seed: int) -> torch.Tensor:
@@ -46,8 +44,8 @@ def test_position_embedding():
     torch.testing.assert_close(other[3, 1, 0], torch.cos(100 * torch.log(torch.tensor(4.0))))
 
 
-def run(model, steps: int):
-    state = model.start_video()
+def run(model, steps: int, change=None):
+    state = begin(model, change=change)
     for i in range(steps):
         near = frames(2, 1, 1) if i == 0 else frames(1, 1, i + 2)
         far = frames(3, 2) if i == 0 else frames(1, 2)
@@ -65,12 +63,8 @@ def test_every_frame_passes_the_backbone_once():
 @pytest.mark.parametrize(("rule", "kept"), [("official", 5), ("size", 2)])
 def test_length_of_the_memory(rule: str, kept: int):
     """The official code reads its memory size nowhere and keeps as much as the window."""
-
-    def change(config):
-        return replace(config, mega=replace(config.mega, memory=2, memory_limit=rule))
-
-    model, _ = make("mega", change=change)
-    state = run(model, 7)
+    model, _ = make("mega")
+    state = run(model, 7, {"mega": {"memory": 2, "memory_limit": rule}})
     assert [len(memory) for memory in state.memory] == [kept] * 3
     assert len(state.window) == 5 and len(state.distant) == 3
 

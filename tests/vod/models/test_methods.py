@@ -7,18 +7,18 @@ import torch
 
 from egolib.vod.formats.checkpoint import layout
 from egolib.vod.models.build import build_empty
-from tests.vod.small import BUILDERS, CLASSES, clip, frames, make, same
+from tests.vod.small import BUILDERS, CLASSES, begin, clip, frames, make, same
 
 
 def start(model, config, seed: int = 0):
     """A state, and the companions of the first frame."""
     if config.method == "mega":
-        return model.start_video(seed=seed), {
+        return begin(model, seed=seed), {
             "references": frames(2, 5, 1),
             "distant": frames(3, 6),
         }
     references = frames(3, seed=9, first=100)
-    return model.start_video(references, seed=seed), {}
+    return begin(model, references, seed=seed), {}
 
 
 def run(model, config, count: int = 4) -> list:
@@ -95,7 +95,7 @@ def test_different_seeds_give_different_memories():
     model, _ = make("mamba")
     video, found = frames(12), []
     for seed in (0, 1):
-        state = model.start_video(frames(3, seed=9, first=100), seed=seed)
+        state = begin(model, frames(3, seed=9, first=100), seed=seed)
         found.append([model.step(video[i : i + 1], state) for i in range(12)])
     same(found[0][1], found[1][1])  # nothing random yet
     assert not torch.equal(found[0][-1].scores, found[1][-1].scores)

@@ -10,7 +10,7 @@ import torch
 from egolib.nn.swin import DropPath
 from egolib.vod.models.stpn import merge_prompts
 from tests.oracles.vod import official_prompt_maps
-from tests.vod.small import clip, frames, make, same
+from tests.vod.small import begin, clip, frames, make, same
 
 
 def test_prompted_maps_equal_the_official_order_of_work():
@@ -20,7 +20,7 @@ def test_prompted_maps_equal_the_official_order_of_work():
         ours = model.backbone(images, prompts)
         official = official_prompt_maps(model.backbone, images, prompts)
         plain = model.backbone(images)
-    for a, b, c in zip(ours, official, plain):
+    for a, b, c in zip(ours, official, plain, strict=False):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
         assert not torch.allclose(a, c)
 
@@ -32,7 +32,7 @@ def test_images_of_a_batch_do_not_mix():
     with torch.no_grad():
         both = model.backbone(images, prompts)
         alone = model.backbone(images[1:], prompts)
-    for a, b in zip(both, alone):
+    for a, b in zip(both, alone, strict=False):
         torch.testing.assert_close(a[1:], b, rtol=1e-4, atol=1e-4)
 
 
@@ -52,12 +52,12 @@ def test_merging_of_prompts(rule: str):
 def test_prompts_come_from_the_references_once():
     model, _ = make("stpn")
     references, frame = frames(3, seed=4), frames(1)
-    state = model.start_video(references)
+    state = begin(model, references)
     assert state.prompts.shape == (5, 16)
     same(model.step(frame, state), model.step(frame, state))
-    other = model.start_video(frames(3, seed=8))
+    other = begin(model, frames(3, seed=8))
     assert not torch.allclose(state.prompts, other.prompts)
-    assert model.start_video().prompts is None
+    assert begin(model).prompts is None
 
 
 def test_average_predictor():

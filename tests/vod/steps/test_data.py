@@ -24,12 +24,13 @@ def annotations(root: Path) -> Path:
 
 def test_given_files_are_checked_against_the_lists(root, tmp_path):
     made = step("1_data", root, tmp_path)
-    files = data.convert(made, workers=1)
+    prepared = data.prepare(made, workers=1)
+    files = prepared.files
     assert list(files) == ["train_vid", "train_det", "evaluation"]
     assert not any(file.converted or file.problems for file in files.values())
-    data.require_usable(files)
+    data.check(made, prepared)
     assert data.agrees_with_xml(made) is True
-    assert data.counts(files)["evaluation"] == {
+    assert data.counts(prepared)["evaluation"] == {
         "videos": 2,
         "images": 8,
         "trained on": 0,
@@ -43,7 +44,7 @@ def test_absent_files_are_converted_from_xml(root, tmp_path):
     for file in annotations(root).glob("*.json"):
         file.unlink()
     made = step("1_data", root, tmp_path)
-    files = data.convert(made, workers=1)
+    files = data.prepare(made, workers=1).files
     assert all(file.converted for file in files.values())
     for file in files.values():
         assert file.path.parent == made.out and read_json(file.path) == given[file.path.name]
@@ -63,20 +64,21 @@ def test_a_file_that_contradicts_its_list_is_refused(root, tmp_path):
     made = step("1_data", root, tmp_path)
     assert data.agrees_with_xml(made) is False
     with pytest.raises(EgolibError, match="another length"):
-        data.require_usable(data.convert(made, workers=1))
+        data.check(made, data.prepare(made, workers=1))
 
 
 def test_without_lists_only_the_format_is_checked(root, tmp_path):
     for file in (root / "ILSVRC" / "ImageSets").glob("*.txt"):
         file.unlink()
-    files = data.convert(step("1_data", root, tmp_path), workers=1)
-    assert all("not compared" in file.problems[0] for file in files.values())
-    data.require_usable(files)
+    made = step("1_data", root, tmp_path)
+    prepared = data.prepare(made, workers=1)
+    assert all("not compared" in file.problems[0] for file in prepared.files.values())
+    data.check(made, prepared)
 
 
 def test_nothing_to_convert_from(tmp_path):
     with pytest.raises(EgolibError, match="not found"):
-        data.convert(step("1_data", tmp_path / "nowhere", tmp_path), workers=1)
+        data.prepare(step("1_data", tmp_path / "nowhere", tmp_path), workers=1)
 
 
 def test_still_images_may_be_left_out(root, tmp_path):
@@ -94,9 +96,9 @@ def test_what_is_trained_on(root, tmp_path, part, images):
 
 def test_tables(root, tmp_path):
     made = step("1_data", root, tmp_path)
-    files = data.convert(made, workers=1)
-    assert data.table(files).loc["train_det", "images"] == 3
-    classes = data.class_table(files, made.config.data)
+    prepared = data.prepare(made, workers=1)
+    assert data.table(prepared).loc["train_det", "images"] == 3
+    classes = data.class_table(made, prepared)
     assert classes.loc["mug"].tolist() == [7, 2, 8] and classes.index.tolist() == ["mug", "jar"]
 
 

@@ -8,8 +8,8 @@ import pytest
 from egolib.errors import EgolibError
 from egolib.io.records import write_json
 from egolib.metrics.detection import Boxes
-from egolib.vod.formats.submission import DetectionSet, write_detections
-from egolib.vod.steps import evaluate, figures
+from egolib.vod.formats.submission import DetectionSet, write, write_coco
+from egolib.vod.steps import evaluate, figures, infer
 from tests.vod.project import changed, make_root, step
 
 
@@ -20,7 +20,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture
 def test_set(root, tmp_path):
-    return evaluate.read_test_set(step("4_evaluate", root, tmp_path))
+    return evaluate.read_truth(step("4_evaluate", root, tmp_path))
 
 
 def perfect(test, shift: float = 0.0, labels=lambda x: x) -> DetectionSet:
@@ -67,13 +67,11 @@ def test_outcomes(test_set):
     swapped = evaluate.outcomes(test, perfect(test, labels=lambda x: 1 - x))
     assert swapped["degraded"].tolist() == [0, 4, 0] and swapped["sharp"].tolist() == [0, 12, 0]
     assert evaluate.outcomes(test, perfect(test, 60.0))["all"].tolist() == [0, 0, 16]
-    shares = evaluate.outcome_shares(test, perfect(test))["degraded"]
+    shares = evaluate.outcome_percentages(test, perfect(test))["degraded"]
     assert shares == {"right_class": 100, "wrong_class": 0, "not_found": 0}
 
 
 def test_the_most_confident_overlapping_detection_counts(test_set):
-    own = evaluate.iou(np.array([[0.0, 0, 10, 10]]), np.array([[0.0, 0, 10, 5], [20, 20, 30, 30]]))
-    assert own.tolist() == [[0.5, 0.0]]
     found = perfect(test_set)
     both = Boxes(
         *(np.concatenate([a, a]) for a in (found.boxes.frame, found.boxes.label, found.boxes.box)),
@@ -92,11 +90,11 @@ def test_two_runs(root, tmp_path, test_set):
     made = step("4_evaluate", root, tmp_path)
     other = tmp_path / "other"
     other.mkdir()
-    write_detections(made.input("predictions") / "detections.npz", perfect(test_set))
-    write_detections(other / "detections.npz", perfect(test_set, 50.0))
+    write(made.input("predictions") / "detections.npz", perfect(test_set))
+    write(other / "detections.npz", perfect(test_set, 50.0))
     write_json(other / "result.json", {"variant": "worse", "metrics": {}})
     made = changed(made, inputs={**made.inputs, "other": other})
-    runs = evaluate.read_runs(made, test_set)
+    runs = evaluate.read_predictions(made, test_set)
     scored = {name: evaluate.score(test_set, found) for name, found in runs.items()}
     numbers = evaluate.metrics(scored, test_set, runs)
     assert (
@@ -105,7 +103,7 @@ def test_two_runs(root, tmp_path, test_set):
     )
     assert evaluate.table(scored).loc["worse", "AP50"] == 0
     assert evaluate.class_table(scored).shape == (2, 2)
-    assert evaluate.outcome_table(test_set, runs).loc[("worse", "all frames"), "not found"] == 100
+    assert evaluate.effects(test_set, runs).loc[("worse", "all frames"), "not found"] == 100
     figures.bars(evaluate.table(scored))
     figures.strips(test_set.source, runs, evaluate.frames_of_one_video(test_set, count=2))
 
@@ -118,11 +116,11 @@ def test_runs_on_other_frames_are_refused(root, tmp_path, test_set):
     )
     other = tmp_path / "other"
     other.mkdir()
-    write_detections(made.input("predictions") / "detections.npz", found)
-    write_detections(other / "detections.npz", fewer)
+    write(made.input("predictions") / "detections.npz", found)
+    write(other / "detections.npz", fewer)
     write_json(other / "result.json", {"variant": "fewer", "metrics": {}})
     with pytest.raises(EgolibError, match="no results|other frames"):
-        evaluate.read_runs(changed(made, inputs={**made.inputs, "other": other}), test_set)
+        evaluate.read_predictions(changed(made, inputs={**made.inputs, "other": other}), test_set)
 
 
 def test_example_frames_follow_the_annotations(test_set):
@@ -132,4 +130,33 @@ def test_example_frames_follow_the_annotations(test_set):
 
 
 def test_confidence_table(test_set):
-    assert evaluate.confidence_table(perfect(test_set)).iloc[0, 0] == 2
+    assert infer.table(perfect(test_set)).iloc[0, 0] == 2
+
+
+def test_either_metric_may_be_left_out(root, tmp_path, test_set):
+    for name, absent in (("vid_style", "classes"), ("coco_style", "coco")):
+        made = step("4_evaluate", root, tmp_path, {"evaluate": {name: False}})
+        truth = evaluate.read_truth(made)
+        scored = {"a": evaluate.score(truth, perfect(truth))}
+        assert absent not in scored["a"]
+        evaluate.check(scored)
+        evaluate.class_table(scored)
+        figures.bars(evaluate.table(scored))
+    with pytest.raises(EgolibError, match="nothing is scored"):
+        step("4_evaluate", root, tmp_path, {"evaluate": {"vid_style": False, "coco_style": False}})
+
+
+def test_results_files_in_the_place_of_a_step(root, tmp_path, test_set):
+    made = step("4_evaluate", root, tmp_path)
+    found = perfect(test_set)
+    write_coco(tmp_path / "x", found, (1, 2))
+    for path in (write(tmp_path / "x.pkl", found), tmp_path / "x.bbox.json"):
+        runs = evaluate.read_predictions(changed(made, inputs={"predictions": path}), test_set)
+        assert evaluate.score(test_set, runs[made.variant])["AP50"] == pytest.approx(100)
+
+
+def test_impossible_scores_are_refused():
+    with pytest.raises(EgolibError, match="mean over its classes"):
+        evaluate.check({"a": {"AP50": 50.0, "classes": {"mug": 10.0, "jar": 20.0}}})
+    with pytest.raises(EgolibError, match="no percentage"):
+        evaluate.check({"a": {"AP50": 150.0, "classes": {"mug": 150.0}}})

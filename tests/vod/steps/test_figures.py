@@ -11,7 +11,7 @@ from tests.vod.project import make_root, step
 @pytest.fixture(scope="module")
 def test_set(tmp_path_factory):
     root = make_root(tmp_path_factory.mktemp("root"))
-    return evaluate.read_test_set(step("4_evaluate", root, root.parent))
+    return evaluate.read_truth(step("4_evaluate", root, root.parent))
 
 
 def test_frames_and_objects(test_set, tmp_path):

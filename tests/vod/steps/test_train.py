@@ -8,7 +8,6 @@ import torch
 from egolib.errors import EgolibError
 from egolib.io import checkpoint
 from egolib.vod.api import load
-from egolib.vod.config.networks import frcnn_r101_dc5
 from egolib.vod.steps import train
 from tests.vod.project import SELSA, changed, make_root, step
 
@@ -56,8 +55,10 @@ def test_starting_from_an_earlier_training(root, tmp_path, capsys):
 
 
 def test_initial_weights_that_are_not_there(root, tmp_path):
-    with pytest.raises(EgolibError, match="not found"):
-        train.build_job(training(root, tmp_path, {"train": {"initial_weights": "r101.pth"}}))
+    with pytest.raises(
+        EgolibError, match=r"starts from r101.pth.*not there[\s\S]*initial.weights=none"
+    ):
+        train.build_job(training(root, tmp_path, {"initial": {"weights": "r101.pth"}}))
 
 
 def test_the_schedule_counts_updates(root, tmp_path):
@@ -65,11 +66,25 @@ def test_the_schedule_counts_updates(root, tmp_path):
     assert [factor(t) for t in (1, 2, 3)] == pytest.approx([1, 1, 0.1])
 
 
-def test_clips_of_an_update(root, tmp_path):
-    changes = {"fit": {"batch_size": 6, "micro_batch_size": 2}}
-    assert train.clips_per_update(training(root, tmp_path, changes).config) == 6
+def test_parameters_by_part(root, tmp_path):
+    table = train.parameter_table(training(root, tmp_path))
+    assert table.loc["all", "parameters"] == table["parameters"].iloc[:-1].sum() > 5e3
 
 
-def test_parameters_by_part():
-    table = train.parameter_table(frcnn_r101_dc5())
-    assert table.loc["all", "parameters"] == table["parameters"].iloc[:-1].sum() > 5e7
+def test_training_is_evaluated_and_the_best_is_kept(root, tmp_path):
+    fit = {"evaluate_every_updates": 2, "evaluate_first": True, "monitor": "AP50:max"}
+    result = train.train(training(root, tmp_path, SELSA | {"fit": fit}))
+    lines = result.evaluations()
+    assert [line["update"] for line in lines] == [0, 2, 4]
+    assert all({"AP50", "bbox_mAP"} <= line.keys() for line in lines)
+    assert result.best is not None and train.metrics(result)["evaluation"] == {
+        k: v for k, v in lines[-1].items() if k != "kind"
+    }
+    plain = train.train(training(root, tmp_path / "plain", SELSA))
+    assert plain.weights.read_bytes() == result.weights.read_bytes()  # no draw is disturbed
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed"])
+def test_mixed_precision_trains(root, tmp_path, precision):
+    result = train.train(training(root, tmp_path, SELSA | {"fit": {"precision": precision}}))
+    train.check(result)

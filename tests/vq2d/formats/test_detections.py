@@ -64,7 +64,7 @@ def test_a_result_cache_and_back(tmp_path: Path) -> None:
 
 
 def test_written_by_hand(tmp_path: Path) -> None:
-    frames = [{"boxes": b, "scores": s} for b, s in zip(BOXES, SCORES)]
+    frames = [{"boxes": b, "scores": s} for b, s in zip(BOXES, SCORES, strict=False)]
     frames[2] = {"boxes": BOXES[2][::-1], "scores": SCORES[2][::-1]}  # any order is fine
     (tmp_path / "a_1.json").write_text(json.dumps({"frames": frames}))
     check(caches.read(tmp_path, "a_1", 3))

@@ -12,8 +12,8 @@ from egolib.io.records import read_json
 from egolib.metrics.question_answering import accuracy_table
 from egolib.text.tokens import words
 from egolib.video import VideoReader
+from egolib.vlp.benchmarks.question_scores import frequent_answers
 from egolib.vlp.data import egotaskqa, egotaskqa_splits
-from egolib.vlp.question_scores import frequent_answers
 from egolib.world.exports import egotaskqa as export
 from egolib.world.language import FORMS, vocabulary
 from egolib.world.library import World

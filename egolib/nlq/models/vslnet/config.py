@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from egolib.engine.settings import FitSettings
+from egolib.engine.config import FitConfig
 
 # what the official evaluation prints
 THRESHOLDS = (0.3, 0.5, 0.01)
@@ -122,7 +122,7 @@ class SpanLossConfig:
 
 @dataclass(frozen=True)
 class SpanTrainConfig:
-    """Optimisation; length, batches and clipping are those of ``FitSettings``.
+    """Optimisation; length, batches and clipping are those of ``FitConfig``.
 
     Args:
         learning_rate: at the start, or after the warm-up.
@@ -170,12 +170,12 @@ class SpanInferConfig:
     batch_order: Literal["official", "by_length"] = "official"
 
 
-def published_fit() -> FitSettings:
+def published_fit() -> FitConfig:
     """50 epochs in batches of 32, the last one of an epoch incomplete; best R@1 at 0.3.
 
     The published numbers are of version 1 of the annotations: 11,291 questions about 998
     clips, evaluated on 3,874 about 328.
     """
-    return FitSettings(
+    return FitConfig(
         epochs=50, batch_size=32, drop_last=False, clip_norm=1.0, monitor="r1_at_0.3:max"
     )

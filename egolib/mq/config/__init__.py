@@ -1,0 +1,101 @@
+"""What can be set for moments queries; the defaults are the published values.
+
+``vsgn_egovlpv2()`` and ``vsgn_ego4d()`` are the published networks, ``egovlpv2()`` and
+``ego4d()`` the published data layouts; a section names its part of one by ``builder``.
+Numbers and rules only; no torch.
+
+Where published numbers rest on a quirk, the field is a choice whose value ``official``
+reproduces it. Values that cannot work together are refused when the configuration is built.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from egolib.engine.config import FitConfig
+from egolib.errors import EgolibError
+from egolib.mq.config.data import DataConfig, Layout
+from egolib.mq.config.losses import LossConfig
+from egolib.mq.config.model import (
+    BACKGROUND,
+    ModelConfig,
+    vsgn_ego4d,
+    vsgn_egovlpv2,
+    vsgn_plain,
+)
+from egolib.mq.config.optim import OptimConfig
+from egolib.mq.config.run import Correction, EvaluateConfig, InferConfig, InitialConfig
+
+__all__ = [
+    "BACKGROUND",
+    "MONITORED",
+    "Config",
+    "Correction",
+    "DataConfig",
+    "EvaluateConfig",
+    "InferConfig",
+    "InitialConfig",
+    "Layout",
+    "LossConfig",
+    "ModelConfig",
+    "OptimConfig",
+    "vsgn_ego4d",
+    "vsgn_egovlpv2",
+    "vsgn_plain",
+]
+
+#: What the evaluation between epochs measures: the validation loss, and, where
+#: ``fit.monitor`` asks for it, the average mAP in per cent.
+MONITORED = ("loss", "average_map")
+
+
+def _fit() -> FitConfig:
+    return FitConfig(epochs=50, batch_size=32, evaluate_every=1, monitor="loss:min")
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run: everything that a variant and a preset decide."""
+
+    seed: int = 21
+    world_seed: int = 0
+    model: ModelConfig = field(default_factory=vsgn_egovlpv2)
+    data: DataConfig = field(default_factory=DataConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    initial: InitialConfig = field(default_factory=InitialConfig)
+    fit: FitConfig = field(default_factory=_fit)
+    infer: InferConfig = field(default_factory=InferConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+
+    #: Names that fields once had.
+    renamed: ClassVar[dict[str, str]] = {}
+
+    def __post_init__(self) -> None:
+        name = self.fit.monitor.partition(":")[0]
+        _require(
+            not name or name in MONITORED,
+            f"fit.monitor {self.fit.monitor!r} is no metric",
+            f"one of {', '.join(MONITORED)}",
+        )
+        _require(
+            self.model.graph or not self.model.stitched_neighbors,
+            "model.stitched_neighbors without model.graph",
+            "set model.graph: true",
+        )
+        _require(
+            self.loss.replicas <= self.fit.batch_size,
+            f"loss.replicas {self.loss.replicas} of an update of {self.fit.batch_size} clips",
+            "use at most fit.batch_size replicas",
+        )
+        _require(
+            self.optim.optimizer == "adamw",
+            f"optim.optimizer {self.optim.optimizer!r}",
+            "adamw; optim.adamw says which one",
+        )
+
+
+def _require(holds: bool, what: str, remedy: str) -> None:
+    if not holds:
+        raise EgolibError(what, remedy=remedy)

@@ -1,0 +1,90 @@
+"""The VSGN network: the published ones, and what can be changed about them. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+BACKGROUND = 0
+"""The class of a box without moment."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network.
+
+    Args:
+        feature_width: width D of the input features; 0 takes that of the feature store.
+        length: temporal scale T, to which every clip is padded or cut; a multiple of
+            2^(levels - 1).
+        width: channels C of the whole network, a multiple of ``norm_groups``.
+        classes: classes K, background (0) included; 0 takes those of the class table.
+        levels: pyramid levels; level l has stride 2^l.
+        head_layers: convolutions of each tower of the detection head.
+        norm_groups: groups of the towers' group norms.
+        anchor_scales: anchor lengths of a level, in strides.
+        graph: the encoder has graph branches; without, strided convolutions.
+        neighbors: neighbours k of a position, itself included.
+        graph_input: ``parallel`` adds graph and convolution of the same input,
+            ``sequential`` takes the graph of the convolution's output.
+        aggregation: of the neighbours, ``max`` or ``mean``.
+        edge_features: what is mapped for neighbour j of position p: ``pair`` is
+            [x_j, x_p], ``difference`` [x_j - x_p, x_p].
+        edge_weights: multiply each neighbour's map with its cosine similarity;
+            ``pair`` only.
+        stitched_neighbors: half of the neighbours of a stitched clip come from the other
+            scale (VSGN's cross-scale edges; off in every published command).
+        stitch_gap: features between a clip and its stretched copy.
+        short_fraction: clips of at most this fraction of ``length`` count as stitched.
+    """
+
+    feature_width: int = 4096
+    length: int = 928
+    width: int = 256
+    classes: int = 111
+    levels: int = 5
+    head_layers: int = 4
+    norm_groups: int = 32
+    anchor_scales: tuple[float, ...] = (1, 10)
+    graph: bool = True
+    neighbors: int = 12
+    graph_input: Literal["parallel", "sequential"] = "parallel"
+    aggregation: Literal["max", "mean"] = "max"
+    edge_features: Literal["pair", "difference"] = "pair"
+    edge_weights: bool = False
+    stitched_neighbors: bool = False
+    stitch_gap: int = 30
+    short_fraction: float = 0.4
+
+    builders: ClassVar[dict[str, Callable[[], ModelConfig]]] = {}
+
+    @property
+    def level_lengths(self) -> tuple[int, ...]:
+        """Positions of each level, fine to coarse."""
+        return tuple(-(-self.length // 2**level) for level in range(self.levels))
+
+    @property
+    def boxes(self) -> int:
+        """Number A of anchors over all levels."""
+        return len(self.anchor_scales) * sum(self.level_lengths)
+
+
+def vsgn_egovlpv2() -> ModelConfig:
+    """VSGN on EgoVLPv2 features (arXiv 2307.05463): 10,084,583 parameters."""
+    return ModelConfig()
+
+
+def vsgn_ego4d() -> ModelConfig:
+    """VSGN on SlowFast features, the Ego4D baseline (arXiv 2110.07058)."""
+    return ModelConfig(feature_width=2304)
+
+
+def vsgn_plain() -> ModelConfig:
+    """The Ego4D baseline without graph: 8,051,687 parameters."""
+    return ModelConfig(feature_width=2304, graph=False)
+
+
+ModelConfig.builders.update(
+    vsgn_egovlpv2=vsgn_egovlpv2, vsgn_ego4d=vsgn_ego4d, vsgn_plain=vsgn_plain
+)

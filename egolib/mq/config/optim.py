@@ -1,0 +1,33 @@
+"""Optimiser and schedule. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from egolib.engine import config as engine
+
+
+@dataclass(frozen=True)
+class OptimConfig(engine.OptimConfig):
+    """Optimiser and schedule (further fields: ``egolib.engine.config.OptimConfig``).
+
+    Args:
+        learning_rate: at the start.
+        weight_decay: of every parameter.
+        adamw: ``official`` is plain Adam, whose decay is added to the gradient; ``torch``
+            is AdamW.
+        schedule: ``multistep`` as published, or ``constant``, ``cosine``, ``polynomial``
+            (linear), after the warm-up.
+        milestone_unit: of ``milestones``.
+        step_epochs: where ``multistep`` has no milestones, the rate is multiplied by
+            ``gamma`` every so many epochs.
+        gamma: that factor.
+    """
+
+    learning_rate: float = 1e-4
+    weight_decay: float = 1e-4
+    adamw: Literal["official", "torch"] = "official"
+    schedule: Literal["constant", "multistep", "cosine", "polynomial"] = "multistep"
+    milestone_unit: Literal["updates", "epochs"] = "epochs"
+    step_epochs: int = 15
