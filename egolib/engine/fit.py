@@ -6,6 +6,7 @@ the same weights and the same log, bit for bit on a CPU.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
