@@ -11,14 +11,13 @@ from typing import Any
 import torch
 
 from egolib import config as configs
-from egolib import world
 from egolib.config import build
-from egolib.io.records import read_json, write_json
 from egolib.runs.places import default_data_root
 from egolib.runs.step import Step
 from egolib.vq2d.config import Config
 from egolib.vq2d.steps import data, evaluate, infer, train
 from tests.options.alternatives import Alternative, of_schema
+from tests.vq2d.project import make_small_world
 
 torch.set_num_threads(1)
 
@@ -91,20 +90,7 @@ def small_root() -> Path:
     if folder.is_dir():
         return folder
     with tempfile.TemporaryDirectory() as temporary:
-        made = Path(temporary) / "world"
-        world.make(PRESET, made)
-        shutil.rmtree(made / "truth")
-        data.find_annotations(made, "test").unlink()
-        for split in ("train", "val"):
-            file = data.find_annotations(made, split)
-            content = read_json(file, dict)
-            content["videos"] = content["videos"][:1]
-            for video in content["videos"]:
-                video["clips"] = video["clips"][:1]
-                for clip in video["clips"]:
-                    clip["annotations"] = clip["annotations"][:2]
-            write_json(file, content)
-        shutil.copytree(made, folder)
+        shutil.copytree(make_small_world(Path(temporary) / "world"), folder)
     return folder
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 from egolib import vq2d, world
-from egolib.io.records import write_json
+from egolib.io.records import read_json, write_json
 from egolib.runs.step import Step
 from egolib.vq2d.config import Config
+from egolib.vq2d.data.annotations import find_annotations
 
 SECTIONS = {
     "1_data": ("data",),
@@ -36,6 +38,23 @@ SMALL: dict[str, Any] = {
 def make_world(folder: Path) -> Path:
     """The tiny world."""
     world.make("tiny", folder)
+    return folder
+
+
+def make_small_world(folder: Path) -> Path:
+    """The tiny world with one video a split and at most two questions in it, without the test."""
+    world.make("tiny", folder)
+    shutil.rmtree(folder / "truth")
+    find_annotations(folder, "test").unlink()
+    for split in ("train", "val"):
+        file = find_annotations(folder, split)
+        content = read_json(file, dict)
+        content["videos"] = content["videos"][:1]
+        for video in content["videos"]:
+            video["clips"] = video["clips"][:1]
+            for clip in video["clips"]:
+                clip["annotations"] = clip["annotations"][:2]
+        write_json(file, content)
     return folder
 
 

@@ -178,6 +178,16 @@ def tracker_backbone(config: Config) -> None:
         )
 
 
+def tracker_norm(config: Config) -> None:
+    """The tracker's training looks at one sequence at a time."""
+    if config.tracker_optim.updates and config.tracker.norm == "batch":
+        raise EgolibError(
+            "tracker.norm: batch with tracker_optim.updates: the recipe fits one sequence at a "
+            "time, which has no batch statistics",
+            remedy="set tracker.norm: group, or tracker_optim.updates: 0 and a trained tracker",
+        )
+
+
 def monitored(config: Config) -> None:
     """The best weights are those of an evaluation."""
     fit = config.fit
@@ -198,5 +208,6 @@ RULES: tuple[Callable[[Config], None], ...] = (
     trained_trunk,
     fitted_comparison,
     tracker_backbone,
+    tracker_norm,
     monitored,
 )
