@@ -151,7 +151,7 @@ def _score_orders(predicted: Segments, ties: Ties, orders: int, seed: int) -> li
         rng = np.random.default_rng(seed)
         breaks: list[NDArray[np.float64]] = [rng.random(len(place)) for _ in range(orders)]
     else:
-        breaks = [-place if ties == "official" else place]
+        breaks = [(-place if ties == "official" else place).astype(np.float64)]
     return [np.lexsort((tie, -predicted.score, predicted.label)) for tie in breaks]
 
 
