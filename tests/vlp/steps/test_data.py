@@ -31,7 +31,7 @@ def test_everything_is_found(data: Step[Config]) -> None:
 def test_what_is_absent_is_listed(tmp_path: Path) -> None:
     made = step("1_data", tmp_path / "nothing", tmp_path)
     found = steps.prepare(made)
-    assert len(found.inventory.absent) == 6 and not steps.table(found)["count"].any()
+    assert len(found.inventory.absent) == 8 and not steps.table(found)["count"].any()
     with pytest.raises(EgolibError, match="egoclip"):
         steps.check(made, found)
 
