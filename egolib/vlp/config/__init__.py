@@ -174,8 +174,6 @@ class Config:
         known = MEASURED[TRAINED_FOR[self.data.train]]
         if not self.data.summaries.val_video:
             known = [n for n in known if not n.startswith("val_")]
-        if not self.infer.fusion:
-            known = [n for n in known if not n.startswith(("fusion", "ensemble"))]
         evaluates = fit.evaluate_every or fit.evaluate_every_updates or fit.evaluate_first
         require(
             not name or not evaluates or name in known,
