@@ -116,6 +116,24 @@ def read_evidence(task: str) -> dict[str, Any]:
     return read_json(file, dict) if file.is_file() else {"task": task, "cells": [], "claims": []}
 
 
+def is_current(task: str, recorded: str, current: str) -> bool:
+    """Whether a cell ran with what is configured now.
+
+    Fields of the configuration were renamed once; ``book/evidence/renamed.json`` maps the
+    hashes of cells from before to those of the same configuration by today's names.
+
+    Args:
+        task: its name.
+        recorded: the hash in the evidence.
+        current: the hash of today's configuration.
+    """
+    if recorded == current:
+        return True
+    file = configs.project_root() / "book" / "evidence" / "renamed.json"
+    renamed = read_json(file, dict)["hashes"] if file.is_file() else {}
+    return bool(renamed.get(task, {}).get(recorded) == current)
+
+
 def cell_nodes(task: str, claims: Claims, cell: Cell, seed: int, schema: Schema) -> list[Node]:
     """The notebooks of one cell and seed.
 
