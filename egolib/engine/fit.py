@@ -6,7 +6,6 @@ the same weights and the same log, bit for bit on a CPU.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -33,8 +32,6 @@ from egolib.engine.snapshot import (
 from egolib.errors import EgolibError
 from egolib.io import checkpoint
 from egolib.progress import Progress
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

@@ -96,11 +96,11 @@ def test_loader_processes_change_nothing(tmp_path, whole):
     assert_same_training(tmp_path, whole[0])
 
 
-def test_another_configuration_starts_anew(tmp_path, caplog):
+def test_another_configuration_starts_anew(tmp_path, capsys):
     settings = dataclasses.replace(toy.SETTINGS, epochs=1)
     toy.run(tmp_path, settings)
     result = toy.fit(toy.build, settings, tmp_path, seed=4, fingerprint="other")
-    assert "starts anew" in caplog.text
+    assert "starts anew" in capsys.readouterr().out
     assert len(result.losses()) == 2
 
 

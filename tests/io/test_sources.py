@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from egolib.config import TASKS, project_root, variants
@@ -24,12 +22,9 @@ def test_what_a_variant_needs():
     assert "EK-100 relevancy matrices" not in names  # made where it is absent
 
 
-NOT_ON_THE_PAGE = re.compile("egotaskqa|qfvs")  # whose data sets the page does not list yet
-
-
 @pytest.mark.parametrize("task", TASKS)
 def test_every_variant_needs_something(task):
-    for variant in [v for v in variants(task) if not NOT_ON_THE_PAGE.search(v)]:
+    for variant in variants(task):
         needed = [s for s in known.data_sets() if s.is_needed(task, variant)]
         assert [p for s in needed for p in s.patterns(task)], variant
 

@@ -94,7 +94,7 @@ def test_it_learns_by_heart(tmp_path):
     def score(model: torch.nn.Module) -> dict[str, float]:
         found = SpanGrounder(model, DATA, SpanInferConfig()).predict(questions)
         truth = truth_of(questions.queries)
-        return evaluate(found, truth, thresholds=THRESHOLDS, top_k=TOP_K).summary()
+        return evaluate(found, truth, thresholds=THRESHOLDS, top_k=TOP_K).percentages()
 
     def build() -> Job:
         model = network(FULL)
