@@ -59,7 +59,9 @@ class EgolibDetector(BaseDetector):  # type: ignore[misc, unused-ignore]
     chosen among them as published.
 
     Args:
-        network, data, infer: plain values of ``ModelConfig``, ``DataConfig``, ``InferConfig``.
+        network: plain values of ``ModelConfig``.
+        data: plain values of ``DataConfig``.
+        infer: plain values of ``InferConfig``.
         weights: an egolib checkpoint; empty keeps initial weights.
         seed: of shuffles and memories in testing.
     """

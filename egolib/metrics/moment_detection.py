@@ -214,7 +214,9 @@ class _Pairs:
     """Predictions beside the truths of the same clip and class.
 
     Args:
-        predicted, truth: (N,) rows. iou: (N,).
+        predicted: (N,) rows.
+        truth: (N,) rows.
+        iou: (N,).
     """
 
     predicted: Integers

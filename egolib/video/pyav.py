@@ -195,7 +195,9 @@ class _Decoder:
     (since the last key frame) from one that is.
 
     Args:
-        path, threads, stream: see ``PyAVFrames``.
+        path: see ``PyAVFrames``.
+        threads: see ``PyAVFrames``.
+        stream: see ``PyAVFrames``.
         counted: frames are told by their number from the start instead of their time.
     """
 

@@ -150,7 +150,13 @@ def needs_decoding(container: str, stream: VideoStream, scan: Scan) -> bool:
 
 
 def agree(container: str, scan: Scan, decoded: Decoded) -> bool:
-    """Whether packets told the same frames, in the same order, as decoding did."""
+    """Whether packets told the same frames, in the same order, as decoding did.
+
+    Args:
+        container: the format's names, as FFmpeg gives them.
+        scan: what the packets told.
+        decoded: what decoding gave.
+    """
     kinds = set(container.split(","))
     if kinds & _NO_TIMES or not scan.distinct or (kinds & _DECODING_TIMES and decoded.reordered):
         return False

@@ -17,8 +17,7 @@ from egolib.vlp.evaluation import (
     evaluate_files,
 )
 from egolib.vlp.formats.submission import write
-from tests.vlp.data.test_egoclip import question
-from tests.vlp.data.test_epic import write_clips
+from tests.vlp.made import question, write_clips
 
 
 def test_perfect_scores_are_perfect_everywhere(tmp_path: Path) -> None:

@@ -134,3 +134,10 @@ def same(first, second) -> None:
     """Two detections are equal."""
     for a, b in zip(first, second, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+def counted(model) -> list[int]:
+    """Grows by the number of images that pass the backbone."""
+    seen: list[int] = []
+    model.detector.backbone.register_forward_hook(lambda _m, given, _o: seen.append(len(given[0])))
+    return seen

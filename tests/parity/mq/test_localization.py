@@ -23,6 +23,7 @@ from egolib.mq.localization.suppression import nms_by_class, soft_nms
 from egolib.mq.losses.vsgn import box_loss
 from egolib.mq.models.boundary import BoundaryAdjustment
 from egolib.mq.models.heads import flatten_levels
+from tests.parity.mq.levels import named_levels
 from tests.parity.mq.networks import config_of, meta, official_state, part, targets_of
 from tests.parity.recordings import normal, read, recipe
 
@@ -190,18 +191,6 @@ def check_decoding(recording: Path, about: dict[str, Any], values: dict) -> None
     anchors = make_anchors(config.level_lengths, config.anchor_scales)
     near(logits.softmax(-1), values["score"], 1e-5)
     near(decode(anchors, offsets), values["loc"], 1e-5)
-
-
-def named_levels(
-    stream: str, choice: str, kind: str, clips: int, values: int, config: Any
-) -> list[torch.Tensor]:
-    """Head outputs (B, S * values, T / 2^l) of named streams, fine to coarse."""
-    start, *_, end = stream.replace(choice, kind).partition("<level, finest 0>")
-    channels = len(config.anchor_scales) * values
-    return [
-        torch.from_numpy(normal(f"{start}{level}{end}", (clips, channels, n)))
-        for level, n in enumerate(config.level_lengths)
-    ]
 
 
 # ----------------------------------------------------------------------- suppression

@@ -19,8 +19,8 @@ from egolib.mq.models.graph import GraphBranch
 from egolib.mq.models.heads import flatten_levels
 from egolib.mq.models.pyramid import GraphLevel
 from egolib.mq.models.vsgn import VSGN
+from tests.parity.mq.levels import named_levels
 from tests.parity.mq.networks import EDGES, config_of, meta, official_state, part, targets_of
-from tests.parity.mq.test_localization import named_levels
 from tests.parity.recordings import normal, read, recipe
 
 TOLERANCE = 1e-5

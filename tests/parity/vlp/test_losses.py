@@ -14,8 +14,8 @@ from egolib.vlp.losses.contrastive import egonce, norm_softmax
 from egolib.vlp.losses.margin import max_margin, sms
 from egolib.vlp.losses.similarity import cosine_similarity
 from tests.parity.recordings import read
+from tests.parity.vlp.cases import cases
 from tests.parity.vlp.networks import assert_close
-from tests.parity.vlp.test_metrics import cases
 
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
 

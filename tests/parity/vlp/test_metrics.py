@@ -18,22 +18,9 @@ from egolib.metrics.retrieval import (
     retrieval_metrics,
 )
 from tests.parity.recordings import read, recipe, stream
+from tests.parity.vlp.cases import cases
 
 EXACT = {"rtol": 0, "atol": 1e-10}
-
-
-def cases(recorded: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The recorded arrays by case, under their names without it."""
-    names = sorted({name.split("/")[0] for name in recorded if "/" in name})
-    assert names
-    return {
-        case: {
-            name.removeprefix(f"{case}/"): v
-            for name, v in recorded.items()
-            if name.startswith(f"{case}/")
-        }
-        for case in names
-    }
 
 
 @pytest.mark.recordings("charades")

@@ -15,7 +15,7 @@ from egolib.vlp.data.epic import EpicSplit, make_sentences, read_epic_clips, rel
 from egolib.vlp.data.pretraining import EgoClipVideos
 from egolib.vlp.data.retrieval import CharadesVideos, EpicVideos, epic_clips
 from egolib.vlp.losses.similarity import cosine_similarity
-from tests.vlp.data.test_epic import write_clips
+from tests.vlp.made import write_clips
 from tests.vlp.small import numbered_video, small_model, tokenizer
 
 DATA = DataConfig(chunk_sec=2, assumed_fps=10.0, frame_seek="exact")

@@ -17,6 +17,7 @@ from egolib.vlp.data.egoclip import (
     read_egomcq,
     segment_id,
 )
+from tests.vlp.made import question
 
 HEADER = (
     "clip_idx\tvideo_uid\tvideo_dur\tnarration_source\tnarration_ind\tnarration_time\t"
@@ -95,17 +96,6 @@ def test_a_partner_may_be_the_clip_itself_unless_asked_otherwise() -> None:
     assert {index.partner(1, rng) for _ in range(100)} == {0, 1, 2}
     assert {index.partner(1, rng, "other") for _ in range(100)} == {0, 2}
     assert index.partner(3, rng, "other") == 3  # there is no other one
-
-
-def question(**changes: object) -> dict:
-    choice = {"video_uid": "v", "clip_start": 1, "clip_end": 2, "clip_text": "x"}
-    content = {
-        "answer": 1,
-        "types": 2,
-        "query": {"clip_text": "q"},
-        "choices": {"0": choice, "1": choice},
-    }
-    return content | changes
 
 
 def test_questions_in_the_order_of_their_numbers(tmp_path: Path) -> None:

@@ -8,8 +8,7 @@ import pytest
 
 from egolib.errors import EgolibError
 from egolib.vlp.formats import submission
-from tests.vlp.data.test_egoclip import question
-from tests.vlp.data.test_epic import write_clips
+from tests.vlp.made import question, write_clips
 
 
 def test_scores_go_through_a_file(tmp_path: Path) -> None:

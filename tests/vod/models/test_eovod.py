@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.vod.models.test_selsa import counted
-from tests.vod.small import begin, frames, make, same
+from tests.vod.small import begin, counted, frames, make, same
 
 
 def located(**values):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 
 from egolib.vod.models.flow import FlowNetS, warp
-from tests.vod.models.test_selsa import counted
-from tests.vod.small import SIZE, begin, frames, make, settings
+from tests.vod.small import SIZE, begin, counted, frames, make, settings
 
 
 def test_aligned_warp_without_flow_changes_nothing():

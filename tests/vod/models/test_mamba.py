@@ -7,8 +7,7 @@ import torch
 from egolib.vod.models import pixels
 from egolib.vod.models.bank import MemoryBank
 from tests.oracles.vod import official_mamba_head
-from tests.vod.models.test_selsa import counted
-from tests.vod.small import begin, frames, make, settings
+from tests.vod.small import begin, counted, frames, make, settings
 
 
 def test_head_equals_the_official_order_of_work():

@@ -7,8 +7,7 @@ import torch
 
 from egolib.vod.models.relation import Relation, position_embedding
 from tests.oracles.vod import official_relation
-from tests.vod.models.test_selsa import counted
-from tests.vod.small import begin, frames, make
+from tests.vod.small import begin, counted, frames, make
 
 
 def random_boxes(count: int, seed: int) -> torch.Tensor:

@@ -7,14 +7,7 @@ import torch
 
 from egolib.vod.models.frames import Frames
 from tests.oracles.vod import OfficialSelsa
-from tests.vod.small import begin, frames, make, same
-
-
-def counted(model) -> list[int]:
-    """Grows by the number of images that pass the backbone."""
-    seen: list[int] = []
-    model.detector.backbone.register_forward_hook(lambda _m, given, _o: seen.append(len(given[0])))
-    return seen
+from tests.vod.small import begin, counted, frames, make, same
 
 
 def without_numbers(part: Frames) -> Frames:
