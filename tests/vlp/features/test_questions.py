@@ -29,7 +29,7 @@ TOKENS = 12
 
 @pytest.fixture(scope="module")
 def model() -> VideoLanguage:
-    return VideoLanguage(small_model(), tokenizer(), batch=3)
+    return VideoLanguage(small_model(), tokenizer(), batch_size=3)
 
 
 def views() -> torch.Tensor:
@@ -77,7 +77,7 @@ def test_prepared_files(tmp_path: Path) -> None:
 
 
 def test_stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = VideoLanguage(small_model(text_positions=40), tokenizer(), batch=3)
+    model = VideoLanguage(small_model(text_positions=40), tokenizer(), batch_size=3)
     numbered_video(tmp_path / "v.mp4", 40)
     about = Provenance("video", 1, fps=10.0, stride_frames=10 / 1.87, model="m", model_hash="h")
 

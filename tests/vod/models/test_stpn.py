@@ -82,7 +82,7 @@ def test_drop_path_of_the_reference_pass(rule: str, active: bool):
     model, _ = make("stpn", change=change)
     model.train()
     seen: list[bool] = []
-    drop = next(m for m in model.backbone.modules() if isinstance(m, DropPath) and m.share > 0)
+    drop = next(m for m in model.backbone.modules() if isinstance(m, DropPath) and m.fraction > 0)
     drop.together = lambda *parts: (seen.append(drop.training), parts)[1]
     model.losses(clip(2), torch.Generator().manual_seed(0))
     assert seen[0] is active  # the references come first
