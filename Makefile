@@ -12,7 +12,7 @@ UV_VERSION := 0.13.8
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: book test lab setup world claims test-gpu bridge-mmdet bridge-detectron2 lint lock lock-check clean
+.PHONY: book test options lab setup world claims test-gpu bridge-mmdet bridge-detectron2 lint lock lock-check clean
 
 book: $(STAMP)  ## draw the world, run every notebook on PRESET, build the HTML book
 	$(BIN)/egolib run all --preset $(PRESET) --jobs $(JOBS)
@@ -21,14 +21,17 @@ book: $(STAMP)  ## draw the world, run every notebook on PRESET, build the HTML 
 test: $(STAMP)  ## all tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q -rs tests
 
+options: $(STAMP)  ## tries every alternative of every declared option; prints the list of results
+	for task in vq2d vod vlp nlq; do $(BIN)/python -m tests.options $$task || exit 1; done
+
 lab: $(STAMP)  ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
 
 setup: $(STAMP)  ## the environment of requirements.lock in .venv
 
 $(STAMP): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 13) else \
-	  f"egolib needs Python 3.11 or 3.12, found {v[0]}.{v[1]}: make setup PYTHON=/path/to/python3.11")'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 15) else \
+	  f"egolib needs Python 3.11 to 3.14, found {v[0]}.{v[1]}: make setup PYTHON=/path/to/python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock

@@ -110,15 +110,15 @@ def test_an_interrupted_world_goes_on(
 
 
 def test_other_settings_in_the_same_folder_are_said(
-    small_settings: WorldSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small_settings: WorldSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     brief = replace(small_settings, train_videos=1, val_videos=3, test_videos=1)
     world.make(brief, tmp_path / "w")
-    assert capsys.readouterr().out == ""
+    assert not caplog.text
     (tmp_path / "w" / "notes.txt").write_text("mine")
     old = world.manifest(tmp_path / "w")
     new = world.make(brief, tmp_path / "w", seed=7)
-    assert "world_seed 0 -> 7" in capsys.readouterr().out
+    assert "world_seed 0 -> 7" in caplog.text
     assert set(old["uid"]).isdisjoint(new["uid"])
     assert len(list((tmp_path / "w" / "videos").iterdir())) == 5
     assert (tmp_path / "w" / "notes.txt").read_text() == "mine"
