@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from benchmarks.bars import Bar, interleaved, ratio, run_parts
-from egolib.nlq.data_vslnet.cells import cell_borders, to_cells
+from egolib.nlq.data.vslnet.cells import cell_borders, to_cells
 from egolib.vlp.api import VideoLanguage
 from egolib.vlp.config import egovlpv2
 from egolib.vlp.features.questions import QUESTION_TOKENS, question_features

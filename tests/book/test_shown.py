@@ -13,7 +13,8 @@ import click
 import pytest
 import typer
 
-from egolib.cli import _grid_axis, app, schema
+from egolib.cli import app, schema
+from egolib.cli.running import grid_axis
 from egolib.config import project_root
 from egolib.runs.plan import Request, plan, plan_grid
 
@@ -83,6 +84,6 @@ def test_a_shown_command_is_understood(text, tmp_path, monkeypatch):
         checkpoint=tmp_path / "weights.pth" if given["checkpoint"] else None,
     )
     if given["grid"]:
-        assert plan_grid(request, dict(_grid_axis(text) for text in given["grid"]), schema)
+        assert plan_grid(request, dict(grid_axis(text) for text in given["grid"]), schema)
     else:
         assert plan(request, schema)

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from egolib.nlq.data.annotations import Query
-from egolib.nlq.data_vslnet.batches import SpanBatch, collate
-from egolib.nlq.data_vslnet.dataset import SpanData
-from egolib.nlq.data_vslnet.sources import StoreSource
+from egolib.nlq.data.vslnet.batches import SpanBatch, collate
+from egolib.nlq.data.vslnet.dataset import SpanData
+from egolib.nlq.data.vslnet.sources import StoreSource
 from egolib.nlq.models.vslnet.config import SpanDataConfig, VslnetConfig
 from egolib.nlq.models.vslnet.network import Vslnet
 from tests.nlq.small import Memory

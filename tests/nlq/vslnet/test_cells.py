@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from egolib.errors import EgolibError
-from egolib.nlq.data_vslnet.cells import (
+from egolib.nlq.data.vslnet.cells import (
     cell_borders,
     highlight_labels,
     highlight_stretch,

@@ -10,10 +10,10 @@ import pytest
 from egolib.engine.loading import TrainingData
 from egolib.errors import EgolibError
 from egolib.nlq.data.annotations import Query
-from egolib.nlq.data_vslnet.batches import collate
-from egolib.nlq.data_vslnet.cells import to_cells
-from egolib.nlq.data_vslnet.dataset import SpanData, make_item, usable
-from egolib.nlq.data_vslnet.sources import QuestionFeatures
+from egolib.nlq.data.vslnet.batches import collate
+from egolib.nlq.data.vslnet.cells import to_cells
+from egolib.nlq.data.vslnet.dataset import SpanData, make_item, usable
+from egolib.nlq.data.vslnet.sources import QuestionFeatures
 from tests.nlq.vslnet.small import DATA, FULL, RATE, data, queries, source
 
 

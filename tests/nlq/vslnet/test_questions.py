@@ -6,7 +6,7 @@ import pytest
 
 from egolib.errors import EgolibError
 from egolib.nlq.data.annotations import Query
-from egolib.nlq.data_vslnet.questions import on_grid, prepare, sentence
+from egolib.nlq.data.vslnet.questions import on_grid, prepare, sentence
 from egolib.nlq.models.vslnet.config import SpanDataConfig
 
 OUTWARD = SpanDataConfig(rounding="outward")

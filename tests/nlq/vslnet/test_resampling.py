@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from egolib.nlq.data_vslnet.resampling import merge
+from egolib.nlq.data.vslnet.resampling import merge
 
 
 def rows(count):

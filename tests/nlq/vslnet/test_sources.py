@@ -8,7 +8,7 @@ import torch
 
 from egolib.errors import EgolibError
 from egolib.nlq.data.annotations import Query
-from egolib.nlq.data_vslnet.sources import PublishedFolder, StoreSource
+from egolib.nlq.data.vslnet.sources import PublishedFolder, StoreSource
 from tests.nlq.small import Memory
 
 ASKED = [Query("what?", f"a_{i}", 10.0, "c") for i in range(2)]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from egolib.nlq.data.annotations import Query
-from egolib.nlq.data_vslnet.batches import SpanBatch, SpanItem, collate
+from egolib.nlq.data.vslnet.batches import SpanBatch, SpanItem, collate
 from egolib.nlq.models.vslnet.config import VslnetConfig
 from egolib.nlq.models.vslnet.convert import KEYS, to_official
 from egolib.nlq.models.vslnet.network import Vslnet

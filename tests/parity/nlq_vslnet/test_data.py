@@ -12,9 +12,9 @@ import torch
 
 from egolib.errors import EgolibError
 from egolib.nlq.data.truth import make_truth
-from egolib.nlq.data_vslnet.cells import cell_borders, highlight_labels, to_cells, to_seconds
-from egolib.nlq.data_vslnet.questions import prepare
-from egolib.nlq.data_vslnet.resampling import merge
+from egolib.nlq.data.vslnet.cells import cell_borders, highlight_labels, to_cells, to_seconds
+from egolib.nlq.data.vslnet.questions import prepare
+from egolib.nlq.data.vslnet.resampling import merge
 from egolib.nlq.evaluation import evaluate
 from egolib.nlq.models.vslnet.decode import best_pairs
 from egolib.ops.segments import hull_iou

@@ -12,10 +12,10 @@ from egolib.errors import EgolibError
 from egolib.io.features import Store
 from egolib.nlq.data.annotations import Query
 from egolib.nlq.data.text import TextEncoder
-from egolib.nlq.data_vslnet.batches import SpanItem, collate
-from egolib.nlq.data_vslnet.dataset import SpanData, make_item
-from egolib.nlq.data_vslnet.questions import sentence
-from egolib.nlq.data_vslnet.sources import QuestionFeatures
+from egolib.nlq.data.vslnet.batches import SpanItem, collate
+from egolib.nlq.data.vslnet.dataset import SpanData, make_item
+from egolib.nlq.data.vslnet.questions import sentence
+from egolib.nlq.data.vslnet.sources import QuestionFeatures
 from egolib.nlq.formats.submission import prediction
 from egolib.nlq.models.vslnet.config import SpanDataConfig, SpanInferConfig
 from egolib.nlq.models.vslnet.decode import decode

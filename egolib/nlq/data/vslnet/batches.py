@@ -16,7 +16,7 @@ from torch import Tensor
 from egolib.errors import EgolibError
 from egolib.nlq.data.annotations import Query
 from egolib.nlq.data.dataset import pad
-from egolib.nlq.data_vslnet.cells import highlight_labels
+from egolib.nlq.data.vslnet.cells import highlight_labels
 
 
 @dataclass
