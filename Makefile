@@ -12,7 +12,7 @@ UV_VERSION := 0.13.8
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: book test options lab setup world claims test-gpu bridge-mmdet bridge-detectron2 lint lock lock-check clean
+.PHONY: book test walks options lab setup world claims test-gpu bridge-mmdet bridge-detectron2 lint lock lock-check clean
 
 book: $(STAMP)  ## draw the world, run every notebook on PRESET, build the HTML book
 	$(BIN)/egolib run all --preset $(PRESET) --jobs $(JOBS)
@@ -20,6 +20,9 @@ book: $(STAMP)  ## draw the world, run every notebook on PRESET, build the HTML 
 
 test: $(STAMP)  ## all tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q -rs tests
+
+walks: $(STAMP)  ## every case of every walk from an official file to a result
+	EGOLIB_WALKS=all $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q -rs tests/walks
 
 options: $(STAMP)  ## tries every alternative of every declared option; prints the list of results
 	for task in vq2d vod vlp nlq; do $(BIN)/python -m tests.options $$task || exit 1; done
