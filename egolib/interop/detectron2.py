@@ -50,7 +50,7 @@ def trunk(model: SiameseRcnn) -> nn.Module:
     require("detectron2")
     from detectron2.modeling import build_model
 
-    from egolib.vq2d.formats.checkpoint import siamese_table
+    from egolib.vq2d.formats.key_tables import siamese_table
 
     theirs = build_model(node_of(model.config, meta="ProposalNetwork")).eval()
     official = siamese_table(model.config).to_official(model.state_dict())

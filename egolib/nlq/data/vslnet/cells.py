@@ -103,7 +103,8 @@ def to_seconds(
             remedy="few_pairs: only_valid leaves impossible windows out",
         )
     borders = (cells + np.array([0, 1])).astype(np.float32)
-    return borders * np.float32(duration_sec) / np.float32(units)
+    seconds: NDArray[np.float32] = borders * np.float32(duration_sec) / np.float32(units)
+    return seconds
 
 
 def highlight_stretch(start: int, end: int, length: int, extension: float = 0.1) -> tuple[int, int]:

@@ -211,7 +211,9 @@ def _fixed(features: QuestionFeatures, count: int) -> tuple[np.ndarray, np.ndarr
     return tokens, mask
 
 
-def _require_widths(video: int, tokens: int, model: VslnetConfig, record: str | None = None):
+def _require_widths(
+    video: int, tokens: int, model: VslnetConfig, record: str | None = None
+) -> None:
     for name, found, width in (
         ("video features", video, model.video_width),
         ("token states", tokens, model.text_width),

@@ -20,7 +20,8 @@ class VideoEmbedding(nn.Module):
         self.linear = nn.Linear(inputs, width)
 
     def forward(self, video: Tensor) -> Tensor:
-        return self.linear(self.dropout(video))
+        projected: Tensor = self.linear(self.dropout(video))
+        return projected
 
 
 class Positions(nn.Module):

@@ -44,7 +44,8 @@ class SeparableConv(nn.Module):
         if mask is not None:
             normed = normed * mask.unsqueeze(2)
         near = self.depthwise(normed.transpose(1, 2)).transpose(1, 2)  # B T C
-        return x + self.dropout(F.relu(self.pointwise(near)))
+        encoded: Tensor = x + self.dropout(F.relu(self.pointwise(near)))
+        return encoded
 
 
 class AttentionBlock(nn.Module):
@@ -62,7 +63,8 @@ class AttentionBlock(nn.Module):
         """(B, T, C) from (B, T, C); masked positions are not attended to."""
         attended = x + self.dropout(self._attend(self.dropout(self.attention_norm(x)), mask))
         change = self.output(self.dropout(self.output_norm(attended)))
-        return attended + self.dropout(change)
+        encoded: Tensor = attended + self.dropout(change)
+        return encoded
 
     def _attend(self, x: Tensor, mask: Tensor) -> Tensor:
         query, key, value = (
@@ -98,4 +100,5 @@ class Encoder(nn.Module):
         x = self.positions(x)
         for conv in self.convs:
             x = conv(x, mask if self.isolate else None)
-        return self.attention(x, mask)
+        encoded: Tensor = self.attention(x, mask)
+        return encoded

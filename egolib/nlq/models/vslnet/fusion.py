@@ -47,7 +47,8 @@ class ContextQueryAttention(nn.Module):
         over_video = blocked(similarity, mask.unsqueeze(2)).softmax(1)
         asked = over_tokens @ tokens  # B T C
         seen = over_tokens @ (over_video.transpose(1, 2) @ video)  # B T C
-        return self.output(torch.cat([video, asked, video * asked, video * seen], 2))
+        fused: Tensor = self.output(torch.cat([video, asked, video * asked, video * seen], 2))
+        return fused
 
     def _similarity(self, video: Tensor, tokens: Tensor) -> Tensor:
         single = (video @ self.video_weight).unsqueeze(2) + (tokens @ self.token_weight).unsqueeze(
@@ -74,4 +75,5 @@ class Concatenation(nn.Module):
         """
         share = blocked(tokens @ self.pooling_weight, token_mask).softmax(1)  # B L
         question = share.unsqueeze(1) @ tokens  # B 1 C
-        return self.output(torch.cat([video, question.expand_as(video)], 2))
+        fused: Tensor = self.output(torch.cat([video, question.expand_as(video)], 2))
+        return fused
