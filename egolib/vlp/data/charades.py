@@ -84,6 +84,11 @@ def action_table(videos: str | Path, classes: str | Path, text: ClassText = "off
 
     Official behaviour: nothing is quoted; a quote or line break in a class's text
     would be preceded by a currency sign (no class has one).
+
+    Args:
+        videos: ``CharadesEgo_v1_*_only1st.csv``, see ``read_actions``.
+        classes: ``Charades_v1_classes.txt``, see ``read_classes``.
+        text: ``official`` cuts a class's text at its first comma, ``whole`` keeps all of it.
     """
     texts = read_classes(classes, text)
     lines = ["id\tcls\tt_start\tt_end\tnarration"]
@@ -102,7 +107,14 @@ def _escaped(text: str) -> str:
 def write_action_table(
     videos: str | Path, classes: str | Path, out: str | Path, text: ClassText = "official"
 ) -> Path:
-    """Writes ``action_table`` to a file."""
+    """Writes ``action_table`` to a file.
+
+    Args:
+        videos: ``CharadesEgo_v1_*_only1st.csv``.
+        classes: ``Charades_v1_classes.txt``.
+        out: file that is written, and returned.
+        text: see ``action_table``.
+    """
     return write_text(out, action_table(videos, classes, text))
 
 

@@ -75,7 +75,14 @@ def resize_videos(
     side: Literal["height", "short"] = "height",
     workers: int = 1,
 ) -> Extraction:
-    """Resizes videos; what is there already is kept, what cannot be read is listed."""
+    """Resizes videos; what is there already is kept, what cannot be read is listed.
+
+    Args:
+        videos: source file to target file.
+        height: in pixels; the width is proportional, rounded down to an even number.
+        side: that gets it, ``height`` or ``short``; see ``resize_plans``.
+        workers: processes; each works on one video at a time.
+    """
     return extract(resize_plans(videos, height, side), workers=workers)
 
 
@@ -198,7 +205,14 @@ class ChunkReport:
 def verify_chunks(
     source: str | Path, out: str | Path, uids: Iterable[str], chunk_sec: int = 600
 ) -> ChunkReport:
-    """Decodes every chunk and compares it with the video that it was cut from."""
+    """Decodes every chunk and compares it with the video that it was cut from.
+
+    Args:
+        source: folder of the videos, ``<uid>.mp4``.
+        out: folder of the chunks, ``<out>/<uid>/<number>.mp4``.
+        uids: videos by name without suffix; one that cannot be read is listed.
+        chunk_sec: length of a chunk, in seconds.
+    """
     report = ChunkReport()
     for uid in track(list(uids), "verifying", unit="video"):
         try:

@@ -61,6 +61,11 @@ def class_vector(tags: str, classes: int) -> np.ndarray:
 def segment_id(video_uid: str, narration_time: float, segment_sec: float = 60.0) -> str:
     """The stretch of a video that a narration lies in, as the official code names it.
 
+    Args:
+        video_uid: of the video.
+        narration_time: seconds from the start of the video.
+        segment_sec: length of a stretch, in seconds.
+
     >>> segment_id("a", 125.5)
     'a_2.0'
     """
@@ -100,6 +105,11 @@ class SegmentIndex:
 
         Official behaviour: it may be the clip itself. Every other value takes another
         one where there is one.
+
+        Args:
+            row: of the clip, among those that the index was built from.
+            rng: draws the clip.
+            partner: ``official``, or any other value to leave the clip itself out.
         """
         rows = self.rows(row)
         if partner != "official" and len(rows) > 1:

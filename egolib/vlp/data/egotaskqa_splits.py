@@ -129,6 +129,11 @@ def divide(rows: Sequence[Row], split: Split, rng: random.Random) -> dict[str, l
 
     ``indirect`` trains on all direct references, and on the indirect ones about single
     actions; the other indirect ones are divided evenly into test and val.
+
+    Args:
+        rows: questions with ``answer``, ``reference`` and ``program``.
+        split: ``direct`` or ``indirect``.
+        rng: shuffles and draws.
     """
     if split == "direct":
         return divide_by_answer(_shuffled(rows, rng), {"train": 3, "test": 1, "val": 1}, rng)

@@ -116,6 +116,11 @@ class PretrainingData:
         """The same view with its frames in reverse order, and what that shows.
 
         An action without an opposite keeps its text.
+
+        Args:
+            index: place of the clip among the samples, from 0.
+            pair: the clip with its narration; its video (F, 3, S, S) is reversed along F.
+            rng: draws the tokens that are masked in the text.
         """
         row = int(self.rows[index])
         text, verbs = self.opposites.get(index, (str(self.clips.texts[row]), self.clips.verbs(row)))

@@ -44,6 +44,11 @@ class IntervalVideos:
     def images(self, interval: str, frames: int, draw: Draw | None = None) -> np.ndarray:
         """Pictures (frames, H, W, 3) uint8 of an interval; ``draw`` takes random ones.
 
+        Args:
+            interval: its name.
+            frames: how many are wanted.
+            draw: draws random frames; None takes middle ones.
+
         Raises:
             EgolibError: the video is missing, damaged or too short.
         """
@@ -76,7 +81,13 @@ class IntervalVideos:
 def question_tokens(
     tokenizer: Tokenizer, texts: Sequence[str], length: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Ids and mask (B, length) int64 of questions: stripped, lower-cased, padded and cut."""
+    """Ids and mask (B, length) int64 of questions: stripped, lower-cased, padded and cut.
+
+    Args:
+        tokenizer: gives the ids of a text.
+        texts: B questions.
+        length: L, start and end tokens included.
+    """
     return encode(tokenizer, [text.strip().lower() for text in texts], length, pad=True)
 
 

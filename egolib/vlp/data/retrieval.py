@@ -196,7 +196,16 @@ def epic_clips(
     skipped: Skipped | None = None,
     workers: int = 0,
 ) -> Iterator[Tensor]:
-    """Evaluation views of clips, in order; see ``clips.stream_views``."""
+    """Evaluation views of clips, in order; see ``clips.stream_views``.
+
+    Args:
+        clips: the table.
+        videos: the clips' frames.
+        view: size of the input, and number of frames.
+        rows: the clips that are used, in this order; all if None.
+        skipped: gets the narration ids of clips that cannot be read.
+        workers: processes that read ahead; 0 reads in this one.
+    """
     wanted = range(len(clips)) if rows is None else rows
     reads = [partial(videos.images, clips, row, view.frames) for row in wanted]
     names = [clips.narration_ids[row] for row in wanted]
@@ -211,6 +220,14 @@ def charades_clips(
     skipped: Skipped | None = None,
     workers: int = 0,
 ) -> Iterator[Tensor]:
-    """Evaluation views of whole videos, in order; see ``clips.stream_views``."""
+    """Evaluation views of whole videos, in order; see ``clips.stream_views``.
+
+    Args:
+        names: the videos.
+        videos: their frames.
+        view: size of the input, and number of frames.
+        skipped: gets the names of videos that cannot be read.
+        workers: processes that read ahead; 0 reads in this one.
+    """
     reads = [partial(videos.images, name, view.frames) for name in names]
     return stream_views(reads, names, view, skipped=skipped, workers=workers)

@@ -35,6 +35,11 @@ def intervals(count: int, start: int, stop: int) -> list[Interval]:
 
     Where there are more intervals than frames some are empty: their high end lies one
     below the low one.
+
+    Args:
+        count: how many.
+        start: frame that the first one begins at.
+        stop: frame that the last one ends before.
     """
     edges = np.linspace(start, stop, count + 1).astype(int).tolist()
     return [(low, high - 1) for low, high in pairwise(edges)]
@@ -50,6 +55,11 @@ def span(frames: int, start: int, end: int) -> list[Interval]:
 
     Official behaviour: there are at most ``end`` intervals (not ``end - start``), so
     that short clips repeat frames.
+
+    Args:
+        frames: how many intervals are wanted.
+        start: frame that the first one begins at.
+        end: frame that the last one ends before.
     """
     return intervals(min(frames, end), start, end)
 
@@ -67,6 +77,11 @@ def random_frames(parts: list[Interval], draw: Draw, jitter: Jitter = "official"
     wanted frames cannot be read. ``inclusive`` draws every frame; empty intervals
     give their start.
 
+    Args:
+        parts: the intervals.
+        draw: gives a uniform integer of ``[low, stop)``.
+        jitter: ``official`` or ``inclusive``.
+
     Raises:
         EgolibError: an interval is too short for the official draw.
     """
@@ -81,7 +96,13 @@ def random_frames(parts: list[Interval], draw: Draw, jitter: Jitter = "official"
 
 
 def seconds_to_span(start_sec: float, end_sec: float, fps: float) -> tuple[int, int]:
-    """The frames of a stretch in seconds, truncated, at least 0."""
+    """The frames of a stretch in seconds, truncated, at least 0.
+
+    Args:
+        start_sec: of the stretch.
+        end_sec: of the stretch.
+        fps: frames in a second.
+    """
     return max(0, int(fps * start_sec)), max(0, int(fps * end_sec))
 
 
@@ -129,6 +150,12 @@ def moment_frames(
 
 
 def evenly(start: float, end: float, wanted: float) -> list[int]:
-    """Middle frames of ``int(wanted + 1)`` intervals between two times in frames."""
+    """Middle frames of ``int(wanted + 1)`` intervals between two times in frames.
+
+    Args:
+        start: frame that the first interval begins at; may be a fraction.
+        end: frame that the last one ends before; may be a fraction.
+        wanted: number of intervals, minus one, before it is truncated.
+    """
     edges = np.linspace(start, end, int(wanted + 1) + 1).astype(int).tolist()
     return [(low + high - 1) // 2 for low, high in pairwise(edges)]

@@ -53,7 +53,13 @@ def normalise(video: Tensor) -> Tensor:
 
 
 def resize(video: Tensor, height: int, width: int) -> Tensor:
-    """Bilinear, without smoothing: (F, 3, height, width)."""
+    """Bilinear, without smoothing: (F, 3, height, width).
+
+    Args:
+        video: (F, 3, H, W) float.
+        height: in pixels, of the result.
+        width: in pixels, of the result.
+    """
     if tuple(video.shape[-2:]) == (height, width):
         return video
     return F.interpolate(video, (height, width), mode="bilinear", align_corners=False)
@@ -129,6 +135,12 @@ def random_crop(
 
 
 def train_view(video: Tensor, crop: Crop, side: int = 224) -> Tensor:
-    """A crop of all frames, resized and normalised: (F, 3, S, S)."""
+    """A crop of all frames, resized and normalised: (F, 3, S, S).
+
+    Args:
+        video: (F, 3, H, W) float between 0 and 1.
+        crop: rectangle in pixels of the video, the same for all frames.
+        side: S.
+    """
     part = resize(video[(..., *crop.slices)], side, side)
     return normalise(part.flip(-1) if crop.flip else part.clone())

@@ -31,7 +31,13 @@ def read_vocabulary(data: DataConfig, data_root: str | Path) -> Tokenizer:
 
 
 def keep_vocabulary(data: DataConfig, data_root: str | Path, folder: str | Path) -> None:
-    """Copies the vocabulary to where weights will lie, so that they can be used alone."""
+    """Copies the vocabulary to where weights will lie, so that they can be used alone.
+
+    Args:
+        data: names the vocabulary, a file or a folder.
+        data_root: folder that the name is relative to.
+        folder: of the weights; made where it is missing.
+    """
     path = Path(data_root) / data.vocabulary
     source = path if path.is_dir() else path.parent
     names = FILES if path.is_dir() or path.name == "vocab.json" else (path.name,)

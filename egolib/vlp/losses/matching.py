@@ -117,7 +117,13 @@ def make_plan(
 
 
 def matching(logits: Tensor, labels: Tensor, backward: Backward = "exact") -> Tensor:
-    """Mean cross-entropy of match logits (b, 2) with labels (b,), over all processes."""
+    """Mean cross-entropy of match logits (b, 2) with labels (b,), over all processes.
+
+    Args:
+        logits: (b, 2); the second column stands for a match.
+        labels: (b,) int64, 1 where text and video belong together.
+        backward: how gradients cross processes, see ``distributed.gather_rows``.
+    """
     total = F.cross_entropy(logits.float(), labels, reduction="sum")
     count = sum_over_processes(torch.tensor(len(labels), device=logits.device), "local")
     return sum_over_processes(total, backward) / count

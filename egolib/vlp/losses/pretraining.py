@@ -131,6 +131,11 @@ class PretrainingLoss:
 
         ``official`` draws for each process alone; ``exact`` draws for the whole batch
         and takes this process's part.
+
+        Args:
+            similarity: (N, N) float cosines of texts (rows) with videos, N pairs of all processes.
+            positives: (N, N) bool, pairs that are negatives only where there is no other.
+            own: pairs of this process.
         """
         first = rank() * own if is_parallel() else 0
         exact = self.config.distributed == "exact"

@@ -14,6 +14,11 @@ def cosine_similarity(a: Tensor, b: Tensor, epsilon: float = 1e-8) -> Tensor:
 
     Computed in 32 bits or more, also in mixed precision: a temperature of 0.05 would
     make errors of 16 bits twenty times larger.
+
+    Args:
+        a: (N, D) float.
+        b: (M, D) float.
+        epsilon: smallest norm that a row is divided by.
     """
     with torch.autocast(a.device.type, enabled=False):
         return _unit(a, epsilon) @ _unit(b, epsilon).mT

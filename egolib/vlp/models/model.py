@@ -115,7 +115,13 @@ class VideoLanguageModel(nn.Module):
         return Fused(text, self.fusion_norm(video[:, 0]))
 
     def fuse_pairs(self, video: Tensor, ids: Tensor, mask: Tensor) -> Fused:
-        """The whole fused path of clips (B, F, 3, height, width) with texts (B, L)."""
+        """The whole fused path of clips (B, F, 3, height, width) with texts (B, L).
+
+        Args:
+            video: (B, F, 3, height, width) float, normalised.
+            ids: (B, L) int64 token ids.
+            mask: (B, L), 1 for tokens.
+        """
         return self.fuse(self.video_prefix(video), self.text_prefix(ids, mask), mask)
 
     def itm_logits(self, fused: Fused) -> Tensor:

@@ -66,7 +66,13 @@ class QuestionAnsweringModel(VideoLanguageModel):
         self.answer = AnswerHead(config.backbone.width, config.answers, config.dropout)
 
     def forward(self, video: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
-        """(B, A) logits of questions (B, L) about clips (B, F, 3, height, width)."""
+        """(B, A) logits of questions (B, L) about clips (B, F, 3, height, width).
+
+        Args:
+            video: (B, F, 3, height, width) float, normalised.
+            ids: (B, L) int64 token ids of the questions.
+            mask: (B, L), 1 for tokens.
+        """
         logits: Tensor = self.answer(self.fuse_pairs(video, ids, mask).video_class)
         return logits
 

@@ -88,7 +88,13 @@ class TextCrossAttention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, text: Tensor, bias: Tensor | None) -> Tensor:
-        """(B, N, D) from x (B, N, D), text (B, L, C) and a bias (B, 1, 1, L) on scores."""
+        """(B, N, D) from x (B, N, D), text (B, L, C) and a bias (B, 1, 1, L) on scores.
+
+        Args:
+            x: (B, N, D) video tokens.
+            text: (B, L, C) text states.
+            bias: (B, 1, 1, L) added to the scores over text tokens; nothing if None.
+        """
         query = self.query(self.norm(x)).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         key, value = (
             self.key_value(text).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
@@ -226,7 +232,13 @@ class VideoEncoder(nn.Module):
         return torch.cat([first.to(tokens.dtype), tokens], 1)
 
     def run(self, x: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
-        """Tokens (B, N, D) after the blocks ``[start, stop)``, without text."""
+        """Tokens (B, N, D) after the blocks ``[start, stop)``, without text.
+
+        Args:
+            x: (B, N, D) tokens, see ``embed``.
+            start: first block, from 0.
+            stop: block to end before; None runs to the last one.
+        """
         for block in self.blocks[start:stop]:
             x = self.run_block(block, x)
         return x
@@ -238,7 +250,14 @@ class VideoEncoder(nn.Module):
         text: Tensor | None = None,
         text_bias: Tensor | None = None,
     ) -> Tensor:
-        """One block, recomputed in the backward pass where that is asked for."""
+        """One block, recomputed in the backward pass where that is asked for.
+
+        Args:
+            block: a ``VideoBlock`` of this encoder.
+            x: (B, N, D) tokens.
+            text: (B, L, C) text states; None passes the cross-attention over.
+            text_bias: (B, 1, 1, L) added to the scores over text tokens.
+        """
         if self.config.gradient_checkpointing and self.training and torch.is_grad_enabled():
             return checkpoint(block, x, text, text_bias, use_reentrant=False)  # type: ignore[no-any-return]
         return block(x, text, text_bias)  # type: ignore[no-any-return]

@@ -33,9 +33,15 @@ class Features(Protocol):
     @property
     def lengths(self) -> np.ndarray: ...
 
-    def packed(
-        self, prompt: str, places: int, padding: PaddingFeatures = "official"
-    ) -> np.ndarray: ...
+    def packed(self, prompt: str, places: int, padding: PaddingFeatures = "official") -> np.ndarray:
+        """(S, M, D) float32 features for a prompt.
+
+        Args:
+            prompt: one of those that features were computed for.
+            places: M.
+            padding: what stands at empty places, see ``features.PaddingFeatures``.
+        """
+        ...
 
     def key(self, prompt: str) -> str: ...
 
