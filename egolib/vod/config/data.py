@@ -40,9 +40,11 @@ class MegaSampling:
     """The further frames of MEGA's clips.
 
     Args:
-        local, reach: frames around the current one, at most ``reach`` away.
-        memory, back: frames around the one ``back`` frames earlier.
-        distant: frames of the whole video.
+        local: number of frames around the current one.
+        reach: largest distance of those, in frames, and of the memory's from their centre.
+        memory: number of frames around an earlier one.
+        back: how many frames earlier that one is.
+        distant: number of frames from anywhere in the video.
     """
 
     local: int = 2
@@ -57,21 +59,24 @@ class PipelineConfig:
     """What happens to images.
 
     Args:
-        long_side, short_side: the image is resized, keeping its ratio, as large as fits
-            into a frame of these sides.
+        long_side: longer side, in pixels, of the frame that the image is resized to fit
+            into, as large as its ratio allows.
+        short_side: shorter side of that frame.
         interpolation: ``opencv`` bilinear (mmdetection), or ``pillow`` bilinear, which
             filters when shrinking and truncates the long side (maskrcnn-benchmark).
         channels: order that the network takes; ``grey`` gives it the brightness three times
             (no published training has it, but a detector that sees few instances learns
             their colours in place of their classes).
-        mean, std: in the network's channel order, for values 0 to 255.
+        mean: subtracted, in the network's channel order, from values 0 to 255.
+        std: what the difference is divided by, in the same order.
         divisor: zero padding on the right and at the bottom to a multiple of it, after
             normalising.
         flip: chance of mirroring a training clip.
         augmentation: ``plain``, or ``crops`` (Swin's: random short sides, with a chance
             of one half after a random crop).
-        short_sides, crop_short_sides: short sides that ``crops`` chooses from, without and
-            before a crop; ``augmented_long_side`` limits the long side.
+        short_sides: short sides, in pixels, that ``crops`` chooses the input's from.
+        crop_short_sides: those that it chooses from before a random crop.
+        augmented_long_side: limit of the long side in both.
         crop: smallest and largest side of a crop.
         extent: 1 where the last pixel counts: mirroring and clipping then end at
             width - 1.
@@ -100,17 +105,23 @@ class DataConfig:
     """Annotations, images and what is done with them; paths are below the data root.
 
     Args:
-        train_vid, train_det, evaluation: CocoVID files; ``train_det`` empty leaves the
-            still images out (they keep the detector from overfitting to few videos).
+        train_vid: CocoVID file of the training videos.
+        train_det: CocoVID file of the still images; empty leaves them out (they keep the
+            detector from overfitting to few videos).
+        evaluation: CocoVID file of the test videos.
         train_on: ``both`` files, or the frames of ``videos``, or ``stills`` alone.
-        images_vid, images_det: folders that file names are below.
+        images_vid: folder that file names of videos are below.
+        images_det: folder that file names of still images are below.
         lists: folder of the list files; empty searches ``Lists``, then ``ImageSets``.
-        annotations_vid, annotations_det: XML folders that the converters read.
+        annotations_vid: XML folder of the videos, which the converters read.
+        annotations_det: XML folder of the still images.
         classes: (name, wnid) pairs; empty means the 30 classes of ImageNet VID.
         frame_offset: the converters' reading of the train list: ``official`` is one frame
             too early, ``zero_based`` is right.
         smallest: images with a shorter side are not trained on.
-        train_references, mega, pipeline: see there.
+        train_references: how the references of a training frame are chosen.
+        mega: the further frames of MEGA's clips.
+        pipeline: what happens to images.
     """
 
     train_vid: str = "ILSVRC/annotations/imagenet_vid_train.json"

@@ -25,7 +25,8 @@ class BankConfig:
         top: proposals of a frame that are written; None for as many as in training.
         bank: ``official`` may exceed ``size`` by one update and is emptied by an update
             without rows; ``strict`` does neither.
-        pixels_per_frame, pixels_per_box: most cells that a frame, a box writes.
+        pixels_per_frame: most cells that a frame writes.
+        pixels_per_box: most cells that a box writes.
         pixel_score: detections above it say which cells are written.
         pixel_fallback: cells of largest norm that are written without a detection.
     """
@@ -51,7 +52,8 @@ class WindowsConfig:
         memory: most frames that the long-range memory keeps by ``memory_limit=size``;
             the ``official`` code reads this setting nowhere and keeps ``window`` frames.
         memory_limit: see ``memory``.
-        proposals, advanced: of a reference frame; None for as many as in training.
+        proposals: of a reference frame; None for as many as in training.
+        advanced: the best of those, which later stages use; None as above.
     """
 
     window: int = 25
@@ -82,16 +84,19 @@ class LocationBankConfig:
     """EOVOD's banks of locations in testing.
 
     Args:
-        size, keys: rows of a bank, and rows that a frame attends to.
+        size: rows that a bank holds.
+        keys: rows that a frame attends to.
         score: detections above it are written.
-        cells_per_box, cells_per_frame: most cells that a box, a frame writes.
+        cells_per_box: most cells that a box writes.
+        cells_per_frame: most cells that a frame writes.
         fallback: cells of largest norm that are written without a detection.
         bank_reset: ``official``: only for videos whose number ends in 000, so that
             snippets of one source share a bank; ``every_video``.
         bank: as in ``BankConfig``.
         queries: ``all`` cells of a frame attend (the released model), or those in the
             previous frame's ``boxes`` (the paper).
-        query_score, query_scale: of those boxes.
+        query_score: detections above it are those boxes.
+        query_scale: factor on their width and height.
         size_prior: frames that reuse the levels on which boxes were last confirmed; 0
             for none (the paper has 7).
         border: ``official`` lets a box that touches the right edge mean cells of the next
@@ -125,10 +130,14 @@ class InferConfig:
             sliding window, in which the current frame has place ``-window[0]``.
         centre: ``official``: the current frame stays in SELSA's sliding window for good;
             ``restored``: it stands there only for its own step.
-        memory, mega, temporal, location: memories of MAMBA, MEGA, TDViT and EOVOD.
+        memory: banks of MAMBA.
+        mega: windows and memories of MEGA.
+        temporal: queues of TDViT.
+        location: banks of EOVOD.
         key_interval: DFF computes features of every so manieth frame.
-        shuffle_frames, shuffle_seed: whether test videos are seen in random order, as
-            MAMBA was evaluated.
+        shuffle_frames: whether a test video's frames are seen in random order, as MAMBA
+            was evaluated.
+        shuffle_seed: of that order.
         causal: use no frame that comes later than the current one (online); methods with
             references then take earlier frames instead.
         device: where to compute; ``auto`` takes a GPU where there is one.

@@ -28,10 +28,12 @@ class HeadConfig:
     """The head that classifies regions.
 
     Args:
-        width, layers: of its fully connected layers.
+        width: values that a fully connected layer gives a region.
+        layers: number of fully connected layers.
         roi: how region features are read.
         boxes: coding of box offsets.
-        assign, sample: training examples.
+        assign: overlaps from which a region is an example, positive or negative.
+        sample: how many examples are drawn.
         add_truth: true boxes become regions ``first`` (mmdetection) or ``last``
             (maskrcnn-benchmark).
         background: place of the background class.
@@ -64,7 +66,8 @@ class FcosConfig:
         strides: pixels a cell of every level.
         ranges: largest distance in pixels that a level regresses, the last is unlimited.
         prior: initial probability of a positive.
-        focal_alpha, focal_gamma: of the focal loss.
+        focal_alpha: weight of positives in the focal loss.
+        focal_gamma: exponent that plays down easy examples in it.
         centerness_on: tower that centerness is read from.
     """
 
@@ -94,7 +97,8 @@ class MemoryConfig:
     """MAMBA's levels (arXiv 2401.09923); the banks of testing are in ``infer.memory``.
 
     Args:
-        instance, pixel: the levels that have a bank.
+        instance: whether regions attend to banks.
+        pixel: whether cells of the backbone map attend to a bank.
         top: proposals of a reference that the key frame attends to in training.
         pixel_training_keys: random cells of every reference, and of all of them.
     """
@@ -114,7 +118,8 @@ class MegaConfig:
         advanced: of them that later stages use, in training.
         groups: relation heads.
         embedding: values of the position embedding.
-        local_stages, global_stages: relation stages of both kinds.
+        local_stages: relations to the local window and its memory, one after the other.
+        global_stages: relations to the global memory.
     """
 
     proposals: int = 75
@@ -188,7 +193,8 @@ class FlowConfig:
         grid: ``official`` divides pixel positions by the map's width, ``aligned`` by
             width - 1, as the sampling that follows expects.
         widths: channels of the six encoder stages.
-        means, stds: of the images that come in, RGB.
+        means: that were subtracted from the images that come in, RGB, 0 to 255.
+        stds: that they were divided by, RGB.
         flow_means: subtracted from images in [0, 1] for the flow network.
     """
 

@@ -116,8 +116,10 @@ class ObjectConfig:
         batch_size: objects of an update.
         learning_rate: of AdamW.
         side: pixels of a cut-out object.
-        turn, zoom, shift, light: limits of what is changed by chance: degrees, logarithm of
-            the factor, fraction of the side, fraction of contrast and of brightness.
+        turn: largest random rotation, in degrees.
+        zoom: largest logarithm of the random scale factor.
+        shift: largest random shift, as a fraction of the side.
+        light: largest random change of contrast and of brightness, as a fraction.
     """
 
     updates: int = 0

@@ -23,9 +23,12 @@ class EvaluateConfig:
     Args:
         motion: motion table of the VID metric below the data root, official ``.mat`` or
             ours; empty computes it from the tracks.
-        vid_style, coco_style: the VID metric by speed, COCO's AP.
-        extent, borders, sort: conventions of the VID metric; ``official`` is what
-            published numbers rest on (see ``egolib.metrics.detection``).
+        vid_style: whether the VID metric is computed, over all objects and by speed.
+        coco_style: whether COCO's AP is computed.
+        extent: of boxes in the VID metric; ``official`` is what published numbers rest on,
+            here and below (see ``egolib.metrics.detection``).
+        borders: of its ranges of speed.
+        sort: of equal scores in it.
     """
 
     motion: str = ""
@@ -50,9 +53,13 @@ class Config:
     Args:
         seed: of weights, orders, references, sampled regions and memories.
         world_seed: of the built-in world.
-        data, model: what is seen, and the network that sees it.
-        optim, initial, fit: how it learns, from where, how long.
-        infer, evaluate: how it is tested and scored; no training depends on them.
+        data: what is seen.
+        model: the network that sees it.
+        optim: how it learns.
+        initial: where its weights start.
+        fit: how long it learns.
+        infer: how it is tested; no training depends on it.
+        evaluate: how it is scored; no training depends on it.
     """
 
     seed: int = 0

@@ -38,10 +38,13 @@ class Source:
     """One annotation file with its image folder, and which of its images are trained on.
 
     Args:
+        index: columns of the annotation file.
+        images: folder that its file names are below.
         labels: label (from 0) of every category id that belongs to the classes.
         rows: images, as rows of the index.
         objects: (A,) bool: annotations that count as objects.
-        boxes: (A, 4) float32 xyxy. label: (A,) int64, -1 outside the classes.
+        boxes: (A, 4) float32 xyxy.
+        label: (A,) int64, -1 outside the classes.
     """
 
     index: VideoIndex

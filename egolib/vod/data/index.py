@@ -25,16 +25,26 @@ class VideoIndex:
     """Columns of a CocoVID file, in file order.
 
     Args:
-        image_id: (I,) int64 ids. height, width: (I,) int32 pixels.
+        image_id: (I,) int64 ids.
+        height: (I,) int32 pixels.
+        width: (I,) int32 pixels.
         frame: (I,) int32 place in the video from 0, -1 for stills.
         video: (I,) int32 row of the video, -1 for stills.
         trained: (I,) bool: frames to train on.
         file_name: (I,) bytes, below the image folder.
-        video_id: (V,) int64 ids. video_name: (V,) bytes.
-        owner: (A,) int64 row of the image. category: (A,) int32 category id.
-        box_xywh: (A, 4) float64. area: (A,) float64.
-        instance: (A,) int64 track, -1 without. ignore, crowd, occluded, generated: (A,) bool.
-        category_id: (C,) int32 and category_name: (C,) bytes, in file order.
+        video_id: (V,) int64 ids.
+        video_name: (V,) bytes.
+        owner: (A,) int64 row of the image.
+        category: (A,) int32 category id.
+        box_xywh: (A, 4) float64 pixels.
+        area: (A,) float64 square pixels.
+        instance: (A,) int64 track, -1 without.
+        ignore: (A,) bool: no object in training and in the VID metric; COCO's AP counts it.
+        crowd: (A,) bool: a box around a group of objects.
+        occluded: (A,) bool: partly hidden.
+        generated: (A,) bool: ``generated`` in VID's XML; False where the file says nothing.
+        category_id: (C,) int32 ids, in file order.
+        category_name: (C,) bytes, in file order.
     """
 
     image_id: np.ndarray

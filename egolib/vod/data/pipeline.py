@@ -24,7 +24,8 @@ class Sample:
 
     Args:
         image: (H, W, 3) uint8 BGR.
-        boxes: (G, 4) float32 in pixels of ``image``. labels: (G,) int64.
+        boxes: (G, 4) float32 in pixels of ``image``.
+        labels: (G,) int64.
         scale: (4,) float32 pixels of ``image`` per pixel before the last resize.
     """
 

@@ -56,9 +56,13 @@ class Layout:
     ) -> LoadReport:
         """Loads an official state dict into our network, strictly.
 
+        Args:
+            model: a network of ours that this layout belongs to; it is filled in place.
+            official: tensors by official names.
+            file: named in errors.
+
         Raises:
-            EgolibError: an entry is missing, left over or of another shape; or a constant
-                differs from what the settings say.
+            EgolibError: an entry is missing, left over or of another shape, or a constant differs.
         """
         state = self.to_ours(official, file=file)
         report = compare(state, model.state_dict()).require_complete(file=file)
@@ -126,7 +130,13 @@ def layout(config: ModelConfig) -> Layout:
 
 
 def load_official(model: nn.Module, config: ModelConfig, path: str | Path) -> LoadReport:
-    """Loads an official file (``state_dict``, ``model``, or the weights themselves), strictly."""
+    """Loads an official file (``state_dict``, ``model``, or the weights themselves), strictly.
+
+    Args:
+        model: the network to fill, in place.
+        config: its settings, which decide the layout.
+        path: a checkpoint of the official code.
+    """
     return layout(config).load(model, find_state(read_foreign(path)), file=path)
 
 

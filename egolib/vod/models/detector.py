@@ -116,7 +116,14 @@ class RegionDetector(nn.Module):
     def region_examples(
         self, maps: Sequence[Tensor], size: Size, truth: Truth, generator: torch.Generator | None
     ) -> tuple[RoiExamples, Losses]:
-        """Training regions of one image, and the losses of the region proposals."""
+        """Training regions of one image, and the losses of the region proposals.
+
+        Args:
+            maps: neck maps (1, C, H, W) of the image, finest first.
+            size: (height, width) of the image in pixels, without padding.
+            truth: true boxes (G, 4) in input pixels, and their labels.
+            generator: draws the anchors and regions to learn from; None for PyTorch's global one.
+        """
         output = self.rpn(maps)
         losses = self.rpn.losses(output, [size], [truth.boxes], generator)
         proposals = self.rpn.propose(output, [size], self.config.rpn.train)[0].boxes
@@ -125,7 +132,13 @@ class RegionDetector(nn.Module):
     def sample_regions(
         self, proposals: Tensor, truth: Truth, generator: torch.Generator | None
     ) -> RoiExamples:
-        """Training regions from proposals (P, 4)."""
+        """Training regions from proposals (P, 4).
+
+        Args:
+            proposals: (P, 4) in input pixels.
+            truth: true boxes (G, 4) in input pixels, and their labels.
+            generator: draws the regions to learn from; None for PyTorch's global one.
+        """
         head = self.config.head
         return roi_examples(
             proposals,
@@ -140,7 +153,14 @@ class RegionDetector(nn.Module):
     def losses(
         self, maps: Sequence[Tensor], size: Size, truth: Truth, generator: torch.Generator | None
     ) -> Losses:
-        """Losses of the region proposals and of the region head, without other frames."""
+        """Losses of the region proposals and of the region head, without other frames.
+
+        Args:
+            maps: neck maps (1, C, H, W) of the image, finest first.
+            size: (height, width) of the image in pixels, without padding.
+            truth: true boxes (G, 4) in input pixels, and their labels.
+            generator: draws the anchors and regions to learn from; None for PyTorch's global one.
+        """
         examples, losses = self.region_examples(maps, size, truth, generator)
         x = self.head.hidden(self.head.pool(maps, [examples.boxes]))
         return losses | self.head.losses(x, examples, truth)

@@ -30,12 +30,14 @@ class EovodState:
 
     Args:
         settings: of testing.
-        generator: draws rows of the banks. random: draws cells of boxes.
+        generator: draws rows of the banks.
+        random: draws cells of boxes.
         banks: cells, keys and values of every remembered backbone map, by its index.
         references: frames that the first step still has to read.
         known: backbone maps of reference frames by number, until their own turn comes.
         boxes: confirmed boxes of the previous frame, in input pixels.
-        active, countdown: pyramid levels to run, and for how many more frames.
+        active: pyramid levels to run; None for all.
+        countdown: frames until all levels run again.
     """
 
     settings: InferConfig
@@ -103,7 +105,13 @@ class Eovod(nn.Module):
 
     @torch.no_grad()
     def step(self, frame: Frames, state: EovodState, references: Frames | None = None) -> Found:
-        """Detections in one frame; the cells inside them are written to the banks."""
+        """Detections in one frame; the cells inside them are written to the banks.
+
+        Args:
+            frame: one prepared frame (N = 1).
+            state: of the frame's video; it moves on.
+            references: not used: those of ``start_video`` are read with the first frame.
+        """
         self._read_references(frame, state)
         known = state.known.pop(frame.numbers[0], None) if frame.numbers else None
         plain = known or self.detector.backbone(frame.images)

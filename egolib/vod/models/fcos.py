@@ -81,7 +81,13 @@ class FcosHead(nn.Module):
     def forward(
         self, class_maps: Sequence[Tensor], box_maps: Sequence[Tensor], levels: Sequence[int]
     ) -> DenseOutput:
-        """Predictions of some levels; both towers usually read the same maps."""
+        """Predictions of some levels; both towers usually read the same maps.
+
+        Args:
+            class_maps: (B, C, H, W) of every level, finest first, for the tower of classes.
+            box_maps: the same for the tower of boxes.
+            levels: those to predict, 0 for the finest.
+        """
         output = DenseOutput([], [], [])
         for level in levels:
             of_class = self.class_tower(class_maps[level])
@@ -199,7 +205,15 @@ class FcosDetector(nn.Module):
         box_maps: Sequence[Tensor] | None = None,
     ) -> Losses:
         """``classes`` (focal loss), ``boxes`` (-log IoU weighted by centerness) and
-        ``centerness`` (binary cross-entropy) of one image."""
+        ``centerness`` (binary cross-entropy) of one image.
+
+        Args:
+            maps: pyramid maps (1, C, H, W), finest first, for both towers.
+            size: not used: every location learns, in the padding too.
+            truth: true boxes (G, 4) in input pixels, and their labels.
+            generator: not used: no examples are drawn.
+            box_maps: pyramid maps for the tower of boxes, where it reads others.
+        """
         output = self.head(maps, box_maps or maps, self.every_level)
         logits, distances, centerness = (
             torch.cat([x[0].float().flatten(1).t() for x in part]) for part in output

@@ -106,6 +106,12 @@ def warp(features: Tensor, flow: Tensor, grid: str = "official") -> Tensor:
     Official behaviour: positions are divided by the width and height, although the
     sampling takes -1 and 1 for the centres of the outermost cells, so that everything
     shifts by up to one cell towards the top left; ``aligned`` divides by width - 1.
+
+    Args:
+        features: (B, C, h, w).
+        flow: (B, 2, H, W), x before y, in pixels of its own resolution: from every place to
+            where its features are fetched.
+        grid: ``official`` or ``aligned``, see above.
     """
     height, width = features.shape[-2:]
     scale = width / flow.shape[-1]

@@ -79,12 +79,26 @@ class Dff(FlowMethod):
         number: int = 0,
         previous: Any = None,
     ) -> FlowState:
-        """No key frame yet."""
+        """No key frame yet.
+
+        Args:
+            settings: what can be set in testing; the state keeps it.
+            references: not used.
+            seed: not used: nothing is random.
+            number: not used.
+            previous: not used: no video depends on another.
+        """
         return FlowState(settings)
 
     @torch.no_grad()
     def step(self, frame: Frames, state: FlowState, references: Frames | None = None) -> Found:
-        """Detections in one frame."""
+        """Detections in one frame.
+
+        Args:
+            frame: one prepared frame (N = 1).
+            state: of the frame's video; it moves on.
+            references: not used.
+        """
         maps = [self.features(frame, state)]
         return self.detector.detect(maps, frame, state.settings)[0]
 
@@ -128,7 +142,15 @@ class Fgfa(FlowMethod):
         number: int = 0,
         previous: Any = None,
     ) -> FlowState:
-        """The window that the first frame meets."""
+        """The window that the first frame meets.
+
+        Args:
+            settings: what can be set in testing; the state keeps it.
+            references: frames of the window that the first frame meets; None for no window.
+            seed: not used: nothing is random.
+            number: not used.
+            previous: not used: no video depends on another.
+        """
         state = FlowState(settings)
         if references is not None:
             for reference in single_frames(references):
@@ -150,7 +172,13 @@ class Fgfa(FlowMethod):
         return self.detector.detect(maps, frame, state.settings)[0]
 
     def features(self, frame: Frames, state: FlowState, references: Frames | None) -> Tensor:
-        """The weighted mean (1, C, H, W) of the window's maps."""
+        """The weighted mean (1, C, H, W) of the window's maps.
+
+        Args:
+            frame: one prepared frame (N = 1).
+            state: of the frame's video; its window moves on.
+            references: frames that enter the window with this one; None for none.
+        """
         if references is not None:
             new = [self.moved_frame(f) for f in single_frames(references)]
             state.frames = [*state.frames, *new][len(new) :]

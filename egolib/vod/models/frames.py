@@ -77,8 +77,10 @@ class Clip:
 
     Args:
         key: the frame that the losses are for (N = 1).
+        truth: its true objects.
         references: nearby frames, or frames of the whole video; by method.
-        memory, distant: MEGA's frames of the past and of the whole video.
+        memory: MEGA's frames around an earlier one.
+        distant: MEGA's frames from anywhere in the video.
     """
 
     key: Frames

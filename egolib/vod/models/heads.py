@@ -112,7 +112,13 @@ class RegionHead(nn.Module):
 
     def losses(self, x: Tensor, examples: RoiExamples, truth: Truth) -> Losses:
         """``classes`` (cross-entropy, mean over examples), ``boxes`` (smooth L1, summed over
-        positives, divided by the number of examples) and the fraction ``accuracy``."""
+        positives, divided by the number of examples) and the fraction ``accuracy``.
+
+        Args:
+            x: (R, D) hidden features of the examples.
+            examples: training regions of one image, positives first.
+            truth: true boxes (G, 4) in input pixels, and their labels.
+        """
         output = self.predict(x).float()
         labels = self.predict.targets(examples, truth)
         positive = examples.positive
@@ -148,7 +154,8 @@ class Aggregator(nn.Module):
     """Multi-head attention of rows to support rows (SELSA, Wu et al., ICCV 2019, eq. 3-5).
 
     Args:
-        width: D. heads: attention heads.
+        width: D.
+        heads: attention heads.
     """
 
     def __init__(self, width: int, heads: int) -> None:

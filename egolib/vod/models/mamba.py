@@ -75,14 +75,28 @@ class Mamba(RegionMethod[SupportHead]):
         number: int = 0,
         previous: Any = None,
     ) -> MambaState:
-        """Empty banks; they are filled by the first frame and its references."""
+        """Empty banks; they are filled by the first frame and its references.
+
+        Args:
+            settings: what can be set in testing; the state keeps it.
+            references: frames that fill the banks together with the first frame; None for it alone.
+            seed: of the generator that draws rows of the banks and cells of the maps.
+            number: not used.
+            previous: not used: every video has banks of its own.
+        """
         generator = torch.Generator().manual_seed(seed)
         frames = [] if references is None else single_frames(references)
         return MambaState(settings, generator, frames)
 
     @torch.no_grad()
     def step(self, frame: Frames, state: MambaState, references: Frames | None = None) -> Found:
-        """Detections in one frame; its best regions (and cells) are written to the banks."""
+        """Detections in one frame; its best regions (and cells) are written to the banks.
+
+        Args:
+            frame: one prepared frame (N = 1).
+            state: of the frame's video; it moves on.
+            references: not used: those of ``start_video`` are read with the first frame.
+        """
         x = self._backbone_map(frame, state)
         if not state.started:
             self._fill(frame, x, state)

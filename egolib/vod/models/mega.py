@@ -91,14 +91,26 @@ class MegaHead(C4Head):
         return Rows(boxes, F.relu(self.layers[0](pooled)))
 
     def gather_global(self, features: Tensor, distant: Tensor | None, stage: int = 0) -> Tensor:
-        """Features (R, D) that have added what they gather from the global memory."""
+        """Features (R, D) that have added what they gather from the global memory.
+
+        Args:
+            features: (R, D) of the regions that gather.
+            distant: (M, D) of the global memory's regions; None adds nothing.
+            stage: which global relation, from 0.
+        """
         if distant is None:
             return features
         gathered: Tensor = self.whole[stage](features, distant)
         return features + gathered
 
     def local_stage(self, stage: int, queries: Rows, support: Rows) -> Rows:
-        """Queries that have gathered from the support, through the next layer."""
+        """Queries that have gathered from the support, through the next layer.
+
+        Args:
+            stage: which local relation, from 0.
+            queries: the regions that gather.
+            support: the regions that they gather from.
+        """
         x = queries.features + self.local[stage](
             queries.features, support.features, queries.boxes, support.boxes
         )
@@ -167,7 +179,15 @@ class Mega(RegionMethod[MegaHead]):
         number: int = 0,
         previous: Any = None,
     ) -> MegaState:
-        """Empty memories. MEGA has no references of this kind: see ``step``."""
+        """Empty memories. MEGA has no references of this kind: see ``step``.
+
+        Args:
+            settings: what can be set in testing; the state keeps it.
+            references: not used: ``step`` takes them.
+            seed: not used: nothing is random.
+            number: not used.
+            previous: not used: every video has memories of its own.
+        """
         rules = settings.mega
         length = rules.memory if rules.memory_limit == "size" else rules.window
         return MegaState(

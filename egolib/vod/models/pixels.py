@@ -15,7 +15,13 @@ from egolib.vod.models.heads import Aggregator, Projected
 
 
 def enhance(aggregator: Aggregator, x: Tensor, support: Projected) -> Tensor:
-    """A map (1, C, H, W) whose cells have added what they gather from the support."""
+    """A map (1, C, H, W) whose cells have added what they gather from the support.
+
+    Args:
+        aggregator: attention of width C.
+        x: (1, C, H, W).
+        support: keys and values (M, C) of the remembered cells.
+    """
     cells = as_cells(x)
     gathered: Tensor = aggregator(cells, support)
     cells = cells + gathered
@@ -35,7 +41,13 @@ def largest_cells(x: Tensor, number: int) -> Tensor:
 
 
 def random_rows(rows: Tensor, number: int, generator: torch.Generator | None) -> Tensor:
-    """At most ``number`` rows, a random choice where there are more."""
+    """At most ``number`` rows, a random choice where there are more.
+
+    Args:
+        rows: (R, ...).
+        number: how many are left at most.
+        generator: on the CPU; None for PyTorch's global one.
+    """
     if len(rows) <= number:
         return rows
     chosen = torch.randperm(len(rows), generator=generator)[:number]
@@ -43,7 +55,13 @@ def random_rows(rows: Tensor, number: int, generator: torch.Generator | None) ->
 
 
 def cells_with_centre_inside(box: list[float], size: tuple[int, int], stride: int) -> Tensor:
-    """Indices of the cells whose centres lie in a box (pixels); else the one of its centre."""
+    """Indices of the cells whose centres lie in a box (pixels); else the one of its centre.
+
+    Args:
+        box: x1, y1, x2, y2 in input pixels.
+        size: (H, W) of the map.
+        stride: input pixels a cell.
+    """
     height, width = size
     x1, y1, x2, y2 = (v / stride for v in box)
     left, right = max(math.ceil(x1 - 0.5), 0), min(math.floor(x2 - 0.5), width - 1)
@@ -61,6 +79,12 @@ def cells_between_corners(
 
     Official behaviour: the rectangle is not clipped, only its indices are, so that a
     corner beyond the right edge means cells of the next row; ``inside`` clips it.
+
+    Args:
+        box: x1, y1, x2, y2 in input pixels.
+        size: (H, W) of the map.
+        stride: input pixels a cell.
+        border: ``official`` or ``inside``, see above.
     """
     height, width = size
     left, top, right, bottom = (int(v / stride) for v in box)

@@ -24,7 +24,9 @@ class Relation(nn.Module):
     the support first: equal sums, D / G times less work.
 
     Args:
-        width: D. groups: G. embedding: E.
+        width: D.
+        groups: G.
+        embedding: E.
         geometry: whether positions enter; the global relations know none.
     """
 
@@ -83,6 +85,11 @@ def position_embedding(boxes: Tensor, others: Tensor, width: int) -> Tensor:
 
     Four numbers for every pair: log(|dx| / w + 1e-3), log(|dy| / h + 1e-3), log(w / w'),
     log(h / h'), sides counted with + 1. Each gives width / 8 sines, then as many cosines.
+
+    Args:
+        boxes: (N, 4) xyxy in input pixels.
+        others: (M, 4) xyxy in input pixels.
+        width: E, a multiple of 8.
 
     Returns:
         (N, M, width).

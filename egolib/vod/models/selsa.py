@@ -66,7 +66,16 @@ class Selsa(RegionMethod[SupportHead]):
         number: int = 0,
         previous: Any = None,
     ) -> SelsaState:
-        """Computes the support of the references that come with the first frame."""
+        """Computes the support of the references that come with the first frame.
+
+        Args:
+            settings: what can be set in testing; the state keeps it.
+            references: frames spread over the video, or those of the first sliding window; None for
+                none.
+            seed: not used: nothing is random.
+            number: not used.
+            previous: not used: no video depends on another.
+        """
         state = SelsaState(settings)
         if references is None:
             return state

@@ -41,11 +41,25 @@ class SingleFrame(nn.Module):
         number: int = 0,
         previous: Any = None,
     ) -> InferConfig:
-        """Nothing to remember but the settings."""
+        """Nothing to remember but the settings.
+
+        Args:
+            settings: what can be set in testing; they are the state.
+            references: not used.
+            seed: not used: nothing is random.
+            number: not used.
+            previous: not used: no video depends on another.
+        """
         return settings
 
     def step(self, frame: Frames, state: InferConfig, references: Frames | None = None) -> Found:
-        """Detections in one frame."""
+        """Detections in one frame.
+
+        Args:
+            frame: one prepared frame (N = 1).
+            state: the settings, all that ``start_video`` returns.
+            references: not used.
+        """
         return self.detect(frame, state)[0]
 
     @torch.no_grad()

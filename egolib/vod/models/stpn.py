@@ -88,6 +88,11 @@ def merge_prompts(merge: PatchMerging, prompts: Tensor, rule: str) -> Tensor:
 
     Official behaviour: four whole copies side by side, although the weights are for
     channels that are interleaved place by place.
+
+    Args:
+        merge: patch merging at the end of the stage.
+        prompts: (B, P, C).
+        rule: ``official``, or ``interleaved``, which repeats every channel four times.
     """
     if rule == "official":
         copies = prompts.repeat(1, 1, 4)
@@ -162,7 +167,15 @@ class Stpn(nn.Module):
         number: int = 0,
         previous: Any = None,
     ) -> StpnState:
-        """Makes the prompts, which serve the whole video."""
+        """Makes the prompts, which serve the whole video.
+
+        Args:
+            settings: what can be set in testing; the state keeps it.
+            references: frames that the prompts are made from; None for no prompts.
+            seed: not used: nothing is random.
+            number: not used.
+            previous: not used: no video depends on another.
+        """
         if references is None:
             return StpnState(settings, None)
         tokens = [self.reference_tokens(f.images) for f in single_frames(references)]
@@ -170,7 +183,13 @@ class Stpn(nn.Module):
 
     @torch.no_grad()
     def step(self, frame: Frames, state: StpnState, references: Frames | None = None) -> Found:
-        """Detections in one frame."""
+        """Detections in one frame.
+
+        Args:
+            frame: one prepared frame (N = 1).
+            state: of the frame's video; the prompts stay as they are.
+            references: not used: the prompts stand for them.
+        """
         maps = self.maps(frame.images, state.prompts)
         return self.detector.detect(maps, frame, state.settings)[0]
 

@@ -223,13 +223,27 @@ class TdVit(nn.Module):
         number: int = 0,
         previous: Any = None,
     ) -> TdVitState:
-        """Empty memories."""
+        """Empty memories.
+
+        Args:
+            settings: what can be set in testing; the state keeps it.
+            references: not used: the queues fill as the video goes.
+            seed: of the generator of the shuffling policies.
+            number: not used.
+            previous: not used: every video has memories of its own.
+        """
         generator = torch.Generator().manual_seed(seed)
         return TdVitState(settings, self.backbone.new_memory(settings.temporal, generator))
 
     @torch.no_grad()
     def step(self, frame: Frames, state: TdVitState, references: Frames | None = None) -> Found:
-        """Detections in one frame; frames must come in the order of the video."""
+        """Detections in one frame; frames must come in the order of the video.
+
+        Args:
+            frame: one prepared frame (N = 1).
+            state: of the frame's video; it moves on.
+            references: not used.
+        """
         maps = self.detector.neck(self.backbone.online(frame.images, state.memory))
         return self.detector.detect(maps, frame, state.settings)[0]
 
