@@ -62,8 +62,8 @@ class DataConfig:
         augment: random views.
         train_clips: cut clips of the training split too (official); its single images are
             enough to train on.
-        clips, images: folders for them below the data root; empty for the folder of
-            ``1_data``.
+        clips: folder of the clip files below the data root; empty for that of ``1_data``.
+        images: folder of the single images below the data root; empty for that of ``1_data``.
         workers: processes that cut videos.
         test_truth: answers of the test split, which only the built-in world has.
     """

@@ -14,7 +14,8 @@ class DetectConfig:
     """Step 1.
 
     Args:
-        short_side, long_side: of frames that enter the network, in pixels.
+        short_side: shorter side of frames that enter the network, in pixels.
+        long_side: limit of their longer side; where it binds, the shorter one shrinks too.
         intermediate_height: frames are first scaled to this height (official step 1);
             0 leaves that out.
         proposals: regions of a frame that are compared.

@@ -15,18 +15,26 @@ class KysConfig:
 
     Args:
         backbone: the residual network; its second and third stage are used.
-        pixel_mean, pixel_std: of channels scaled to ``pixel_scale``.
+        pixel_mean: of each channel scaled to ``pixel_scale``, in ``channel_order``.
+        pixel_std: standard deviation of each such channel.
         pixel_scale: 1 for values 0..1, 255 for grey levels.
         channel_order: ``rgb`` or ``bgr``.
         image_side: side of the square crops in pixels.
         stride: pixels per cell of the third stage.
-        classifier_channels, filter_size: the target filter.
-        label_sigma, distance_bins, distance_bin_width: the learned label functions.
-        state_channels, representation_channels: the response predictor.
-        correlation_kernel, correlation_reach: the cost volume's window and largest
-            displacement, in cells.
+        classifier_channels: channels of the target filter and of the features it is applied to.
+        filter_size: side of the target filter, in cells.
+        label_sigma: width of the Gaussian labels, in cells.
+        distance_bins: knots of the learned label, mask and weight functions of the distance
+            to the target.
+        distance_bin_width: distance between two knots, in cells.
+        state_channels: of the state that the response predictor carries from frame to frame.
+        representation_channels: of the response predictor's hidden layer.
+        correlation_kernel: side of the windows that the cost volume compares, in cells.
+        correlation_reach: largest displacement in the cost volume, in cells.
         score_floor: classifier score below which nothing is the target.
-        iou_reference, iou_channels: widths of the IoU net's reference and test paths.
+        iou_reference: channels of the IoU net's reference path at the second stage; the third
+            has twice as many.
+        iou_channels: channels of the IoU net's test path and modulation vectors.
         norm: of IoU net and predictor; ``group`` for training from scratch on few sequences.
     """
 
@@ -113,10 +121,14 @@ class TrackerOptimConfig:
         gamma: factor on the rate towards the end of the training.
         decay_fraction: of the updates, after which that factor applies.
         filter_iterations: of the filter optimiser in training.
-        classifier_weight, iou_weight, predictor_weight: of the three losses.
+        classifier_weight: of the target filter's squared error.
+        iou_weight: of the predicted IoU's squared error.
+        predictor_weight: of the fused response's binary cross entropy.
         boxes: jittered boxes a frame for the IoU net.
         box_jitter: their spread in position and size.
-        shift, zoom: random offset (in target sizes) and scale of the crops.
+        shift: largest random offset of crops after the first, in target sizes (square root of
+            the box's area).
+        zoom: lowest and highest random factor on the crops' scale.
     """
 
     updates: int = 0

@@ -43,9 +43,11 @@ class TrackConfig:
     Args:
         lost_threshold: fused response below which the target counts as lost.
         search_area: side of the crop, as a multiple of the target's geometric mean side.
-        dropout, dropout_copies: fraction of channels dropped in copies of the first sample.
+        dropout: fraction of channels dropped in copies of the first sample.
+        dropout_copies: how many such copies the filter is fitted to.
         first_iterations: of the filter optimiser on the first frame.
-        update_every, update_iterations: frames between later fits, and their iterations.
+        update_every: frames from one later fit of the filter to the next.
+        update_iterations: of the filter optimiser in each later fit.
         memory_size: samples kept.
         learning_rate: weight of a new sample.
         first_frame_fraction: least weight of the first frame's samples together.
@@ -94,7 +96,8 @@ class ParticleConfig:
         metric_sigma: width of the pixel similarity.
         lost_threshold: similarity below which the object counts as lost.
         position_sd: spread of positions, as a fraction of the image's height and width.
-        first_scale_sd, scale_sd: spread of scales at the start and afterwards.
+        first_scale_sd: spread of scales at the start, as a fraction of the template's sides.
+        scale_sd: the same afterwards.
         resample_proportion: fraction of particles redrawn around the likeliest one.
         template_rate: how fast the template follows the object.
         resampling: ``official`` (a comb), ``systematic``, ``stratified`` or ``residual``.

@@ -16,7 +16,8 @@ class ProposalLossConfig:
     """Losses of the region proposal network, where it is trained.
 
     Args:
-        assign, sample: which anchors are examples.
+        assign: which anchors are positive or negative, by their IoU with the object.
+        sample: how many of them enter the loss.
         border: pixels that an anchor may leave the frame by; a negative number admits all.
         normalise: both losses are divided by the ``sampled`` anchors or the number ``asked`` for.
         beta: where smooth L1 turns from quadratic to linear.
@@ -43,7 +44,8 @@ class LossConfig:
         proposals: regions of a training frame. The frozen proposal network of the baseline
             stays in evaluation mode and so keeps the limits of the test.
         rpn: losses of the proposal network.
-        regions, positive_fraction: examples of an image.
+        regions: examples of an image that enter the comparison.
+        positive_fraction: largest fraction of positive ones among them.
         positive_iou: least IoU with the object of a positive region.
         cross_batch_negatives: compare every reference with the regions of all images.
         hard_negatives: negatives kept per reference; 0 keeps all.

@@ -24,7 +24,10 @@ class SweepConfig:
     ``3_infer`` follows the tracks that they start, ``4_evaluate`` draws the metrics.
 
     Args:
-        thresholds, distances, widths, prominences: values of ``localize.peaks``.
+        thresholds: values of ``localize.peaks.threshold``.
+        distances: values of ``localize.peaks.distance``, in frames.
+        widths: values of ``localize.peaks.width``, in frames.
+        prominences: values of ``localize.peaks.prominence``.
         compare: further changes: ``reflect`` (a curve may end at its peak), ``checked`` (a
             track must look like the object).
     """
@@ -41,7 +44,10 @@ class PeakChange:
     """Values in place of those of ``localize.peaks``; None keeps one.
 
     Args:
-        threshold, distance, width, prominence: see ``PeakConfig``.
+        threshold: least smoothed score of the peak that is taken.
+        distance: least number of frames between peaks.
+        width: least width of a peak in frames, at half its prominence.
+        prominence: least height above the valleys beside it.
     """
 
     threshold: float | None = None
@@ -93,7 +99,10 @@ class Config:
         model: the detector's architecture.
         tracker: the KYS network's architecture.
         data: clips, images, samples.
-        loss, optim, initial, fit: the detector's training.
+        loss: the detector's losses and their examples.
+        optim: learning rate, schedule and what is trained of the detector.
+        initial: where the detector's weights start.
+        fit: length, batches and evaluations of the detector's training.
         tracker_optim: egolib's recipe for a KYS network trained from scratch.
         infer: device and weights of ``3_infer``.
         detect: step 1. A training evaluates with the variant's and preset's own values.

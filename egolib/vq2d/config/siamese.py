@@ -35,7 +35,8 @@ class HeadConfig:
         residual_layers: blocks of the residual projector.
         shared: one projector for proposals and references.
         hidden: width of projected regions.
-        attention_heads, dropout: of set heads.
+        attention_heads: of every attention block of a set head.
+        dropout: of attention weights in a set head.
         tokens: proposals of a frame that enter a set head; 0 takes all.
 
     Raises:
@@ -101,14 +102,17 @@ class DetectorConfig:
     """The Siamese R-CNN.
 
     Args:
-        backbone, pyramid, rpn: as in detectron2's R50-FPN.
+        backbone: the residual network, as in detectron2's R50-FPN.
+        pyramid: the feature pyramid on it, as in detectron2's R50-FPN.
+        rpn: the region proposal network, as in detectron2's R50-FPN.
         level: the pyramid level that regions and references are read from (p3).
         region_cells: cells along a side of a pooled region.
         head: the comparison.
-        pixel_mean, pixel_std: of BGR grey levels.
+        pixel_mean: of BGR grey levels, 0 to 255.
+        pixel_std: that centred grey levels are divided by.
         size_divisor: frames are padded to multiples of it.
-        reference_side, reference_margin: side of the reference crop that the network was
-            trained with, and pixels of the annotated frame around the object in it (16 in
+        reference_side: side in pixels of the reference crop that the network was trained with.
+        reference_margin: pixels of the annotated frame around the object in that crop (16 in
             frames a thousand pixels wide).
     """
 

@@ -29,8 +29,10 @@ class Box:
 
     Args:
         frame: clip frame, 5 frames a second, from 0.
-        x, y: upper left corner in pixels of the annotated frame.
-        width, height: sides in pixels.
+        x: left edge in pixels of the annotated frame.
+        y: upper edge in pixels of the annotated frame.
+        width: in pixels of the annotated frame.
+        height: in pixels of the annotated frame.
         frame_size: width and height of the annotated frame.
     """
 
@@ -69,8 +71,10 @@ class Query:
     """One valid query set, with what its clip says.
 
     Args:
-        video, clip: the records that it stands in.
-        annotation_uid, query_set: together they name the query.
+        video: record of the video that it stands in.
+        clip: record of the clip that it stands in.
+        annotation_uid: of the annotation; it names the query together with ``query_set``.
+        query_set: ``1``, ``2`` or ``3``.
         record: the query set itself.
     """
 

@@ -24,8 +24,9 @@ class Evidence:
     """What is known of an answer.
 
     Args:
-        height, prominence, margin: of the peak (see ``peaks.Peak``); without a peak the
-            height is the smoothed score of the frame, the others 0.
+        height: smoothed score at the peak; without a peak, of the frame where tracking starts.
+        prominence: of the peak (see ``peaks.Peak``); 0 without one.
+        margin: of the peak over the next best one (see ``peaks.Peak``); 0 without one.
         response: mean response of the tracker.
         length: frames of the track.
         similarity: mean detection score along the track.
@@ -69,7 +70,8 @@ class Calibration:
     """A logistic combination of the evidence.
 
     Args:
-        mean, scale: (D,) that standardise the values.
+        mean: (D,) that is taken from the values to standardise them.
+        scale: (D,) that the centred values are divided by.
         weights: (D,) of the standardised values.
         bias: added to their sum.
     """

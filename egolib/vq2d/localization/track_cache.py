@@ -50,7 +50,15 @@ class CachedTracker:
     def follow(
         self, frames: Frames, start_frame: int, end_frame: int, box_xyxy: Sequence[int], seed: int
     ) -> Followed:
-        """See ``localize.Tracker``."""
+        """See ``localize.Tracker``.
+
+        Args:
+            frames: gives the RGB frame (H, W, 3) uint8 of a clip frame, annotated size.
+            start_frame: clip frame where the box is known.
+            end_frame: first clip frame after the search window.
+            box_xyxy: corners x1, y1, x2, y2 of the start box, integer pixels.
+            seed: of the tracker's random numbers; part of the track's name in the cache.
+        """
         name = f"{start_frame}:{end_frame}:{','.join(map(str, box_xyxy))}:{seed}"
         if name not in self._tracks:
             found = self.tracker.follow(frames, start_frame, end_frame, box_xyxy, seed)
@@ -78,7 +86,15 @@ class LateTracker:
     def follow(
         self, frames: Frames, start_frame: int, end_frame: int, box_xyxy: Sequence[int], seed: int
     ) -> Followed:
-        """See ``localize.Tracker``."""
+        """See ``localize.Tracker``.
+
+        Args:
+            frames: gives the RGB frame (H, W, 3) uint8 of a clip frame, annotated size.
+            start_frame: clip frame where the box is known.
+            end_frame: first clip frame after the search window.
+            box_xyxy: corners x1, y1, x2, y2 of the start box, integer pixels.
+            seed: of the tracker's random numbers.
+        """
         if self._made is None:
             self._made = self.make()
         return self._made.follow(frames, start_frame, end_frame, box_xyxy, seed)

@@ -31,7 +31,14 @@ class Observer(Protocol):
 
     def observe(
         self, particles: np.ndarray, frame: np.ndarray, size: tuple[int, int]
-    ) -> np.ndarray: ...
+    ) -> np.ndarray:
+        """Descriptions (P, ...) of the windows of particles.
+
+        Args:
+            particles: (P, 4) row, column, row scale, column scale.
+            frame: (H, W, 3) uint8.
+            size: (height, width) of the template in pixels.
+        """
 
     def compare(self, windows: np.ndarray, template: np.ndarray) -> np.ndarray: ...
 
@@ -171,14 +178,15 @@ def window_of(state: np.ndarray, template_size: tuple[int, int]) -> np.ndarray:
 
 
 def observe(particles: np.ndarray, frame: np.ndarray, template_size: tuple[int, int]) -> np.ndarray:
-    """(P, h, w, 3) float64: each particle's window in the template's size, -1 where the
+    """(P, h, w, 3) float64: each particle's window in the template's size.
+
+    It is -1 where the window leaves the image or is empty.
 
     Args:
-        particles: (P, 4).
+        particles: (P, 4) row, column, row scale, column scale.
         frame: (H, W, 3) uint8.
-        template_size: (height, width) of the template.
-
-    window leaves the image or is empty."""
+        template_size: (height, width) of the template in pixels.
+    """
     rows, columns = (max(1, side) for side in template_size)
     height, width = frame.shape[:2]
     windows = np.full((len(particles), rows, columns, 3), -1.0)

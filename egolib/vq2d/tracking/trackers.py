@@ -28,7 +28,15 @@ class KysFollower:
     def follow(
         self, frames: Frames, start_frame: int, end_frame: int, box_xyxy: Sequence[int], seed: int
     ) -> Followed:
-        """See ``localize.Tracker``."""
+        """See ``localize.Tracker``.
+
+        Args:
+            frames: gives the RGB frame (H, W, 3) uint8 of a clip frame, annotated size.
+            start_frame: clip frame where the box is known.
+            end_frame: first clip frame after the search window.
+            box_xyxy: corners x1, y1, x2, y2 of the start box, integer pixels.
+            seed: of crops' shifts, dropout and jittered boxes.
+        """
         return bidirectional.track_both_ways(
             self.tracker, frames, start_frame, end_frame, box_xyxy, seed
         )
@@ -43,7 +51,15 @@ class ParticleFollower:
     def follow(
         self, frames: Frames, start_frame: int, end_frame: int, box_xyxy: Sequence[int], seed: int
     ) -> Followed:
-        """See ``localize.Tracker``."""
+        """See ``localize.Tracker``.
+
+        Args:
+            frames: gives the RGB frame (H, W, 3) uint8 of a clip frame, annotated size.
+            start_frame: clip frame where the box is known.
+            end_frame: first clip frame after the search window.
+            box_xyxy: corners x1, y1, x2, y2 of the start box, integer pixels.
+            seed: of the particles' draws in both directions.
+        """
         rng = np.random.RandomState(seed)
         return particle_filter.track_both_ways(
             frames, start_frame, end_frame, box_xyxy, self.config, self.observer, rng

@@ -47,7 +47,8 @@ class SpanTargets:
     """What the network should say.
 
     Args:
-        start, end: (B,) int64 cells, both inclusive.
+        start: (B,) int64, first cell of the answer.
+        end: (B,) int64, last cell of the answer, inclusive.
         highlight: (B, T) float32, 1 in and near the answer.
     """
 
@@ -63,9 +64,12 @@ class SpanBatch:
     Args:
         video: (B, T, V) float32, zero in the padding.
         video_mask: (B, T) bool.
-        tokens, token_mask: (B, L, W) float32 and (B, L) bool.
+        tokens: (B, L, W) float32.
+        token_mask: (B, L) bool.
         targets: None where they were not asked for.
-        units, durations_sec, queries: of the items.
+        units: into how many cells the labels cut each clip.
+        durations_sec: length of each clip on the grid.
+        queries: record of each question.
     """
 
     video: Tensor

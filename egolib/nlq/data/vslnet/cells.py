@@ -46,10 +46,11 @@ def to_cells(
     gets cells (0, 0). ``empty_windows="nearest"`` gives those around its ends.
 
     Args:
-        start_sec, end_sec: the window.
+        start_sec: start of the window.
+        end_sec: end of the window.
         units: number of cells u, at least 1.
         duration_sec: length of the clip.
-        empty_windows: ``official`` or ``nearest``.
+        empty_windows: cells of a window that overlaps none: ``official`` or ``nearest``.
     """
     borders = cell_borders(units, duration_sec)
     starts, ends = borders[:-1], borders[1:]
@@ -89,7 +90,8 @@ def to_seconds(
     Official behaviour: each is (i * duration) / u in float32, in this order.
 
     Args:
-        start, end: (K,) integers, both inclusive.
+        start: (K,) integers, first cell of each window.
+        end: (K,) integers, last cell of each window, inclusive.
         units: number of cells u.
         duration_sec: length of the clip.
 
@@ -111,7 +113,8 @@ def highlight_stretch(start: int, end: int, length: int, extension: float = 0.1)
     """The first and the last highlighted cell: the answer, reaching out on both sides.
 
     Args:
-        start, end: cells of the answer, both inclusive.
+        start: first cell of the answer.
+        end: last cell of the answer, inclusive.
         length: cells of the clip, which the stretch is cut to.
         extension: share of the answer's length on either side, rounded half to even.
     """
@@ -125,7 +128,8 @@ def highlight_labels(
     """(padded,) 1 inside the highlighted stretch of a clip, else 0.
 
     Args:
-        start, end: cells of the answer, both inclusive.
+        start: first cell of the answer.
+        end: last cell of the answer, inclusive.
         length: cells of the clip.
         padded: cells of the batch's longest clip.
         extension: see ``highlight_stretch``.

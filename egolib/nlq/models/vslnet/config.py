@@ -25,7 +25,8 @@ class VslnetConfig:
     """The network.
 
     Args:
-        video_width, text_width: of the features and of the token states.
+        video_width: channels of the video features.
+        text_width: channels of the token states.
         width: channels C of the whole network.
         heads: of every self attention.
         max_length: cells of a clip; longer features are merged, see ``SpanDataConfig``.

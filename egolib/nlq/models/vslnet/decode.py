@@ -25,7 +25,8 @@ class Pairs:
     """The likeliest pairs of cells of one question, best first.
 
     Args:
-        start, end: (K,) int64, both inclusive.
+        start: (K,) int64, first cells.
+        end: (K,) int64, last cells, inclusive.
         probability: (K,) float32, that of the start times that of the end.
     """
 
@@ -44,8 +45,9 @@ def best_pairs(
     kernel: starts after ends, cells in the padding.
 
     Args:
-        start, end: (B, T) logits.
-        count: how many pairs.
+        start: (B, T) logits of the first cell.
+        end: (B, T) logits of the last cell.
+        count: how many pairs a question gets.
         mask: (B, T) valid positions; only pairs inside it are given then, perhaps
             fewer than ``count``.
 

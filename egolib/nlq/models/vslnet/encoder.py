@@ -37,7 +37,8 @@ class SeparableConv(nn.Module):
         """(B, T, C) from (B, T, C).
 
         Args:
-            mask: positions that the convolution reads; the others count as zero. None
+            x: (B, T, C).
+            mask: (B, T) positions that the convolution reads; the others count as zero. None
                 for all.
         """
         normed = self.norm(x)

@@ -19,7 +19,8 @@ def location_loss(spans: Spans, start: Tensor, end: Tensor) -> Tensor:
 
     Args:
         spans: the network's outputs.
-        start, end: (B,) int64, the true cells.
+        start: (B,) int64, first cell of the answer.
+        end: (B,) int64, last cell of the answer, inclusive.
     """
     return F.cross_entropy(spans.start.float(), start) + F.cross_entropy(spans.end.float(), end)
 

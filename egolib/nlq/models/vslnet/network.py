@@ -24,9 +24,10 @@ class Spans:
     """What the network says about every cell.
 
     Args:
-        start, end: (B, T) logits, -1e30 lower in the padding.
+        start: (B, T) logits of the first cell, -1e30 lower in the padding.
+        end: (B, T) logits of the last cell, -1e30 lower in the padding.
         highlight: (B, T) logits of the same kind.
-        mask: (B, T).
+        mask: (B, T) bool, the cells of the clip.
     """
 
     start: Tensor

@@ -67,11 +67,15 @@ class Target:
     """All that a tracker remembers of its target.
 
     Args:
-        position, size: (2,) float32, of the target in the frame.
+        position: (2,) float32 row and column of the target's middle, in frame pixels.
+        size: (2,) float32 height and width of the target, in frame pixels.
         base_size: (2,) float32, of the target in crops of scale 1.
         scale: frame pixels per crop pixel of the next crop.
         weight: (1, C, f, f) target filter.
+        memory: samples that the filter is fitted to.
         modulation: vectors of the IoU net.
+        motion: map and state of the last frame in which it was found.
+        generator: of the tracker's random numbers, on the CPU.
         frames: how many frames were seen.
     """
 
