@@ -204,8 +204,11 @@ def _elastic(
     """Runs this node's processes; their values by rank.
 
     Several nodes meet by number (``static``), so that rank 0 lies where ``launch`` waits for its
-    value; the other way to meet would number them by their names.
+    value; the other way to meet would number them by their names. Where a process was killed,
+    the group is made anew, with a store of its own: processes that find the keys of a former
+    group in it may wait for ever.
     """
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     config = LaunchConfig(
@@ -217,12 +220,20 @@ def _elastic(
         rdzv_endpoint=endpoint,
         rdzv_configs={"rank": number},
         start_method="spawn",
-        max_restarts=max_restarts,
+        max_restarts=0,
         monitor_interval=0.5,
     )
-    with _same_signal_handlers():
-        result: dict[int, Any] = elastic_launch(config, _call)(target, arguments)
-        return result
+    for attempt in range(max_restarts + 1):
+        try:
+            with _same_signal_handlers():
+                found: dict[int, Any] = elastic_launch(config, _call)(target, arguments)
+                return found
+        except ChildFailedError as error:
+            _, failure = error.get_first_failure()
+            if failure.exitcode >= 0 or attempt == max_restarts:  # an exception, no signal
+                raise
+            print(f"a process died (signal {-failure.exitcode}): all start again", flush=True)
+    raise AssertionError("unreachable")
 
 
 def _call(target: str, arguments: Any) -> Any:
