@@ -128,7 +128,7 @@ def _run_nodes(
         print(json.dumps({"states": outcome.states, "seconds": outcome.seconds}))
     if outcome.failed:
         raise typer.Exit(1)
-    if not as_json:
+    if not as_json and points is None:
         print("\n".join(next_steps(outcome.states, nodes)))
 
 
