@@ -322,7 +322,7 @@ def whole(classes: tuple[str, ...] = ("mug", "jar")) -> dict:
 def test_an_mmdet_detector_goes_through_the_evaluation(made: DataConfig):
     torch.manual_seed(0)
     detector = load_frames(whole(), wanted=made.classes)
-    assert detector.data.pipeline.short == 64 and detector.data.pipeline.channels == "rgb"
+    assert detector.data.pipeline.short_side == 64 and detector.data.pipeline.channels == "rgb"
     data = replace(detector.data, evaluation=made.evaluation)
     source = make_source(made.evaluation, made.images_vid, data, train=False)
     detections = detector.predict(test_videos(source, data, detector.settings))
