@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,7 @@ def test_questions(project: Path, tiny_world: Path) -> None:
     assert done.returncode == 0 and "vlp/egotaskqa" in done.stdout, done.stderr
 
 
+@pytest.mark.skipif(os.environ.get("EGOLIB_WALKS") != "all", reason="minutes: `make walks`")
 def test_summaries(project: Path, tiny_world: Path) -> None:
     run(project, tiny_world, "vlp", "--variant", "qfvs")
     found = result(project, "qfvs")["qfvs"]
