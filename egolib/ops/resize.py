@@ -9,6 +9,7 @@ Legend: B images, C channels, H, W size, n output cells of an axis, t taps of ea
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Literal, NamedTuple
 
@@ -122,6 +123,6 @@ def pillow_bilinear(images: Tensor, rows: Taps | None, columns: Taps | None) -> 
     for taps, axis in ((columns, 3), (rows, 2)):
         if taps is None:
             continue
-        total = sum(taps.terms(images, axis), torch.tensor(1 << (PILLOW_BITS - 1)))
+        total = functools.reduce(torch.add, taps.terms(images, axis)) + (1 << (PILLOW_BITS - 1))
         images = (total >> PILLOW_BITS).clamp_(0, 255).to(torch.uint8)
     return images
