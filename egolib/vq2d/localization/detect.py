@@ -87,7 +87,7 @@ class Detector:
         self.device = model.pixel_mean.device
         self._type = PRECISION[settings.precision]
         whole = work == "batches" or (work == "auto" and self.device.type == "cuda")
-        self.scanner = Scanner(model, settings, self._cast) if whole and fits(model) else None
+        self.scanner = Scanner(model, settings, self.cast) if whole and fits(model) else None
 
     @property
     def reference(self) -> tuple[int, int]:
@@ -98,7 +98,7 @@ class Detector:
     def encode(self, crops: Sequence[Tensor]) -> Tensor:
         """(Q, E) of reference crops (3, 256, 256) uint8 RGB."""
         images = torch.stack([crop.flip(0) for crop in crops]).to(self.device)  # BGR
-        with self._cast():
+        with self.cast():
             return self.model.encode(images).float()
 
     @torch.no_grad()
@@ -111,7 +111,7 @@ class Detector:
             for frame, _ in small
         ]
         batch = self.model.batch(images)
-        with self._cast():
+        with self.cast():
             found = self.model.regions(batch, settings.proposals)
         return [
             FrameRegions(
@@ -158,7 +158,8 @@ class Detector:
         corners = (boxes / scale).cpu().numpy()
         return corners.astype(int) if self.settings.box_rounding == "official" else corners
 
-    def _cast(self) -> AbstractContextManager[Any]:
+    def cast(self) -> AbstractContextManager[Any]:
+        """The context of the network's work: autocast, or none in float32."""
         if self._type is None:
             return nullcontext()
         return torch.autocast(self.device.type, self._type)

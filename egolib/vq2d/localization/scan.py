@@ -152,10 +152,7 @@ class Scanner:
 
     def _begin(self, numbers: list[int], frames: Tensor, references: Tensor) -> _Running:
         """Queues all work on a batch and the copy of its detections."""
-        size = (frames.shape[1], frames.shape[2])
-        if size not in self._pixels:
-            self._pixels[size] = DevicePixels(size, self.settings, self.device)
-        pixels = self._pixels[size]
+        pixels = self.pixels_of((frames.shape[1], frames.shape[2]))
         inputs = frames if pixels.exact else host_pixels(list(frames.numpy()), self.settings)
         inputs = inputs.to(self.device, non_blocking=True)
         found = self._detect(inputs, pixels, references, ROUNDS)
@@ -165,6 +162,12 @@ class Scanner:
             done = torch.cuda.Event()
             done.record()
         return _Running(numbers, inputs, pixels, found, done)
+
+    def pixels_of(self, size: Size) -> DevicePixels:
+        """What makes network pixels of frames of a size (height, width)."""
+        if size not in self._pixels:
+            self._pixels[size] = DevicePixels(size, self.settings, self.device)
+        return self._pixels[size]
 
     def _detect(
         self, inputs: Tensor, pixels: DevicePixels, references: Tensor, rounds: int
