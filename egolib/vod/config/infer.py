@@ -141,6 +141,10 @@ class InferConfig:
         causal: use no frame that comes later than the current one (online); methods with
             references then take earlier frames instead.
         device: where to compute; ``auto`` takes a GPU where there is one.
+        precision: of products and convolutions: ``float32``, or autocast to ``bfloat16`` or
+            ``float16``.
+        matmul_precision: of float32 products on a GPU: ``highest`` is float32 itself, ``high``
+            TensorFloat-32.
         max_videos: only so many videos; 0 for all.
         pickle: write the official pickle beside our file.
         format_only: write COCO's JSON beside our file.
@@ -160,6 +164,8 @@ class InferConfig:
     shuffle_seed: int = 10
     causal: bool = False
     device: str = "auto"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    matmul_precision: Literal["highest", "high"] = "highest"
     max_videos: int = 0
     pickle: bool = False
     format_only: bool = False
