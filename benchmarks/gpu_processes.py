@@ -22,8 +22,8 @@ from egolib import config
 from egolib.io.records import read_json, write_json
 from egolib.runs.plan import tasks_with_chains
 
-WORKERS = 8  # of pytest; each holds one network and one context on the device
-FEW_RECORDINGS = "tests/parity/vod/test_units.py"  # with --tiny
+WORKERS = 12  # of pytest; each has a context and one network on the device
+FEW_RECORDINGS = "tests/parity/nlq_vslnet/test_data.py::test_pairs"  # with --tiny
 
 
 @dataclass
@@ -150,7 +150,7 @@ def run_recordings(setting: Setting, limit: float) -> dict[str, Any]:
     command = [sys.executable, "-m", "pytest", "-v", "--tb=short", "-rfE", where]
     command += ["--device", setting.device]
     if find_spec("xdist") and not setting.tiny:
-        command += ["-n", str(WORKERS), "--dist", "loadgroup"]
+        command += ["-n", str(WORKERS), "--dist", "worksteal"]
     ended = finish(command, limit, NVIDIA_TF32_OVERRIDE="0", COLUMNS="400")
     found = counts(ended.text)
     if ended.code in (0, 1) and found["passed"]:
