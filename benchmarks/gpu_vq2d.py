@@ -43,10 +43,11 @@ from egolib.vq2d.config import DetectConfig, DetectorConfig, HeadConfig, KysConf
 from egolib.vq2d.data.annotations import Query
 from egolib.vq2d.formats.detections import Detections
 from egolib.vq2d.localization.detect import Detector, detect_clip
+from egolib.vq2d.localization.together import Following
 from egolib.vq2d.localization.tracks import Followed
 from egolib.vq2d.models import whole_batch
 from egolib.vq2d.models.model import SiameseRcnn
-from egolib.vq2d.tracking.kys.bidirectional import Following, track_many
+from egolib.vq2d.tracking.kys.bidirectional import track_many
 from egolib.vq2d.tracking.kys.network import KysNetwork
 from egolib.vq2d.tracking.kys.target import Target
 from egolib.vq2d.tracking.kys.tracker import KysTracker

@@ -138,7 +138,8 @@ class LocalizeConfig:
         peaks_tried: how many peaks a check may go through; then the latest one is taken.
         lost_queries: what a clip that cannot be read to its end loses: ``official`` all of
             its answers, ``kept`` only those that need the missing frames.
-        processes_per_gpu: queries answered side by side on each GPU; on a CPU, in all.
+        processes_per_gpu: queries answered side by side on each GPU: in as many processes, or
+            by KYS in one, whose targets are followed in lock step. On a CPU, one.
         seed: of the tracker's random numbers, the same for every query.
 
     Raises:

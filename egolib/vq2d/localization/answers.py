@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ from egolib.vq2d.formats import detections as caches
 from egolib.vq2d.formats.detections import Detections
 from egolib.vq2d.localization.confidence import Calibration
 from egolib.vq2d.localization.localize import Answer, NoBox, Tracker, localize
+from egolib.vq2d.localization.together import FollowsMany, side_by_side
 from egolib.vq2d.localization.track_cache import CachedTracker
 from egolib.vq2d.localization.tracks import Track
 
@@ -164,6 +166,7 @@ def answer_all(
     *,
     processes: int = 1,
     devices: Sequence[str] = ("cpu",),
+    at_once: int = 1,
 ) -> Answers:
     """Answers to all queries; the same for any number of processes.
 
@@ -173,12 +176,15 @@ def answer_all(
         source: makes the tracker in each process.
         processes: on each device (official: 8 per GPU). One process in all works here.
         devices: ``cpu``, ``cuda:0``, ...
+        at_once: queries that each process answers together, where its tracker follows many
+            targets in lock step: equal to one after the other up to rounding.
     """
+    groups = [todo[i : i + at_once] for i in range(0, len(todo), at_once)]
     count = processes * len(devices)
     if count <= 1:
-        outcomes = _here(todo, work, source, devices[0])
+        outcomes = _here(groups, work, source, devices[0])
     else:
-        outcomes = _in_processes(todo, work, source, count, devices)
+        outcomes = _in_processes(groups, work, source, count, devices)
     answers, lost_clips = Answers(), set()
     for job, outcome in progress.track(outcomes, "queries", total=len(todo), unit="query"):
         if isinstance(outcome, Answer):
@@ -206,11 +212,20 @@ Outcome = tuple[QueryJob, Answer | EgolibError]
 
 
 def _here(
-    todo: Sequence[QueryJob], work: Work, source: TrackerSource, device: str
+    groups: Sequence[Sequence[QueryJob]], work: Work, source: TrackerSource, device: str
 ) -> Iterator[Outcome]:
     tracker = source(device)
-    for job in todo:
-        yield job, _outcome(job, work, tracker)
+    for group in groups:
+        yield from zip(group, _outcomes(group, work, tracker), strict=True)
+
+
+def _outcomes(
+    group: Sequence[QueryJob], work: Work, tracker: Tracker | None
+) -> list[Answer | EgolibError]:
+    """Together where there are several and the tracker can."""
+    if len(group) > 1 and isinstance(tracker, FollowsMany):
+        return side_by_side([partial(_outcome, job, work) for job in group], tracker)
+    return [_outcome(job, work, tracker) for job in group]
 
 
 def _outcome(job: QueryJob, work: Work, tracker: Tracker | None) -> Answer | EgolibError:
@@ -226,7 +241,7 @@ _process: dict[str, Tracker | None] = {}
 
 
 def _in_processes(
-    todo: Sequence[QueryJob],
+    groups: Sequence[Sequence[QueryJob]],
     work: Work,
     source: TrackerSource,
     count: int,
@@ -237,9 +252,9 @@ def _in_processes(
     for number in range(count):
         places.put(devices[number % len(devices)])
     with ProcessPoolExecutor(count, context, _begin, (source, places)) as pool:
-        futures = {pool.submit(_work, job, work): job for job in todo}
+        futures = {pool.submit(_work, group, work): group for group in groups}
         for future in as_completed(futures):
-            yield futures[future], future.result()
+            yield from zip(futures[future], future.result(), strict=True)
 
 
 def _begin(source: TrackerSource, places: Queue[str]) -> None:
@@ -250,5 +265,5 @@ def _begin(source: TrackerSource, places: Queue[str]) -> None:
     _process["tracker"] = source(places.get())
 
 
-def _work(job: QueryJob, work: Work) -> Answer | EgolibError:
-    return _outcome(job, work, _process["tracker"])
+def _work(group: Sequence[QueryJob], work: Work) -> list[Answer | EgolibError]:
+    return _outcomes(group, work, _process["tracker"])

@@ -117,7 +117,7 @@ class TrainingLoss:
             first = each[0].frames
             frames = None if first is None else torch.cat([o.frames for o in each])  # type: ignore[misc]
         kept = head.config.tokens if isinstance(head, SetHead) and head.config.tokens else None
-        logits = [row[:kept] for row in logits]
+        logits = [row[:kept].float() for row in logits]  # losses stay float32
         classes = [row[:kept] for row in classes]
         losses = {
             "comparison": comparison_loss(
@@ -130,5 +130,5 @@ class TrainingLoss:
             )
         }
         if frames is not None:
-            losses["frame"] = frame_loss(frames, classes, config.frame_weight)
+            losses["frame"] = frame_loss(frames.float(), classes, config.frame_weight)
         return losses

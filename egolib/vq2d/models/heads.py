@@ -3,7 +3,8 @@
 Legend: B frames (or queries), N regions of each, E width.
 
 Every head has ``projectors`` and ``compare(regions (B, N, E), references (B, E))``, which
-gives the logits (B, N) and, for heads that also score the frame, its logits (B,).
+gives the logits (B, N) and, for heads that also score the frame, its logits (B,). Comparisons
+are float32, also where autocast lowers the rest.
 """
 
 from __future__ import annotations
@@ -48,6 +49,10 @@ class SiameseHead(nn.Module):
 
     def compare(self, regions: Tensor, references: Tensor) -> Compared:
         """Logits (B, N). ``regions`` may be (1, N, E) for several references."""
+        with torch.autocast(regions.device.type, enabled=False):
+            return self._compare(regions.float(), references.float())
+
+    def _compare(self, regions: Tensor, references: Tensor) -> Compared:
         if self.config.compare == "dot":
             x = functional.normalize(regions, dim=-1)
             return Compared((x @ functional.normalize(references, dim=-1)[..., None])[..., 0], None)
@@ -71,8 +76,9 @@ class SetHead(nn.Module):
         """Logits of regions and, for global transformers, of the frames."""
         count = regions.shape[1]
         kept = self.config.tokens or count
-        seen = regions[:, :kept].expand(len(references), -1, -1)
-        logits, frames = self.comparison(seen, references[:, None])
+        seen = regions[:, :kept].float().expand(len(references), -1, -1)
+        with torch.autocast(regions.device.type, enabled=False):
+            logits, frames = self.comparison(seen, references.float()[:, None])
         if kept < count:
             logits = functional.pad(logits, (0, count - kept), value=UNSEEN_LOGIT)
         return Compared(logits, frames)

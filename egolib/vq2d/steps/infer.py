@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -277,12 +277,17 @@ def follow(
         record.detector,
         matmul_precision=step.config.infer.matmul_precision,
     )
-    devices, processes = places(step)
+    places = places_of(step)
     answers = {}
     for split, own in queries.items():
         todo = answering.query_jobs(own.by_clip(), found.clips)
         answers[split] = answering.answer_all(
-            todo, work, source, processes=processes, devices=devices
+            todo,
+            work,
+            source,
+            processes=places.processes,
+            devices=places.devices,
+            at_once=places.at_once,
         )
         submission.write(step.out / f"{split}.json", own, answers[split].tracks)
     skipped = {k: why for each in answers.values() for k, why in each.skipped.reasons.items()}
@@ -305,12 +310,24 @@ def _record(step: Step[Config], found: Sources, detections: Path) -> InferenceRe
     )
 
 
-def places(step: Step[Config]) -> tuple[list[str], int]:
-    """Devices, and processes on each: one on a CPU, where other chains run side by side."""
+class Places(NamedTuple):
+    """Where queries are answered: devices, processes on each, queries at once in each process."""
+
+    devices: list[str]
+    processes: int
+    at_once: int
+
+
+def places_of(step: Step[Config]) -> Places:
+    """One process on a CPU, where other chains run side by side. On a GPU KYS follows the targets
+    of many queries in one process, in lock step; another tracker needs as many processes."""
+    config = step.config.localize
     if resolve_device(step.config.infer.device).type == "cpu":
-        return ["cpu"], 1
-    count = max(torch.cuda.device_count(), 1)
-    return [f"cuda:{i}" for i in range(count)], step.config.localize.processes_per_gpu
+        return Places(["cpu"], 1, 1)
+    devices = [f"cuda:{i}" for i in range(max(torch.cuda.device_count(), 1))]
+    if config.tracker == "kys":
+        return Places(devices, 1, config.processes_per_gpu)
+    return Places(devices, config.processes_per_gpu, 1)
 
 
 def tracker_of(

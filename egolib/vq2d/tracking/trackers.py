@@ -9,6 +9,7 @@ import numpy as np
 from egolib.errors import EgolibError
 from egolib.vq2d.config import LocalizeConfig, ParticleConfig, TrackConfig
 from egolib.vq2d.localization.localize import Frames, Tracker
+from egolib.vq2d.localization.together import Following
 from egolib.vq2d.localization.tracks import Followed
 from egolib.vq2d.models.model import SiameseRcnn
 from egolib.vq2d.tracking import particle_filter
@@ -40,6 +41,10 @@ class KysFollower:
         return bidirectional.track_both_ways(
             self.tracker, frames, start_frame, end_frame, box_xyxy, seed
         )
+
+    def follow_many(self, todo: Sequence[Following]) -> list[Followed | EgolibError]:
+        """Several tracks in lock step; see ``together.FollowsMany``."""
+        return bidirectional.track_many(self.tracker, todo)
 
 
 class ParticleFollower:

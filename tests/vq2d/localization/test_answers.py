@@ -65,12 +65,19 @@ def annotations() -> Annotations:
     )
 
 
-def run(place: Path, config: LocalizeConfig = CFG, processes: int = 1, tracks=None) -> Answers:
+def run(
+    place: Path,
+    config: LocalizeConfig = CFG,
+    processes: int = 1,
+    tracks=None,
+    source=source,
+    **more,
+) -> Answers:
     todo = query_jobs(annotations().by_clip(), place / "clips")
     if tracks is not None:
         tracks = ResultCache(tracks, tracks_key(config, weights=[], data="clips"))
     work = Work(config, place / "cache", tracks)
-    return answer_all(todo, work, partial(source, config), processes=processes)
+    return answer_all(todo, work, partial(source, config), processes=processes, **more)
 
 
 def test_a_hand_written_cache_needs_no_detector(place: Path) -> None:
@@ -87,6 +94,35 @@ def test_any_number_of_processes(place: Path) -> None:
     assert list(one.found) == list(two.found)
     for key, answer in one.found.items():
         np.testing.assert_array_equal(answer.track.boxes_xyxy, two.found[key].track.boxes_xyxy)
+
+
+class Many:
+    """A tracker that follows many; notes how many at a time."""
+
+    def __init__(self, config: LocalizeConfig):
+        self.tracker, self.asked = make_tracker(config), []
+
+    def follow(self, *asked):
+        return self.tracker.follow(*asked)
+
+    def follow_many(self, todo):
+        self.asked.append(len(todo))
+        return [
+            self.tracker.follow(x.frames, x.start_frame, x.end_frame, x.box_xyxy, x.seed)
+            for x in todo
+        ]
+
+
+def test_many_queries_at_once(place: Path) -> None:
+    """As one by one; a query that needs no track, or fails, keeps nobody waiting."""
+    (place / "cache" / "b_1.json").unlink()
+    alone, many = run(place), Many(CFG)
+    together = run(place, source=lambda config, device: many, at_once=3)
+    assert many.asked == [2]  # a_1 and a_2; b_2 is alone in its group
+    assert list(together.found) == list(alone.found) == ["a_1", "a_2", "b_2"]
+    assert together.skipped.reasons == alone.skipped.reasons
+    for key, answer in alone.found.items():
+        np.testing.assert_array_equal(answer.track.boxes_xyxy, together.found[key].track.boxes_xyxy)
 
 
 @pytest.mark.parametrize(

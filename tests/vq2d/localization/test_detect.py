@@ -78,9 +78,10 @@ def test_annotated_size_decides(detector: Detector) -> None:
     assert found.boxes_xyxy[:, 2].max() <= made.SIZE[0]
 
 
-def test_half_precision_is_near(detector: Detector) -> None:
+@pytest.mark.parametrize("work", ["frames", "batches"])
+def test_half_precision_is_near(detector: Detector, work: str) -> None:
     clip = made.Clip(made.moving_square(30))
-    half = with_settings(detector, precision="bfloat16")
+    half = Detector(detector.model, replace(detector.settings, precision="bfloat16"), work)
     exact, rough = (detect_clip(clip, queries()[:1], d)["a_1"] for d in (detector, half))
     assert 0 < np.abs(exact.best - rough.best).max() < 0.1
 

@@ -64,6 +64,22 @@ def test_gradients_go_where_they_should(data: TrainingSet) -> None:
         assert all(p.grad is not None for p in net.head.parameters())
 
 
+@pytest.mark.parametrize("head", [{}, {"compare": "dot"}, {"kind": "set", "transformer": "mab"}])
+@pytest.mark.parametrize("loss", [FROZEN, TRAINED], ids=["frozen", "trained"])
+def test_bf16_loses_as_much(data: TrainingSet, loss: TrainingLoss, head: dict) -> None:
+    """Mixed precision: losses are float32 and within 2 %; every gradient is finite."""
+    batch = batch_of(data, [0, 6])
+    net = model(**head)
+    exact = loss(net, batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = loss(net, batch)
+    mixed["loss"].backward()
+    assert all(value.dtype == torch.float32 for value in mixed.values())
+    assert mixed["loss"].item() == pytest.approx(exact["loss"].item(), rel=0.02)
+    gradients = [p.grad for p in net.parameters() if p.grad is not None]
+    assert gradients and all(torch.isfinite(g).all() for g in gradients)
+
+
 def test_a_seed_fixes_the_regions(data: TrainingSet) -> None:
     batch = batch_of(data, [0, 6])
     net, loss = model(), FROZEN

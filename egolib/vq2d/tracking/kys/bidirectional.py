@@ -6,12 +6,15 @@ Legend: N frames of the track.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import replace
 
 import numpy as np
 import torch
 
+from egolib.errors import EgolibError
 from egolib.video.ahead import ahead
+from egolib.vq2d.localization.together import Following
 from egolib.vq2d.localization.tracks import Followed
 from egolib.vq2d.tracking.kys.target import Target, TrackStep
 from egolib.vq2d.tracking.kys.tracker import KysTracker
@@ -21,39 +24,6 @@ Rows = dict[int, tuple[tuple[int, int, int, int], float]]
 """Clip frame -> box (x1, y1, x2, y2) and response."""
 Lane = Generator[tuple[Target, np.ndarray], TrackStep, Rows]
 """Asks for one step after the other, and ends with what it found."""
-
-
-@dataclass(frozen=True)
-class Following:
-    """What shall be followed both ways.
-
-    Args:
-        frames: gives the RGB frame (H, W, 3) uint8 of a clip frame.
-        start_frame: where the box is known.
-        end_frame: first frame after the search window.
-        box_xyxy: its corners, integers.
-        seed: of the random numbers.
-        read_ahead: whether frames may be asked for in another thread, before they are
-            needed; then no other ``Following`` may share ``frames``.
-    """
-
-    frames: Frames
-    start_frame: int
-    end_frame: int
-    box_xyxy: Sequence[int]
-    seed: int
-    read_ahead: bool = False
-
-    def each(self, numbers: range) -> Iterator[tuple[int, np.ndarray]]:
-        """The frames of a direction with their numbers."""
-        pairs = ((number, self.frames(number)) for number in numbers)
-        return ahead(pairs) if self.read_ahead and len(numbers) else pairs
-
-    @property
-    def box(self) -> tuple[int, int, int, int]:
-        """Corners of the start box."""
-        x1, y1, x2, y2 = (int(value) for value in self.box_xyxy)
-        return x1, y1, x2, y2
 
 
 def track_both_ways(
@@ -81,10 +51,14 @@ def track_both_ways(
     numbers that follow those of the first; ``directions: same_seed`` starts both from
     one target.
     """
-    return track_many(tracker, [Following(frames, start_frame, end_frame, box_xyxy, seed)])[0]
+    following = Following(frames, start_frame, end_frame, box_xyxy, seed)
+    (found,) = track_many(tracker, [following])
+    if isinstance(found, EgolibError):
+        raise found
+    return found
 
 
-def track_many(tracker: KysTracker, todo: Sequence[Following]) -> list[Followed]:
+def track_many(tracker: KysTracker, todo: Sequence[Following]) -> list[Followed | EgolibError]:
     """The same for several targets, step by step together: equal tracks up to rounding.
 
     Every target goes back and then forward, as the second direction's random numbers follow
@@ -93,17 +67,20 @@ def track_many(tracker: KysTracker, todo: Sequence[Following]) -> list[Followed]
     Args:
         tracker: of all of them.
         todo: what shall be followed.
+
+    Returns:
+        For each its track, or the error of its frames, which costs the others nothing.
     """
-    lanes: list[Lane] = []
-    owners: list[int] = []
-    for owner, following in enumerate(todo):
-        own = _lanes(tracker, following)
-        lanes += own
-        owners += [owner] * len(own)
-    rows: list[Rows] = [{f.start_frame: (f.box, 1.0)} for f in todo]
-    for owner, found in zip(owners, _in_lock_step(tracker, lanes), strict=True):
-        rows[owner] |= found
-    return [_followed(own) for own in rows]
+    lanes = [(owner, lane) for owner, one in enumerate(todo) for lane in _lanes(tracker, one)]
+    rows: list[Rows] = [{one.start_frame: (one.box, 1.0)} for one in todo]
+    errors: dict[int, EgolibError] = {}
+    found = _in_lock_step(tracker, [lane for _, lane in lanes])
+    for (owner, _), own in zip(lanes, found, strict=True):
+        if isinstance(own, EgolibError):
+            errors[owner] = own
+        else:
+            rows[owner] |= own
+    return [errors.get(owner) or _followed(own) for owner, own in enumerate(rows)]
 
 
 def _lanes(tracker: KysTracker, following: Following) -> list[Lane]:
@@ -113,9 +90,20 @@ def _lanes(tracker: KysTracker, following: Following) -> list[Lane]:
     generator = torch.Generator().manual_seed(following.seed)
     if tracker.config.directions != "same_seed" or not forth:
         return [_one_after_the_other(tracker, following, generator, back, forth)]
-    target = _start(tracker, following, generator)
+    try:
+        target = _start(tracker, following, generator)
+    except EgolibError as error:
+        return [_failed(error)]
     twin = target.copy(torch.Generator().set_state(generator.get_state()))
-    return [_follow(target, following, back), _follow(twin, following, forth)]
+    # both read from one clip: in turn, each with its own run of frames
+    each = [replace(following, frames=copy(following.frames), read_ahead=False) for _ in range(2)]
+    return [_follow(target, each[0], back), _follow(twin, each[1], forth)]
+
+
+def _failed(error: EgolibError) -> Lane:
+    """A lane that ends with an error before its first step."""
+    raise error
+    yield
 
 
 def _one_after_the_other(
@@ -141,7 +129,7 @@ def _start(tracker: KysTracker, following: Following, generator: torch.Generator
 def _follow(target: Target, following: Following, numbers: range) -> Lane:
     """One direction, until its end or until the target is lost."""
     found: Rows = {}
-    for number, frame in following.each(numbers):
+    for number, frame in _each(following, numbers):
         step = yield target, frame
         if not step.found:
             break
@@ -150,9 +138,15 @@ def _follow(target: Target, following: Following, numbers: range) -> Lane:
     return found
 
 
-def _in_lock_step(tracker: KysTracker, lanes: Sequence[Lane]) -> list[Rows]:
+def _each(following: Following, numbers: range) -> Iterator[tuple[int, np.ndarray]]:
+    """The frames of a direction with their numbers."""
+    pairs = ((number, following.frames(number)) for number in numbers)
+    return ahead(pairs) if following.read_ahead and numbers else pairs
+
+
+def _in_lock_step(tracker: KysTracker, lanes: Sequence[Lane]) -> list[Rows | EgolibError]:
     """Takes one step of all lanes that go on, until none does."""
-    finished: dict[int, Rows] = {}
+    finished: dict[int, Rows | EgolibError] = {}
     asked: dict[int, tuple[Target, np.ndarray]] = {}
 
     def advance(number: int, step: TrackStep | None) -> None:
@@ -160,6 +154,8 @@ def _in_lock_step(tracker: KysTracker, lanes: Sequence[Lane]) -> list[Rows]:
             asked[number] = lanes[number].send(step)  # type: ignore[arg-type]
         except StopIteration as end:
             finished[number] = end.value
+        except EgolibError as error:
+            finished[number] = error
 
     for number in range(len(lanes)):
         advance(number, None)

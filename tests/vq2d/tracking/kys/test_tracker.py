@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from benchmarks.gpu_common import Setting, launches_and_synchronisations
+from egolib.errors import EgolibError
 from egolib.vq2d.config import TrackConfig
-from egolib.vq2d.tracking.kys.bidirectional import Following, track_both_ways, track_many
+from egolib.vq2d.localization.together import Following
+from egolib.vq2d.tracking.kys.bidirectional import track_both_ways, track_many
 from egolib.vq2d.tracking.kys.network import KysNetwork
 from egolib.vq2d.tracking.kys.tracker import KysTracker, gaussian_label, hann_window
 from tests.vq2d import made
@@ -130,6 +132,22 @@ def test_lanes_that_lose_their_target_leave_the_others_alone(network: KysNetwork
     assert len({len(x.rows) for x in alone}) > 1
     for one, other in zip(alone, many, strict=True):
         np.testing.assert_array_equal(one.rows, other.rows)
+
+
+@pytest.mark.parametrize("directions", ["official", "same_seed"])
+def test_a_damaged_frame_costs_its_own_track_only(network: KysNetwork, directions: str) -> None:
+    def damaged(number: int) -> np.ndarray:
+        if number == 6:
+            raise EgolibError("frame 6 is damaged")
+        return FRAMES[number]
+
+    todo = [Following(get, 4, 10, BOX, 0) for get in (damaged, FRAMES.__getitem__)]
+    tracker = KysTracker(network, replace(CFG, directions=directions))
+    failed, whole = track_many(tracker, todo)
+    assert isinstance(failed, EgolibError) and not isinstance(whole, EgolibError)
+    assert whole.rows[:, 0].tolist() == list(range(10))
+    with pytest.raises(EgolibError, match="frame 6"):
+        track_both_ways(tracker, damaged, 4, 10, BOX, 0)
 
 
 def test_whole_maps_and_parts_ascend_alike(network: KysNetwork) -> None:
