@@ -1,4 +1,4 @@
-"""No setting of inference reaches a training: whoever tries one computes answers anew, no weights."""
+"""No setting of inference reaches a training: who tries one computes answers anew, no weights."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from egolib import config as configs
 from egolib.cli.app import schema
+from egolib.errors import EgolibError
 from egolib.runs.plan import Request, plan
 from tests.options.alternatives import of_schema
 
@@ -44,7 +45,7 @@ def test_settings_of_inference_reach_inference_alone(task: str) -> None:
         text = "null" if value is None else str(value).lower() if value in (True, False) else value
         try:
             after = parameters(task, f"{name}={text}")
-        except configs.EgolibError:  # refused when it is planned: nothing is computed at all
+        except EgolibError:  # refused when it is planned: nothing is computed at all
             continue
         changed = [key for key in before if before[key] != after.get(key)]
         assert changed and all(key.endswith("3_infer") for key in changed), (name, value, changed)

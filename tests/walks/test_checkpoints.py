@@ -82,12 +82,13 @@ def test_weights_in_every_form(
     folder = copied(root, task, tmp_path / "published")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    given = {
-        "hub": lambda: on_the_hub(folder, tmp_path / "cache"),
-        "official": lambda: as_official(root, folder, tmp_path / "official"),
-        "file": lambda: folder / "model.safetensors",
-        "folder": lambda: folder,
-    }[form]()
+    given: str | Path = folder
+    if form == "hub":
+        given = on_the_hub(folder, tmp_path / "cache")
+    elif form == "official":
+        given = as_official(root, folder, tmp_path / "official")
+    elif form == "file":
+        given = folder / "model.safetensors"
     name = f"weights_{form}"
     sizes = ("--preset", "tiny", "--jobs", "1", "--name", name)
     variant = ("--variant", TRAINED[task][0])
