@@ -22,7 +22,7 @@ def default_variant(task: str) -> str:
 
 def alternatives(task: str) -> Iterator[tuple[str, object]]:
     """All that can be chosen in the sections of inference, one value at a time."""
-    config = configs.build(
+    config: object = configs.build(
         schema(task), configs.resolve(schema(task), task, default_variant(task), "tiny")
     )
     for name, value in of_schema(schema(task), config, {}):
