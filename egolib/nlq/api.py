@@ -31,9 +31,10 @@ from egolib.nlq.data.text import TextEncoder, known_encoder, require_same_text
 from egolib.nlq.formats.checkpoint import describe, read
 from egolib.nlq.formats.submission import prediction
 from egolib.nlq.localization.decode import decode
-from egolib.nlq.models.blocks import Tokens
 from egolib.nlq.models.clip_text import ClipTextEncoder
-from egolib.nlq.models.network import GroundNLQ, Predictions, padded_length
+from egolib.nlq.models.network import GroundNLQ, padded_length
+from egolib.nn.points import Predictions
+from egolib.nn.temporal_blocks import Tokens
 from egolib.progress import track
 from egolib.report.results import Moments
 from egolib.runs.inputs import locate, weights_file
