@@ -175,8 +175,9 @@ def _step1(setting: Setting, model: SiameseRcnn, path: Path) -> Measured:
                 row.peak_memory_gb[name] = memory
             if name == "tf32":
                 counts = launches_and_synchronisations(work, setting)
-                row.launches, row.synchronisations = counts.launches / count, (
-                    counts.synchronisations / count
+                row.launches, row.synchronisations = (
+                    counts.launches / count,
+                    (counts.synchronisations / count),
                 )
                 row.busy, row.more["synchronisation_kinds"] = counts.busy, counts.kinds
             row.more[f"device_ms_a_frame_{name}"] = _profile(setting, detector)
@@ -246,9 +247,7 @@ def _profile(setting: Setting, detector: Detector) -> dict[str, float]:
         inputs = whole_batch.normalised(model, images)
         maps = model.maps(inputs)
         shape = (images.shape[2], images.shape[3])
-        boxes, _, _ = whole_batch.batch_proposals(
-            model.proposals, maps, shape, settings.proposals
-        )
+        boxes, _, _ = whole_batch.batch_proposals(model.proposals, maps, shape, settings.proposals)
         regions = whole_batch.batch_regions(model, images, settings.proposals)
         level = maps[model.config.level][:1]
         pooled = model.pool([level], [boxes[0]])

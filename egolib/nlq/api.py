@@ -33,9 +33,10 @@ from egolib.nlq.formats.submission import prediction
 from egolib.nlq.localization.batched import BatchedGrounding, in_batches, kept
 from egolib.nlq.localization.decode import decode, to_seconds
 from egolib.nlq.localization.on_device import decodes
-from egolib.nlq.models.blocks import Tokens
 from egolib.nlq.models.clip_text import ClipTextEncoder
-from egolib.nlq.models.network import GroundNLQ, Predictions, padded_length
+from egolib.nlq.models.network import GroundNLQ, padded_length
+from egolib.nn.points import Predictions
+from egolib.nn.temporal_blocks import Tokens
 from egolib.progress import track
 from egolib.report.results import Moments
 from egolib.runs.inputs import locate, weights_file
@@ -151,7 +152,11 @@ class Grounder:
         if not left:
             return
         tokens = [] if official else [data.tokens(query) for query in data.queries]
-        if not official and self.device.type == "cuda" and decodes(infer, self.model.config.classes):
+        if (
+            not official
+            and self.device.type == "cuda"
+            and decodes(infer, self.model.config.classes)
+        ):
             yield from self.stream_batches(data, left, tokens, infer)
             return
         streams = self._encode_texts(tokens, infer)

@@ -70,4 +70,3 @@ def best_first(scores: Tensor, kept: Tensor, number: int) -> tuple[Tensor, Tenso
 def take(rows: Tensor, index: Tensor) -> Tensor:
     """(G, n, D) of rows (G, N, D) at indices (G, n)."""
     return rows.gather(1, index[..., None].expand(-1, -1, rows.shape[-1]))
-

@@ -31,9 +31,7 @@ def test_as_opencv(size: tuple[int, int], factor: float) -> None:
     expected = cv2.resize(image, None, fx=factor, fy=factor)
     rows, columns = (
         resize.opencv_taps(cells, outputs, 1 / factor, axis)
-        for cells, outputs, axis in zip(
-            size, expected.shape[:2], ("rows", "columns"), strict=True
-        )
+        for cells, outputs, axis in zip(size, expected.shape[:2], ("rows", "columns"), strict=True)
     )
     found = resize.opencv_bilinear(planes(image), rows, columns)
     np.testing.assert_array_equal(plain(found), expected)

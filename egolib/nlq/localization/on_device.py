@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from egolib.nlq.config import InferConfig
-from egolib.nlq.localization.points import make_points
-from egolib.nlq.models.network import Predictions
+from egolib.nn.points import Predictions, make_points
 from egolib.ops.segments import EMPTY_AREA
 
 NONE = -1.0  # the score of a window that is not there

@@ -1,4 +1,4 @@
-"""Feature stores that a run writes: EgoMQ's, and one of the clips of the NLQ annotations.
+"""Feature stores that a run writes: EgoMQ's, one of the NLQ clips, and those of NLQ questions.
 
 Legend: W rows of a clip, P embedding width.
 """
@@ -14,7 +14,7 @@ import numpy as np
 
 from egolib.errors import EgolibError
 from egolib.io.features import FeatureStore, FeatureWriter, Provenance
-from egolib.io.records import Skipped, read_json, write_json
+from egolib.io.records import Skipped, file_sha256, read_json, write_json
 from egolib.progress import track
 from egolib.report.results import plain
 from egolib.runs.result_cache import cache_key
@@ -25,8 +25,17 @@ from egolib.vlp.data.moments import ANNOTATIONS, FILES, VIDEOS, MomentClip, read
 from egolib.vlp.data.readers import OpenVideos
 from egolib.vlp.data.training import frame_source
 from egolib.vlp.data.videos import Source
+from egolib.vlp.features.questions import (
+    STORES,
+    Questions,
+    extract_questions,
+    read_questions,
+)
 from egolib.vlp.features.videos import ASSUMED_FPS, extract_moments, provenance
 
+QUESTIONS = Path("nlq/questions")
+"""Below the data root: the prepared question files, where the input ``questions`` is not given."""
+SPLITS = ("train.json", "val.json", "test.json")
 KEY = "key.json"  #: beside features: what they rest on
 #: Annotation files whose clips nlq reads features of; those that are absent are passed over.
 CLIP_FILES = tuple(
@@ -91,6 +100,40 @@ def clip_store(
         forget_others(folder, feature_key(step, model, model_hash, about=asdict(about)))
     source = frame_source(step) or OpenVideos()
     return folder, write_clips(model, clips, step.data_root / VIDEOS, folder, about, source)
+
+
+def question_stores(
+    step: Step[Config], model: VideoLanguage, name: str, model_hash: str
+) -> tuple[Path, Skipped]:
+    """EgoNLQ features by question, in the step's folder: the stores ``video``, ``text``, ``mask``.
+
+    The questions are those of the files ``{train,val,test}.json`` of the input ``questions``
+    (a ``1_data`` of nlq's VSLNet), or below the data root.
+
+    Args:
+        step: its configuration.
+        model: the network, with its vocabulary.
+        name: of the weights, for the stores' provenance.
+        model_hash: SHA-256 of their file.
+
+    Raises:
+        EgolibError: no file of questions.
+    """
+    folder, fps = step.out / "questions", step.config.data.assumed_fps
+    given = "questions" in step.inputs
+    files = _present(step.input("questions") if given else step.data_root / QUESTIONS, SPLITS)
+    questions: dict[str, Questions] = {}
+    for file in files:
+        questions |= read_questions(file)
+    clips = read_moment_clips(_present(step.data_root / ANNOTATIONS, CLIP_FILES))
+    about = provenance(model, name, model_hash, fps)
+    key = feature_key(step, model, model_hash, fps=fps, questions=list(map(file_sha256, files)))
+    for store in STORES:
+        forget_others(folder / store, key)
+    skipped = extract_questions(
+        model, clips, questions, step.data_root / VIDEOS, folder, about=about, fps=fps
+    )
+    return folder, skipped
 
 
 def feature_key(

@@ -175,9 +175,7 @@ class Scanner:
         """Packed detections of frames, or of network pixels where those had to be made before."""
         images = pixels(inputs) if pixels.exact else inputs
         with self.cast():
-            regions = whole_batch.batch_regions(
-                self.model, images, self.settings.proposals, rounds
-            )
+            regions = whole_batch.batch_regions(self.model, images, self.settings.proposals, rounds)
         sizes = (pixels.output, pixels.small)
         return whole_batch.batch_detect(
             self.model, regions, references, sizes, self.settings, rounds

@@ -1,6 +1,7 @@
 """Predicted IoU and its gradient in the box, without building a graph.
 
-Legend: ... nothing or B targets, K boxes, C channels, H, W map size, n bins along a side, L = n n C.
+Legend: ... nothing or B targets, K boxes, C channels, H, W map size,
+n bins along a side, L = n n C.
 
 The IoU net is pooling, a linear layer with norm and ReLU per map, and a linear score. Its
 gradient is short enough to be written down; the tracker asks for it five times a frame.

@@ -164,9 +164,7 @@ class KysTracker:
         return self.step_all([target], [frame])[0]
 
     @torch.no_grad()
-    def step_all(
-        self, targets: Sequence[Target], frames: Sequence[np.ndarray]
-    ) -> list[TrackStep]:
+    def step_all(self, targets: Sequence[Target], frames: Sequence[np.ndarray]) -> list[TrackStep]:
         """The same for several targets, each with its own frame: one batch for the network.
 
         Args:
