@@ -39,13 +39,13 @@ from egolib.nn.points import Predictions
 from egolib.nn.temporal_blocks import Tokens
 from egolib.progress import track
 from egolib.report.results import Moments
-from egolib.runs.inputs import locate, weights_file
+from egolib.runs.inputs import Told, locate, weights_file, who
 
 Thing = TypeVar("Thing")
 Streams = dict[str, Tokens]
 
 
-class Grounder:
+class Grounder(Told):
     """A network with everything that turns its outputs into windows in seconds.
 
     Args:
@@ -298,9 +298,10 @@ class Grounder:
         encoder = given or self.text_encoder
         if encoder is None:
             made = self.text.model if self.text else "CLIP ViT-B/32, where it is a published one"
+            theirs = "vlp.load().text_encoder" if made.startswith("vlp/") else "..."
             raise EgolibError(
                 f"the model does not bring its text encoder along (it was trained on: {made})",
-                remedy="pass text_encoder=..., or load it with nlq.load(..., text_encoder=FOLDER), "
+                remedy=f"pass text_encoder={theirs}, or nlq.load(..., text_encoder=FOLDER), "
                 "a folder with CLIP's text weights and vocabulary",
             )
         require_same_text(encoder, self.text)
@@ -434,7 +435,7 @@ def load(
     text = build(Provenance, known["text"]) if known.get("text") else None
     if isinstance(text_encoder, str | Path):
         text_encoder = ClipTextEncoder.from_folder(text_encoder, chosen)
-    return Grounder(
+    loaded = Grounder(
         network,
         data or build(DataConfig, parts.get("data", {})),
         infer or build(InferConfig, parts.get("infer", {})),
@@ -442,6 +443,8 @@ def load(
         text_encoder or (known_encoder(text) if text else None),
         text,
     )
+    loaded.about = who(path)
+    return loaded
 
 
 def save(
