@@ -6,19 +6,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-import nbformat
 import yaml
 
 from egolib import config as configs
+from egolib.cli.app import schema
 from egolib.errors import EgolibError
 from egolib.io.records import write_text
+from egolib.report.pages import page_text, step_of_page
 
 
 def build_book(name: str, runs_dir: Path) -> str:
-    """Copies the notebooks of a run to ``book/live`` and builds ``_out/_build/html``.
+    """Makes pages of a run's notebooks in ``book/live`` and builds ``_out/_build/html``.
 
     A page whose run failed shows the failure; a page that was never run says how
-    to run it. Unchanged notebooks are not copied, so that a second build is short.
+    to run it. Unchanged pages are not written, so that a second build is short.
 
     Returns:
         The path of the index page.
@@ -59,30 +60,20 @@ def pages(toc: Path) -> list[str]:
 
 
 def live_pages(toc: Path) -> list[str]:
-    """The contents' entries below ``book/live``, without that prefix."""
-    return [f.removeprefix("book/live/") for f in pages(toc) if f.startswith("book/live/")]
+    """The contents' entries below ``book/live``, without that prefix, and the root's, if there."""
+    named = [yaml.safe_load(toc.read_text())["root"], *pages(toc)]
+    return [f.removeprefix("book/live/") for f in named if f.startswith("book/live/")]
 
 
 def _publish(page: str, live: Path, run: Path) -> None:
     """``<task>/<variant>_<step>`` comes from ``<task>/<variant>/<step>/<step>.ipynb``."""
-    task, slash, rest = page.rpartition("/")
-    target = live / f"{page}.ipynb"
-    if slash:
-        variant, step = rest.rsplit("_", 2)[0], "_".join(rest.rsplit("_", 2)[1:])
+    parts, command = step_of_page(page), "egolib run all"
+    source = run / page / f"{Path(page).name}.ipynb"
+    if parts:
+        task, variant, step = parts
         source = run / task / variant / step / f"{step}.ipynb"
         command = f"egolib run {task}/{step} --variant {variant}"
-    else:
-        source = run / page / f"{page}.ipynb"
-        command = "egolib run all"
-    text = (
-        source.read_text() if source.is_file() else _not_run(page, f"{command} --preset {run.name}")
-    )
+    text = page_text(source, page, f"{command} --preset {run.name}", schema)
+    target = live / f"{page}.ipynb"
     if not target.is_file() or target.read_text() != text:
         write_text(target, text)
-
-
-def _not_run(page: str, command: str) -> str:
-    text = f"# {page}\n\nThis page has not been run yet.\n\n```\n{command}\n```\n"
-    cell = nbformat.v4.new_markdown_cell(text, id="not-run")  # type: ignore[no-untyped-call]
-    result: str = nbformat.writes(nbformat.v4.new_notebook(cells=[cell]))  # type: ignore[no-untyped-call]
-    return result
