@@ -13,7 +13,7 @@ document.addEventListener("DOMContentLoaded", () => {
       folds().forEach((fold) => { fold.open = open; });
       name(open);
     });
-    document.querySelector(".bd-article h1")?.after(button);
+    document.querySelector(".bd-article h1")?.before(button);
   }
   document.querySelectorAll(".output.text_html, .pst-scrollable-table-container").forEach((box) => {
     if (box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight) {

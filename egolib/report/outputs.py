@@ -13,6 +13,7 @@ from egolib import config as configs
 
 FOLDED_ROWS = 12
 _SITE_PACKAGES = re.compile(r"/[^\s'\"]*/(?:site|dist)-packages/")
+_UNDEFINED = re.compile(r"(<td[^>]*>)\s*(?:NaN|nan|None|NaT|&lt;NA&gt;)\s*(</td>)")
 _TEMPORARY = re.compile(r"/tmp/ipykernel_\d+/\d+\.py")
 
 
@@ -69,7 +70,10 @@ def clean(output: dict[str, Any], paths: Sequence[tuple[str, str]]) -> list[dict
 
 
 def _clean_data(kind: str, value: Any, paths: Sequence[tuple[str, str]]) -> Any:
-    return without_paths(_text(value), paths) if kind.startswith("text/") else value
+    if not kind.startswith("text/"):
+        return value
+    text = without_paths(_text(value), paths)
+    return _UNDEFINED.sub(r"\1–\2", text) if kind == "text/html" else text
 
 
 def _text(value: Any) -> str:
@@ -129,6 +133,16 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
+def brief(text: str, most: int = 60) -> str:
+    """A text cut at a comma or word where it is long.
+
+    Args:
+        text: any text.
+        most: how many characters stay.
+    """
+    return text if len(text) <= most else text[:most].rpartition(" ")[0].rstrip(",") + " …"
+
+
 def html_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], *, escape: bool = True
 ) -> str:
@@ -147,7 +161,7 @@ def html_table(
         + "</tr>"
         for first, *rest in rows
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<table class="table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def folded(table: str, rows: int, summary: str) -> str:

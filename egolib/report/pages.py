@@ -19,6 +19,7 @@ from egolib import config as configs
 from egolib.report.banner import Executed, about_task, banner, page_title, read_executed
 from egolib.report.outputs import (
     as_text,
+    brief,
     clean,
     fold,
     folded,
@@ -174,7 +175,8 @@ def _settings(page: Executed, schema: Schema) -> dict[str, Any]:
     if not differing:
         first = "<p>Every setting is the published configuration's.</p>"
     else:
-        table = html_table(("setting", "published configuration", "here"), differing)
+        short = [(k, brief(a), brief(b)) for k, a, b in differing]
+        table = html_table(("setting", "published configuration", "here"), short)
         count = f"{len(differing)} of {len(rows)} settings differ from the published configuration"
         first = folded(table, len(differing), count)
     every = html_table(("setting", "value"), [(k, value) for k, _, value in rows])
@@ -212,12 +214,12 @@ def _with_captions(cell: Cell, page: Executed) -> list[Cell]:
         if text.get("caption"):
             look["figure"] = {"caption": text["caption"]}
         tags = ["remove-input"]
-        part = {"cell_type": "code", "execution_count": None, "source": "", "outputs": [output]}
+        part = {"cell_type": "code", "execution_count": None, "source": "# what the cell above drew", "outputs": [output]}
         parts.append({**part, "id": f"{cell['id']}-{number}", "metadata": {"tags": tags} | {"mystnb": look}})
         if number + 1 < len(cell["outputs"]):
             rest = {**part, "outputs": [], "metadata": {"tags": tags}}
             parts.append({**rest, "id": f"{cell['id']}-{number}-rest"})
-    return [part for part in parts if part["outputs"] or part["source"]]
+    return [part for part in parts if part["outputs"] or part is parts[0]]
 
 
 def figure_names(source: str, kept: Path) -> list[str]:
