@@ -6,6 +6,7 @@ import ast
 import html
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -182,3 +183,20 @@ def fold(content: str, summary: str) -> str:
     return (
         f'<details class="fold"><summary>{html.escape(summary)}</summary>{content}</details>'
     )
+
+
+@dataclass(frozen=True)
+class Html:
+    """HTML that a notebook shows.
+
+    Args:
+        text: the HTML.
+    """
+
+    text: str
+
+    def __repr__(self) -> str:
+        return re.sub(r"<[^>]+>", " ", self.text)
+
+    def _repr_html_(self) -> str:
+        return self.text

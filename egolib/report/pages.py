@@ -16,7 +16,7 @@ from typing import Any
 import nbformat
 
 from egolib import config as configs
-from egolib.report.banner import Executed, about_task, banner, page_title, read_executed
+from egolib.report.banner import Executed, banner, page_title, read_executed
 from egolib.report.outputs import (
     as_text,
     brief,
@@ -27,12 +27,15 @@ from egolib.report.outputs import (
     short_paths,
     without_paths,
 )
+from egolib.report.scoreboard import headline
 
 Schema = Callable[[str], type]
 Cell = dict[str, Any]
 CAPTIONS = Path("book") / "captions.yml"
 _STEP_PAGE = re.compile(r"^(\w+)/(.+)_([0-9]_\w+)$")
-_FIGURE = re.compile(r'step\.figure\(.*?"(\w+)"\)|\bfigures\.(\w+)\(made\)|pages\.figure\(.*?"(\S+?)"')
+_FIGURE = re.compile(
+    r'step\.figure\(.*?"(\w+)"\)|\bfigures\.(\w+)\(made\)|\b(?:scoreboard|pages)\.(\w+_figure)\('
+)
 
 
 def page_text(source: Path, page: str, command: str, schema: Schema) -> str:
@@ -124,34 +127,14 @@ def _opened(cell: Cell, page: Executed) -> list[Cell]:
     heading, _, rest = cell["source"].partition("\n")
     parts = [heading, banner(page)]
     if page.step == "4_evaluate":
-        parts.append(headline(page.task, page.result))
+        rows = headline(page.task, page.result)
+        parts.append(html_table(("main results", "value"), rows) if rows else "")
     parts.append(rest.lstrip("\n"))
     return [
         {"cell_type": "markdown", "id": f"opening-{n}", "metadata": {}, "source": part}
         for n, part in enumerate(parts)
         if part
     ]
-
-
-def headline(task: str, result: Mapping[str, Any]) -> str:
-    """The main numbers of an evaluation as an HTML table.
-
-    Args:
-        task: its name.
-        result: the evaluation's ``result.json``.
-    """
-    numbers = configs.flatten(result["metrics"])
-    rows = [
-        (label, f"{numbers[name]:.3g}")
-        for name, label in main_metrics(task).items()
-        if isinstance(numbers.get(name), int | float)
-    ]
-    return html_table(("main results", "value"), rows) if rows else ""
-
-
-def main_metrics(task: str) -> dict[str, str]:
-    """The three to five metrics that a task is judged by: dotted name to label with unit."""
-    return {str(k): str(v) for k, v in (about_task(task).get("metrics") or {}).items()}
 
 
 def _with_values(source: str, parameters: Mapping[str, Any]) -> str:
