@@ -10,9 +10,12 @@ import yaml
 
 from egolib import config as configs
 from egolib.cli.app import schema
+from egolib.cli.reference import write_reference
 from egolib.errors import EgolibError
 from egolib.io.records import write_text
 from egolib.report.pages import page_text, step_of_page
+
+REFERENCE = "reference"  # pages below book/live that are written from the code
 
 
 def build_book(name: str, runs_dir: Path) -> str:
@@ -30,7 +33,9 @@ def build_book(name: str, runs_dir: Path) -> str:
     root = configs.project_root()
     live = root / "book" / "live"
     for page in live_pages(root / "book" / "_toc.yml"):
-        _publish(page, live, runs_dir / name)
+        if not page.startswith(f"{REFERENCE}/"):
+            _publish(page, live, runs_dir / name)
+    write_reference(live / REFERENCE)
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "."]
     command += ["--toc", "book/_toc.yml", "--config", "_config.yml", "--path-output", "_out"]
     command += ["-W", "--keep-going"]
@@ -68,7 +73,7 @@ def live_pages(toc: Path) -> list[str]:
 def _publish(page: str, live: Path, run: Path) -> None:
     """``<task>/<variant>_<step>`` comes from ``<task>/<variant>/<step>/<step>.ipynb``."""
     parts, command = step_of_page(page), "egolib run all"
-    source = run / page / f"{Path(page).name}.ipynb"
+    source = next(iter((run / page).glob("*.ipynb")), run / page / "missing.ipynb")
     if parts:
         task, variant, step = parts
         source = run / task / variant / step / f"{step}.ipynb"

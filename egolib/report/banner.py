@@ -42,6 +42,22 @@ class Executed:
         return key[0] if len(key) == 3 else ""
 
     @property
+    def subject(self) -> str:
+        """The task that a page is about: its own, or that of its idea or its results."""
+        named = self.step.partition("_")[0]
+        return self.task or (named if named in configs.TASKS else "")
+
+    @property
+    def title(self) -> str:
+        """The title of the page; empty where its notebook's own is right."""
+        if self.task:
+            return page_title(self.task, self.variant, self.step)
+        if self.subject and self.step.endswith("_results"):
+            name = str(about_task(self.subject).get("title", self.subject))
+            return f"{name[:1].upper()}{name[1:]}: results"
+        return ""
+
+    @property
     def variant(self) -> str:
         """The variant, or empty for a page that belongs to none."""
         return str(self.node["parameters"].get("variant", ""))
@@ -104,7 +120,7 @@ def is_drawn(page: Executed) -> bool:
 def banner(page: Executed) -> str:
     """The banner as HTML for a Markdown cell: what stands behind the numbers of a page."""
     drawn = is_drawn(page)
-    real = about_task(page.task).get("real", "any real data set")
+    real = about_task(page.subject).get("real", "any real data set")
     head = f"Built-in world <em>{html.escape(page.preset)}</em>, not {html.escape(real)}"
     rows = "".join(
         f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts(page).items()

@@ -16,7 +16,7 @@ from typing import Any
 import nbformat
 
 from egolib import config as configs
-from egolib.report.banner import Executed, banner, page_title, read_executed
+from egolib.report.banner import Executed, about_task, banner, page_title, read_executed
 from egolib.report.outputs import (
     as_text,
     brief,
@@ -34,7 +34,10 @@ Cell = dict[str, Any]
 CAPTIONS = Path("book") / "captions.yml"
 _STEP_PAGE = re.compile(r"^(\w+)/(.+)_([0-9]_\w+)$")
 _FIGURE = re.compile(
-    r'step\.figure\(.*?"(\w+)"\)|\bfigures\.(\w+)\(made\)|\b(?:scoreboard|pages)\.(\w+_figure)\('
+    r'step\.figure\(.*?"(?P<kept>\w+)"\)|\bfigures\.(?P<drawn>\w+)\(made\)'
+    r"|\b(?:scoreboard|chapters)\.(?P<made>\w+_figure)\("
+    r'|\bchapters\.picture\(\w+, "(?P<task>\w+)/[^/"]+/(?P<figure>\S+?)"\)'
+    r"|\bchapters\.example\(\w+, task, (?P<example>[0-9])\)"
 )
 
 
@@ -70,8 +73,8 @@ def _page_cells(cells: Sequence[Cell], page: Executed, schema: Schema) -> list[C
     paths = short_paths(page.node)
     found: list[Cell] = []
     for number, cell in enumerate(_plain_cells(cells, paths)):
-        if number == 0 and page.task:
-            cell = _retitled(cell, page_title(page.task, page.variant, page.step))
+        if number == 0 and page.title:
+            cell = _retitled(cell, page.title)
         if number == 0:
             found += _opened(cell, page)
             continue
@@ -182,17 +185,14 @@ def _with_captions(cell: Cell, page: Executed) -> list[Cell]:
     pictures = [n for n, out in enumerate(cell["outputs"]) if "image/png" in out.get("data", {})]
     if not pictures:
         return [cell]
-    names = figure_names(cell["source"], Path(str(page.node["out"])) / "figures")
-    known = captions()
-    before = f"{page.task}/{page.step}" if page.task else page.step
+    names, known = figure_names(cell["source"], page), captions()
     parts: list[Cell] = [{**cell, "outputs": []}]
     for number, output in enumerate(cell["outputs"]):
         if number not in pictures:
             parts[-1]["outputs"].append(output)
             continue
         order = pictures.index(number)
-        name = names[order] if order < len(names) else str(order)
-        text = known.get(name if "/" in name else f"{before}/{name}", {})
+        text = known.get(names[order], {}) if order < len(names) else {}
         look: dict[str, Any] = {"image": {"alt": text.get("alt", "")}}
         if text.get("caption"):
             look["figure"] = {"caption": text["caption"]}
@@ -205,19 +205,30 @@ def _with_captions(cell: Cell, page: Executed) -> list[Cell]:
     return [part for part in parts if part["outputs"] or part is parts[0]]
 
 
-def figure_names(source: str, kept: Path) -> list[str]:
-    """The figures that a cell's source draws, in order; of ``step.figure`` those that it kept.
+def figure_names(source: str, page: Executed) -> list[str]:
+    """The captions' names of the figures that a cell draws, in order.
+
+    Of ``step.figure`` only those that the step kept: a cell may draw some and not others.
 
     Args:
         source: of a cell.
-        kept: the folder that ``step.figure`` wrote to.
+        page: that it belongs to.
     """
+    before = f"{page.task}/{page.step}" if page.task else page.step
+    folder = Path(str(page.node["out"])) / "figures"
     found = []
     for match in _FIGURE.finditer(source):
-        saved, drawn, shown = match.groups()
-        if saved and not (kept / f"{saved}.png").is_file():
+        name = match["kept"] or match["drawn"] or match["made"]
+        if match["kept"] and not (folder / f"{name}.png").is_file():
             continue
-        found.append(saved or drawn or shown)
+        if match["figure"]:
+            found.append(f"{match['task']}/{match['figure']}")
+        elif match["example"]:
+            task = str(page.node["parameters"]["task"])
+            _, _, figure = about_task(task)["examples"][int(match["example"])].partition("/")
+            found.append(f"{task}/{figure}")
+        else:
+            found.append(f"{before}/{name}" if name != "stages_figure" else name)
     return found
 
 
