@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import yaml
@@ -50,6 +52,45 @@ def build_book(name: str, runs_dir: Path) -> str:
             "the book was not built: " + "; ".join(lines[:3] or ["see the log"]), file=log
         )
     return str(index)
+
+
+def serve_book(html: Path, port: int) -> None:
+    """Serves the built book on this machine alone until it is interrupted.
+
+    Search needs an address; it does not work on plain files.
+
+    Args:
+        html: folder of the built book.
+        port: of the address; 0 takes any free one.
+
+    Raises:
+        EgolibError: the port is taken.
+    """
+    try:
+        server = local_server(html, port)
+    except OSError as error:
+        remedy = f"egolib book --serve --port {port + 1}"
+        raise EgolibError(f"port {port} cannot be used: {error}", remedy=remedy) from error
+    print(f"http://127.0.0.1:{server.server_port}/ (Ctrl-C ends it)", flush=True)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        server.server_close()
+
+
+def local_server(html: Path, port: int) -> ThreadingHTTPServer:
+    """A server of a folder on the loopback address, not yet serving.
+
+    Args:
+        html: the folder.
+        port: 0 takes any free one.
+    """
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            return None
+
+    return ThreadingHTTPServer(("127.0.0.1", port), partial(Quiet, directory=str(html)))
 
 
 def pages(toc: Path) -> list[str]:

@@ -65,14 +65,14 @@ def write_reference(folder: Path) -> None:
 
 PARAMETERS = (
     "Parameters",
-    "Everything that a variant, a preset, a file given with `--params` or `-p name=value` can set, a page\n"
-    "a task: name, type, default and meaning. Defaults are the published values; `egolib params\n"
+    "Everything that a variant, a preset, a file given with `--params` or `-p name=value` can set,\n"
+    "a page a task: name, type, default and meaning. Defaults are the published values; `egolib params\n"
     "nlq/2_train` prints those of a variant and preset.",
 )
 FUNCTIONS = (
     "Functions",
-    "What can be imported: of each task its verb, configuration, evaluation and submission format, and\n"
-    "the parts that all tasks share. Written from the docstrings.",
+    "What can be imported: of each task its verb, configuration, evaluation and submission format,\n"
+    "and the parts that all tasks share. Written from the docstrings.",
 )
 
 
@@ -175,7 +175,9 @@ def _row(section: Any, field: Any, before: str) -> str:
     value = getattr(section, field.name)
     plain = configs.to_tree(section).get(field.name, value)
     default = as_text(plain) if plain != "" else '""'
-    return f"| `{before}{field.name}` | {_cell(_type(hint))} | {_cell(default)} | {_cell(meaning)} |"
+    return (
+        f"| `{before}{field.name}` | {_cell(_type(hint))} | {_cell(default)} | {_cell(meaning)} |"
+    )
 
 
 def _type(hint: Any) -> str:

@@ -1,4 +1,4 @@
-"""What a page says about itself: its title, and a banner with data, network, seed, place and time."""
+"""What a page says about itself: its title, and a banner of what stands behind its numbers."""
 
 from __future__ import annotations
 

@@ -145,7 +145,11 @@ def _recorded_effect(task: str, variant: str, metric: str) -> str:
     """A metric over the seeds of a recorded cell of that variant, with nothing changed."""
     cells = evidence.read_evidence(task)["cells"]
     own = [c for c in cells if c["variant"] == variant and not c["params"]]
-    values = [scoreboard.percent(task, metric, c["metrics"][metric]) for c in own if metric in c["metrics"]]
+    values = [
+        scoreboard.percent(task, metric, c["metrics"][metric])
+        for c in own
+        if metric in c["metrics"]
+    ]
     if not values:
         return "–"
     spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""

@@ -21,7 +21,6 @@ from egolib.io.records import read_json
 from egolib.runs.node import Node
 from egolib.runs.plan import Request, Schema, plan_point
 
-
 CONFIDENCE = 0.95  # of each bound of an interval, one-sided
 
 
@@ -251,7 +250,11 @@ def judge_all(claims: Claims, cells: Sequence[Mapping[str, Any]]) -> list[dict[s
     found = []
     for claim in claims.claims:
         tried = [{"why": p.why, **judge(claim, p, cells)} for p in claim.tried]
-        about: dict[str, Any] = {"name": claim.name, "metric": claim.metric, "expected": claim.expected}
+        about: dict[str, Any] = {
+            "name": claim.name,
+            "metric": claim.metric,
+            "expected": claim.expected,
+        }
         if claim.near is not None:
             about["near"] = claim.near
         own = judge(claim, claim, cells, once=claims.is_single(claim))

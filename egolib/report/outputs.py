@@ -180,9 +180,7 @@ def folded(table: str, rows: int, summary: str) -> str:
 
 def fold(content: str, summary: str) -> str:
     """Content behind a line that opens it, as HTML."""
-    return (
-        f'<details class="fold"><summary>{html.escape(summary)}</summary>{content}</details>'
-    )
+    return f'<details class="fold"><summary>{html.escape(summary)}</summary>{content}</details>'
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ Schema = Callable[[str], type]
 Cell = dict[str, Any]
 CAPTIONS = Path("book") / "captions.yml"
 _STEP_PAGE = re.compile(r"^(\w+)/(.+)_([0-9]_\w+)$")
-_FIGURE = re.compile(
+FIGURE = re.compile(
     r'step\.figure\(.*?"(?P<kept>\w+)"\)|\bfigures\.(?P<drawn>\w+)\(made\)'
     r"|\b(?:scoreboard|chapters)\.(?P<made>\w+_figure)\("
     r'|\bchapters\.picture\(\w+, "(?P<task>\w+)/[^/"]+/(?P<figure>\S+?)"\)'
@@ -165,6 +165,8 @@ def _settings(page: Executed, schema: Schema) -> dict[str, Any]:
         table = html_table(("setting", "published configuration", "here"), short)
         count = f"{len(differing)} of {len(rows)} settings differ from the published configuration"
         first = folded(table, len(differing), count)
+        if first == table:
+            first = f"<p>{count}.</p>{table}"
     every = html_table(("setting", "value"), [(k, value) for k, _, value in rows])
     content = first + fold(every, f"all {len(rows)} settings of this step")
     data = {"text/html": content, "text/plain": f"{len(differing)} settings differ"}
@@ -197,8 +199,15 @@ def _with_captions(cell: Cell, page: Executed) -> list[Cell]:
         if text.get("caption"):
             look["figure"] = {"caption": text["caption"]}
         tags = ["remove-input"]
-        part = {"cell_type": "code", "execution_count": None, "source": "# what the cell above drew", "outputs": [output]}
-        parts.append({**part, "id": f"{cell['id']}-{number}", "metadata": {"tags": tags} | {"mystnb": look}})
+        part = {
+            "cell_type": "code",
+            "execution_count": None,
+            "source": "# what the cell above drew",
+            "outputs": [output],
+        }
+        parts.append(
+            {**part, "id": f"{cell['id']}-{number}", "metadata": {"tags": tags} | {"mystnb": look}}
+        )
         if number + 1 < len(cell["outputs"]):
             rest = {**part, "outputs": [], "metadata": {"tags": tags}}
             parts.append({**rest, "id": f"{cell['id']}-{number}-rest"})
@@ -217,7 +226,7 @@ def figure_names(source: str, page: Executed) -> list[str]:
     before = f"{page.task}/{page.step}" if page.task else page.step
     folder = Path(str(page.node["out"])) / "figures"
     found = []
-    for match in _FIGURE.finditer(source):
+    for match in FIGURE.finditer(source):
         name = match["kept"] or match["drawn"] or match["made"]
         if match["kept"] and not (folder / f"{name}.png").is_file():
             continue
