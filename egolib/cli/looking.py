@@ -87,11 +87,18 @@ def compare(
 def book(
     name: Annotated[str, typer.Option(help="The run whose notebooks are shown.")] = "mini",
     runs_dir: RunsDir = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Show it at a local address until Ctrl-C.")
+    ] = False,
+    port: Annotated[int, typer.Option(help="Port of that address.")] = 8000,
 ) -> None:
     """Copy a run's executed notebooks into the book and build its HTML."""
-    from egolib.cli.book import build_book
+    from egolib.cli.book import build_book, serve_book
 
-    print(build_book(name, runs_dir or configs.project_root() / "runs"))
+    index = build_book(name, runs_dir or configs.project_root() / "runs")
+    print(index)
+    if serve:
+        serve_book(Path(index).parent, port)
 
 
 @app.command()
