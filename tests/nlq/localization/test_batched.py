@@ -7,14 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from egolib.nn.points import pyramid_lengths
 
 from egolib.nlq.api import Grounder, question_parts
 from egolib.nlq.config import InferConfig
 from egolib.nlq.localization.batched import in_batches, rounded_length
 from egolib.nlq.localization.decode import candidates
 from egolib.nlq.localization.on_device import NONE, best_windows, decodes
-from egolib.nn.points import Predictions
+from egolib.nn.points import Predictions, pyramid_lengths
 from egolib.ops.segments import Suppression, suppress
 from tests.nlq.small import CUES, SMALL, data, network
 
