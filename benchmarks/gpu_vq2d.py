@@ -26,6 +26,7 @@ import torch
 
 from benchmarks.bars import Bar
 from benchmarks.gpu_common import (
+    PRECISIONS,
     Measured,
     Setting,
     device_seconds,
@@ -34,17 +35,21 @@ from benchmarks.gpu_common import (
     precision,
     seconds,
 )
-from benchmarks.vq2d import clip_queries, official_order
+from benchmarks.vq2d import clip_queries, official_order, settle
 from egolib.nn.config import ProposalConfig, PyramidConfig
 from egolib.nn.resnet import FixedBatchNorm
 from egolib.video import Encoding, VideoReader, write_video
-from egolib.vq2d.config import DetectConfig, DetectorConfig, HeadConfig
+from egolib.vq2d.config import DetectConfig, DetectorConfig, HeadConfig, KysConfig, TrackConfig
 from egolib.vq2d.data.annotations import Query
 from egolib.vq2d.formats.detections import Detections
 from egolib.vq2d.localization.detect import Detector, detect_clip
+from egolib.vq2d.localization.tracks import Followed
 from egolib.vq2d.models import whole_batch
 from egolib.vq2d.models.model import SiameseRcnn
-from egolib.vq2d.steps.infer import DECODER_THREADS
+from egolib.vq2d.tracking.kys.bidirectional import Following, track_many
+from egolib.vq2d.tracking.kys.network import KysNetwork
+from egolib.vq2d.tracking.kys.target import Target
+from egolib.vq2d.tracking.kys.tracker import KysTracker
 
 QUERIES = 5
 NEAR_PX = 2
@@ -154,41 +159,22 @@ class Part:
 def _step1(setting: Setting, model: SiameseRcnn, path: Path) -> Measured:
     few, some, many = (2, 2, 4) if setting.tiny else (4, 20, 80)
     row = Measured("query-frames/s", note=_NOTE)
-    found: dict[str, dict[str, Detections]] = {}
-    rates = {}
-    for name in ("fp32", "tf32", "bf16"):
-        detector = Detector(model, _settings(setting, name), "batches")
-        count = some if name == "fp32" else many
-        clip = Part(path, count + 1, DECODER_THREADS)
-        queries = _queries(clip)
-
-        def work() -> dict[str, Detections]:
-            return detect_clip(clip, queries, detector)
-
-        short = Part(path, few + 1, DECODER_THREADS)
-        with precision("fp32" if name == "fp32" else "tf32", setting.device):
-            found[name] = detect_clip(short, _queries(short), detector)
-            taken = seconds(work, setting, repeats=1, warm_up=1)
-            row.ours[name] = count * QUERIES / taken
-            rates[name] = count / taken
-            if memory := peak_memory_gb(work, setting):
-                row.peak_memory_gb[name] = memory
-            if name == "tf32":
-                counts = launches_and_synchronisations(work, setting)
-                row.launches, row.synchronisations = (
-                    counts.launches / count,
-                    (counts.synchronisations / count),
-                )
-                row.busy, row.more["synchronisation_kinds"] = counts.busy, counts.kinds
-            row.more[f"device_ms_a_frame_{name}"] = _profile(setting, detector)
-    _official_step1(row, setting, model, path, few)
-    eager = Part(path, few + 1, 1)
+    short = Part(path, few + 1, 1)
+    queries = _queries(short)
     with precision("fp32", setting.device):
-        plain = detect_clip(
-            eager, _queries(eager), Detector(model, _settings(setting, "fp32"), "frames")
-        )
-    row.deviation = {name: differences(own, plain) for name, own in found.items()}
+        eager = Detector(model, _settings(setting, "fp32"), "frames")
+        plain = detect_clip(short, queries, eager)
+    rates: dict[str, float] = {}
+    for name in PRECISIONS:
+        count = some if name == "fp32" else many
+        with precision("fp32" if name == "fp32" else "tf32", setting.device):
+            detector = Detector(model, _settings(setting, name), "batches")
+            row.deviation[name] = differences(detect_clip(short, queries, detector), plain)
+            rates[name] = _our_step1(row, setting, detector, name, Part(path, count + 1, 8))
+            row.more[f"device_ms_a_frame_{name}"] = _profile(setting, detector)
     row.more["frames_a_second"] = rates
+    _official_step1(row, setting, model, path, few)
+    assert row.official is not None
     equal = row.deviation["fp32"]["boxes_with_partner"] >= 0.99
     near = row.deviation["tf32"]["boxes_with_partner"] >= 0.9
     ratio = row.ours["tf32"] / row.official
@@ -197,6 +183,25 @@ def _step1(setting: Setting, model: SiameseRcnn, path: Path) -> Measured:
         Bar("step 1, TF32", rates["tf32"], "frames/s", 100),
     ]
     return row
+
+
+def _our_step1(row: Measured, setting: Setting, detector: Detector, name: str, clip: Part) -> float:
+    """Fills in one precision; frames a second."""
+    queries, count = _queries(clip), len(clip) - 1
+
+    def work() -> dict[str, Detections]:
+        return detect_clip(clip, queries, detector)
+
+    taken = seconds(work, setting, repeats=1, warm_up=1)
+    row.ours[name] = count * QUERIES / taken
+    if memory := peak_memory_gb(work, setting):
+        row.peak_memory_gb[name] = memory
+    if name == "tf32":
+        counts = launches_and_synchronisations(work, setting)
+        row.launches = counts.launches / count
+        row.synchronisations = counts.synchronisations / count
+        row.busy, row.more["synchronisation_kinds"] = counts.busy, counts.kinds
+    return count / taken
 
 
 def _queries(clip: Any) -> list[Query]:
@@ -301,12 +306,189 @@ def differences(found: dict[str, Detections], plain: dict[str, Detections]) -> d
     }
 
 
+# ----------------------------------------------------------------------------- KYS
+
+
+def kys(setting: Setting) -> dict[str, Any]:
+    """Five queries of a clip followed both ways, in tracked frames a second.
+
+    Args:
+        setting: where, and how large.
+    """
+    torch.manual_seed(0)
+    network, (height, width) = KysNetwork(_kys_network(setting)), _kys_frame(setting)
+    network.to(setting.device)
+    reach = 3 if setting.tiny else 25
+    rng = np.random.default_rng(0)
+    picture = cv2.resize(rng.integers(0, 255, (60, 80, 3), dtype=np.uint8), (width, height))
+    frames = [np.roll(picture, (i, 2 * i), (0, 1)) for i in range(2 * reach + 1)]
+    side = network.config.image_side
+    crops = torch.from_numpy(picture[:side, :side]).permute(2, 0, 1)[None].float()
+    settle(
+        network,
+        lambda: network.iou_net.features(
+            *network.maps(crops.repeat(2, 1, 1, 1).to(setting.device))
+        ),
+    )
+    row = Measured("frames/s", note=_KYS_NOTE)
+    todo = _followings(frames, reach, 2 if setting.tiny else QUERIES)
+    followed = _our_kys(row, setting, network, todo, reach)
+    _official_kys(row, setting, network, todo[0], reach, followed["fp32"][0])
+    equal = row.deviation["official"]["box_px_mean"] <= 2
+    bars = [("fp32", 10.0, 120.0), ("tf32", None, None)]
+    for name, ratio, rate in bars:
+        if name in row.ours and row.official:
+            over = row.ours[name] / row.official
+            row.bars += [
+                Bar(f"KYS, {name} over the official order", over, "x", ratio, True, equal),
+                Bar(f"KYS, {name}", row.ours[name], "frames/s", rate),
+            ]
+    return row.record(setting)
+
+
+def _kys_network(setting: Setting) -> KysConfig:
+    if not setting.tiny:
+        return KysConfig()
+    backbone = replace(KysConfig().backbone, blocks=(1, 1, 1, 1), stem_channels=8, width=8)
+    return KysConfig(
+        backbone=backbone,
+        image_side=96,
+        classifier_channels=16,
+        iou_reference=8,
+        iou_channels=16,
+    )
+
+
+def _kys_frame(setting: Setting) -> tuple[int, int]:
+    return (120, 160) if setting.tiny else (1080, 1440)
+
+
+def _followings(frames: list[np.ndarray], reach: int, count: int) -> list[Following]:
+    """Boxes in the middle frame; both directions have ``reach`` frames."""
+    height, width = frames[0].shape[:2]
+    boxes = [
+        [int(value) for value in (x, y, x + width / 9, y + height / 9)]
+        for x, y in ((width * (2 + i) / 9, height * (2 + i) / 9) for i in range(count))
+    ]
+    return [
+        Following(frames.__getitem__, reach, 2 * reach + 1, box, seed)
+        for seed, box in enumerate(boxes)
+    ]
+
+
+def _our_kys(
+    row: Measured, setting: Setting, network: KysNetwork, todo: list[Following], reach: int
+) -> dict[str, list[Followed]]:
+    """All queries in lock step."""
+    tracker = KysTracker(network, TrackConfig(lost_threshold=-1.0))
+    found: dict[str, list[Followed]] = {}
+    units = 2 * reach * len(todo)
+    for name in ("fp32", "tf32", "bf16"):
+        try:
+            with precision(name, setting.device):
+                found[name] = track_many(tracker, todo)
+                taken = seconds(lambda: track_many(tracker, todo), setting, repeats=1, warm_up=0)
+                row.ours[name] = units / taken
+                if name == "fp32":
+                    _count_kys(row, setting, tracker, todo)
+                    if memory := peak_memory_gb(lambda: _start_all(tracker, todo), setting):
+                        row.peak_memory_gb[name] = memory
+        except Exception as error:  # the other precisions are measured all the same
+            row.errors[name] = f"{type(error).__name__}: {error}"[:500]
+    for name in set(found) - {"fp32"}:
+        row.deviation[name] = box_distances(found[name], found["fp32"])
+    return found
+
+
+def _start_all(tracker: KysTracker, todo: list[Following]) -> list[Target]:
+    return [
+        tracker.start(
+            one.frames(one.start_frame),
+            np.array([one.box[0], one.box[1], one.box[2] - one.box[0], one.box[3] - one.box[1]]),
+            torch.Generator().manual_seed(one.seed),
+        )
+        for one in todo
+    ]
+
+
+def _count_kys(row: Measured, setting: Setting, tracker: KysTracker, todo: list[Following]) -> None:
+    """Launches and waits of later steps, and where a step's time goes."""
+    begin = time.perf_counter()
+    targets = _start_all(tracker, todo)
+    row.more["start_ms"] = (time.perf_counter() - begin) * 1000 / len(targets)
+    frames = [todo[0].frames(todo[0].start_frame + 1)] * len(targets)
+    tracker.step_all(targets, frames)
+    counts = launches_and_synchronisations(lambda: tracker.step_all(targets, frames), setting)
+    row.launches = counts.launches / len(targets)
+    row.synchronisations = counts.synchronisations / len(targets)
+    row.busy, row.more["synchronisation_kinds"] = counts.busy, counts.kinds
+    patches = tracker.crops(targets, frames)
+    inputs = tracker.inputs(targets, patches)
+    shallow, deep, *_ = tracker.look(*inputs)
+    vectors = [torch.cat([target.modulation[i] for target in targets]) for i in range(2)]
+    boxes = torch.tensor([100.0, 100, 60, 60], device=shallow.device).repeat(len(targets), 10, 1)
+    parts = {
+        "step": lambda: tracker.step_all(targets, frames),
+        "crops": lambda: tracker.crops(targets, frames),
+        "inputs": lambda: tracker.inputs(targets, patches),
+        "look": lambda: tracker.look(*inputs),
+        "ascent": lambda: tracker.ascend(shallow, deep, *vectors, boxes),
+    }
+    with torch.no_grad():
+        row.more["ms_a_step"] = {
+            name: seconds(work, setting, repeats=3, warm_up=2) * 1000
+            for name, work in parts.items()
+        }
+
+
+def _official_kys(
+    row: Measured,
+    setting: Setting,
+    network: KysNetwork,
+    one: Following,
+    reach: int,
+    ours: Followed,
+) -> None:
+    """One query, in the official order of work."""
+    tracker = KysTracker(network, TrackConfig(lost_threshold=-1.0, path="official"))
+    targets = _start_all(tracker, [one])
+    frame = one.frames(one.start_frame + 1)
+    with precision("fp32", setting.device):
+        counts = launches_and_synchronisations(lambda: tracker.step(targets[0], frame), setting)
+        row.official_launches = counts.launches
+        row.official_synchronisations = counts.synchronisations
+        begin = time.perf_counter()
+        theirs = track_many(tracker, [one])
+        row.official = 2 * reach / (time.perf_counter() - begin)
+    row.deviation["official"] = box_distances([ours], theirs)
+
+
+def box_distances(found: list[Followed], expected: list[Followed]) -> dict[str, float]:
+    """Largest and mean distance of the tracks' corners, in pixels of the frame; boxes are
+    whole numbers.
+
+    Args:
+        found: tracks.
+        expected: tracks of the same targets over the same frames.
+    """
+    apart = [
+        np.abs(one.rows[:, 1:] - other.rows[:, 1:])
+        for one, other in zip(found, expected, strict=True)
+    ]
+    every = np.concatenate(apart)
+    return {"box_px_max": float(every.max()), "box_px_mean": float(every.mean())}
+
+
+_KYS_NOTE = (
+    "5 queries of a clip of 1440 x 1080 frames in memory, both directions of 25 frames each with "
+    "their starts, in lock step; the official order follows one of them; drawn weights"
+)
 _NOTE = (
     "1440 x 1080 H.264 clip, 5 queries; the official order reads, resizes and computes on one "
     "thread; deviations from our frame-by-frame float32 path, with drawn weights"
 )
 
-PARTS: dict[str, Callable[[Setting], dict[str, Any]]] = {"step1": step1}
+PARTS: dict[str, Callable[[Setting], dict[str, Any]]] = {"step1": step1, "kys": kys}
 
 
 def main() -> None:

@@ -22,14 +22,14 @@ PILLOW_BITS = 22
 
 
 class Taps(NamedTuple):
-    """Which input cells an output cell is a weighted sum of: indices and weights, (n, t) int."""
+    """Which input cells an output cell is a weighted sum of: places and weights, (n, t) int."""
 
-    index: Tensor
+    place: Tensor
     weight: Tensor
 
     def to(self, device: torch.device | str) -> Taps:
         """The same on a device."""
-        return Taps(self.index.to(device), self.weight.to(device))
+        return Taps(self.place.to(device), self.weight.to(device))
 
     def terms(self, image: Tensor, axis: int) -> list[Tensor]:
         """The t weighted parts, int32, of an image (B, C, H, W) along an axis (2 or 3).
@@ -40,8 +40,8 @@ class Taps(NamedTuple):
         """
         shape = (-1, 1) if axis == 2 else (-1,)
         return [
-            image.index_select(axis, index).int() * weight.reshape(shape)
-            for index, weight in zip(self.index.T, self.weight.T, strict=True)
+            image.index_select(axis, place).int() * weight.reshape(shape)
+            for place, weight in zip(self.place.T, self.weight.T, strict=True)
         ]
 
 
@@ -108,7 +108,7 @@ def pillow_taps(cells: int, outputs: int) -> Taps:
         hats = hats / sum(hats.tolist())  # summed in order, as Pillow does
         index[output, : len(places)] = places
         weight[output, : len(places)] = (hats * (1 << PILLOW_BITS) + 0.5).astype(np.int32)
-    used = weight.any(0).nonzero()[0].max() + 1
+    used = int(np.flatnonzero(weight.any(axis=0)).max()) + 1
     return Taps(torch.from_numpy(index[:, :used]), torch.from_numpy(weight[:, :used]))
 
 

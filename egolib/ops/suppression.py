@@ -44,13 +44,17 @@ def _overlaps(boxes: Tensor, threshold: float, extent: float) -> Tensor:
     """(G, N, N) bool, IoU above the threshold, in torchvision's order of arithmetic."""
     if extent:
         boxes = torch.cat([boxes[..., :2], boxes[..., 2:] + extent], dim=-1)
-    low = torch.maximum(boxes[:, :, None, :2], boxes[:, None, :, :2])
-    high = torch.minimum(boxes[:, :, None, 2:], boxes[:, None, :, 2:])
-    shared = (high - low).clamp_(min=0).prod(-1)
+    width, height = (
+        (
+            torch.minimum(high[:, :, None], high[:, None])
+            - torch.maximum(low[:, :, None], low[:, None])
+        )
+        for low, high in ((boxes[..., i], boxes[..., i + 2]) for i in range(2))
+    )
+    shared = width.clamp_(min=0).mul_(height.clamp_(min=0))
     sides = boxes[..., 2:] - boxes[..., :2]
     areas = sides[..., 0] * sides[..., 1]
-    union = areas[:, :, None] + areas[:, None] - shared
-    return shared / union > threshold
+    return shared / (areas[:, :, None] + areas[:, None] - shared) > threshold
 
 
 def best_first(scores: Tensor, kept: Tensor, number: int) -> tuple[Tensor, Tensor]:

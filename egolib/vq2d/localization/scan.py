@@ -56,11 +56,11 @@ class DevicePixels:
         expected = host_pixels([frame], settings)
         self.small = (small.shape[0], small.shape[1])
         self.output = (expected.shape[2], expected.shape[3])
-        self._first = None
+        self._first: tuple[resize.Taps, resize.Taps] | None = None
         if self.small != tuple(size):
-            self._first = tuple(
-                resize.opencv_taps(cells, outputs, 1 / self.scale, axis).to(device)
-                for cells, outputs, axis in zip(size, self.small, ("rows", "columns"), strict=True)
+            self._first = (
+                resize.opencv_taps(size[0], small.shape[0], 1 / self.scale, "rows").to(device),
+                resize.opencv_taps(size[1], small.shape[1], 1 / self.scale, "columns").to(device),
             )
         self._second = [
             None if cells == outputs else resize.pillow_taps(cells, outputs).to(device)
@@ -159,7 +159,7 @@ class Scanner:
         found = found.to("cpu", non_blocking=True)
         done = None
         if self.device.type == "cuda":
-            done = torch.cuda.Event()
+            done = torch.cuda.Event()  # type: ignore[no-untyped-call]
             done.record()
         return _Running(numbers, inputs, pixels, found, done)
 

@@ -74,8 +74,22 @@ def batch_regions(
     size = (pixels.shape[2], pixels.shape[3])
     maps = model.maps(normalised(model, pixels))
     boxes, exists, settled = batch_proposals(model.proposals, maps, size, limits, rounds)
-    vectors = torch.stack(model.vectors(maps, list(boxes.unbind())))
+    level = maps[model.config.level].float().contiguous()
+    vectors = torch.stack([_vectors(model, level[i : i + 1], b) for i, b in enumerate(boxes)])
     return BatchRegions(boxes, vectors.float(), exists, settled)
+
+
+def _vectors(model: SiameseRcnn, level: Tensor, boxes: Tensor) -> Tensor:
+    """(R, E) projected regions of one frame, of its map (1, C, h, w); channels last, and in
+    autocast's precision from the start."""
+    regions = model.pool([level], [boxes])
+    kind = regions.device.type
+    if torch.is_autocast_enabled(kind):
+        regions = regions.to(torch.get_autocast_dtype(kind))
+    result: Tensor = model.head.projectors.region(
+        regions.contiguous(memory_format=torch.channels_last)
+    )
+    return result
 
 
 def normalised(model: SiameseRcnn, pixels: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ class BoxAscent:
         if not self.written or boxes.is_cuda:
             result: Tensor = self.captured(shallow, deep, near, far, boxes)
             return result
-        every = zip(*(x.split(1) for x in (shallow, deep, near, far, boxes)), strict=True)
+        every = zip(*(torch.split(x, 1) for x in (shallow, deep, near, far, boxes)), strict=True)
         return torch.cat([self._near(*one) for one in every])
 
     def on_whole_maps(

@@ -1,6 +1,6 @@
 """Predicted IoU and its gradient in the box, without building a graph.
 
-Legend: ... nothing or B targets, K boxes, C channels, H, W map size,
+Legend: K boxes (of each of B targets, where there are several), C channels, H, W map size,
 n bins along a side, L = n n C.
 
 The IoU net is pooling, a linear layer with norm and ReLU per map, and a linear score. Its

@@ -116,7 +116,7 @@ def _on_device(parts: Sequence[np.ndarray], device: torch.device) -> list[Tensor
     if device.type == "cpu":
         return [torch.from_numpy(part) for part in parts]
     flat = torch.from_numpy(np.concatenate([part.ravel() for part in parts])).pin_memory()
-    pieces = flat.to(device, non_blocking=True).split([part.size for part in parts])
+    pieces = torch.split(flat.to(device, non_blocking=True), [part.size for part in parts])
     return [piece.reshape(part.shape) for piece, part in zip(pieces, parts, strict=True)]
 
 

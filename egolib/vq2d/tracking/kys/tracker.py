@@ -65,7 +65,7 @@ class KysTracker:
         # group norms look at whole maps and regions
         written = self.fast and net.norm == "batch"
         self.ascend = BoxAscent(self.network.iou_net, config, written_gradient=written)
-        self.look = Captured(self._look)
+        self.look = Captured(self._look) if self.fast else self._look
         self.side, self.cells, self.stride = net.image_side, net.feature_side, net.stride
         self.device = next(network.parameters()).device
         self.window = hann_window(self.cells).to(self.device)
@@ -303,10 +303,9 @@ class KysTracker:
             )
             for target, patch, is_found in zip(targets, patches, found, strict=True)
         ]
-        vectors = zip(*(target.modulation for target in targets), strict=True)
-        modulation = tuple(torch.cat(parts) for parts in vectors)
+        near, far = (torch.cat([target.modulation[i] for target in targets]) for i in range(2))
         boxes = torch.stack(starts).to(self.device)
-        climbed = self.ascend(seen.shallow, seen.deep, *modulation, boxes).cpu()
+        climbed = self.ascend(seen.shallow, seen.deep, near, far, boxes).cpu()
         for i, (target, patch) in enumerate(zip(targets, patches, strict=True)):
             if found[i]:
                 self._choose(target, patch, climbed[i, :, :4], climbed[i, :, 4])
