@@ -151,7 +151,11 @@ class Grounder:
         if not left:
             return
         tokens = [] if official else [data.tokens(query) for query in data.queries]
-        if not official and self.device.type == "cuda" and decodes(infer, self.model.config.classes):
+        if (
+            not official
+            and self.device.type == "cuda"
+            and decodes(infer, self.model.config.classes)
+        ):
             yield from self.stream_batches(data, left, tokens, infer)
             return
         streams = self._encode_texts(tokens, infer)

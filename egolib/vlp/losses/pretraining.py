@@ -108,9 +108,7 @@ class PretrainingLoss:
         spoken, matched = passes.fused(plan)
         if spoken is not None:
             places = part.masked_places
-            losses["mlm"] = masked_language(
-                model, spoken.text, part.labels, self.backward, places
-            )
+            losses["mlm"] = masked_language(model, spoken.text, part.labels, self.backward, places)
         if plan is not None and matched is not None:
             losses["itm"] = matching(model.itm_logits(matched), plan.labels, self.backward)
         if self.config.order_weight:
@@ -149,9 +147,7 @@ class PretrainingLoss:
             return SharedPasses(model, batch, part, words, matched, step)
         return SeparatePasses(model, batch, part, words)
 
-    def similarity(
-        self, passes: SeparatePasses, batch: PretrainingBatch
-    ) -> tuple[Tensor, Tensor]:
+    def similarity(self, passes: SeparatePasses, batch: PretrainingBatch) -> tuple[Tensor, Tensor]:
         """(N, N) cosines of texts (rows) with videos, and which pairs are positives."""
         text, video = (gather_rows(x, self.backward) for x in passes.dual())
         nouns = gather_rows(batch.nouns) if self.config.egonce_noun else None
