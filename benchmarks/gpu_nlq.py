@@ -24,7 +24,7 @@ from egolib.nlq.api import Grounder
 from egolib.nlq.config import InferConfig, ModelConfig, groundnlq
 from egolib.nlq.config.losses import LossConfig
 from egolib.nlq.config.optim import OptimConfig
-from egolib.nlq.data.dataset import NlqData
+from egolib.nlq.data.dataset import NlqData, collate
 from egolib.nlq.losses.training import TrainingLoss
 from egolib.nlq.models.network import GroundNLQ
 from egolib.nlq.optim import make_optimizer
@@ -113,9 +113,9 @@ def training(setting: Setting) -> Record:
         object.__setattr__(query, "windows_sec", ((1.0, 1.0 + query.duration_sec / 4),))
     row = Measured("ms/step", note="4 questions about 4 clips; official pads to 2,560 features")
     chosen = [data[i] for i in range(0, len(data), 11)]
-    for name, padding in (("official", "official"), ("ours", "cropped")):
-        data.video_padding = padding
-        step = _step(network(config, setting.device), data.collate(chosen).to(setting.device))
+    for name in ("official", "ours"):
+        batch = collate(chosen, config, "official" if name == "official" else "cropped")
+        step = _step(network(config, setting.device), batch.to(setting.device))
         kinds = ("fp32",) if name == "official" else ("fp32", "tf32", "bf16")
         for kind in kinds:
             with precision(kind, setting.device):
@@ -137,7 +137,7 @@ def _step(model: GroundNLQ, batch: Any) -> Callable[[], torch.Tensor]:
     def step() -> torch.Tensor:
         optimizer.zero_grad()
         total = loss(model, batch)["loss"]
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         return total.detach()
 

@@ -73,7 +73,7 @@ class Step:
         self.loss = PretrainingLoss(LossConfig(share_prefix=not official))
         self.optimizer = LegacyAdamW(model.parameters(), 1e-6)
         scaled = dtype == torch.float16 and self.kind == "cuda"
-        self.scaler = torch.amp.GradScaler(self.kind, enabled=scaled)
+        self.scaler = torch.amp.grad_scaler.GradScaler(self.kind, enabled=scaled)
 
     def __call__(self) -> torch.Tensor:
         torch.manual_seed(0)
@@ -84,7 +84,7 @@ class Step:
         with plain:
             with autocast:
                 loss = self.loss(self.model, self.batch)["loss"]
-            self.scaler.scale(loss).backward()
+            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return loss.detach()
