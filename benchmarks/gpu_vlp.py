@@ -13,6 +13,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -72,18 +73,18 @@ class Step:
         self.loss = PretrainingLoss(LossConfig(share_prefix=not official))
         self.optimizer = LegacyAdamW(model.parameters(), 1e-6)
         scaled = dtype == torch.float16 and self.kind == "cuda"
-        self.scaler = torch.amp.GradScaler(self.kind, enabled=scaled)
+        self.scaler = torch.amp.grad_scaler.GradScaler(self.kind, enabled=scaled)
 
     def __call__(self) -> torch.Tensor:
         torch.manual_seed(0)
         self.optimizer.zero_grad()
-        backends = [SDPBackend.MATH] if self.official else list(SDPBackend.__members__.values())[1:]
+        plain = sdpa_kernel([SDPBackend.MATH]) if self.official else nullcontext()
         self.loss.generator = torch.Generator().manual_seed(0)
         autocast = torch.autocast(self.kind, self.dtype, enabled=self.dtype is not None)
-        with sdpa_kernel(backends):
+        with plain:
             with autocast:
                 loss = self.loss(self.model, self.batch)["loss"]
-            self.scaler.scale(loss).backward()
+            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return loss.detach()

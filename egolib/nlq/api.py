@@ -30,7 +30,7 @@ from egolib.nlq.data.dataset import Item, NlqData, pad
 from egolib.nlq.data.text import TextEncoder, known_encoder, require_same_text
 from egolib.nlq.formats.checkpoint import describe, read
 from egolib.nlq.formats.submission import prediction
-from egolib.nlq.localization.batched import BatchedGrounding, in_batches, kept
+from egolib.nlq.localization.batched import BatchedGrounding, Pending, in_batches, kept
 from egolib.nlq.localization.decode import decode, to_seconds
 from egolib.nlq.localization.on_device import decodes
 from egolib.nlq.models.clip_text import ClipTextEncoder
@@ -43,6 +43,9 @@ from egolib.runs.inputs import Told, locate, weights_file, who
 
 Thing = TypeVar("Thing")
 Streams = dict[str, Tokens]
+
+#: A batch that is being computed: its windows, questions by clip as indices, and as items.
+Queued = tuple[Pending, Sequence[list[int]], Sequence[Sequence[Item]]]
 
 
 class Grounder(Told):
@@ -152,11 +155,8 @@ class Grounder(Told):
         if not left:
             return
         tokens = [] if official else [data.tokens(query) for query in data.queries]
-        if (
-            not official
-            and self.device.type == "cuda"
-            and decodes(infer, self.model.config.classes)
-        ):
+        on_device = self.device.type == "cuda" and decodes(infer, self.model.config.classes)
+        if on_device and not official:
             yield from self.stream_batches(data, left, tokens, infer)
             return
         streams = self._encode_texts(tokens, infer)
@@ -186,17 +186,17 @@ class Grounder(Told):
         batched = self._batched(infer)
         texts = batched.encode_texts(tokens)
         lengths = [data.video.length(data.queries[part[0]].clip_uid) for part in parts]
-        waiting: tuple[Any, ...] | None = None
+        waiting: Queued | None = None
         batches = list(in_batches(parts, lengths))
         for batch in track(batches, "grounding", unit="batch"):
             items = [[data[index] for index in part] for part in batch]
             rows = [index for part in batch for index in part]
             queued = batched.ask(items, rows, texts), batch, items
             if waiting is not None:
-                yield from self._fetched(*waiting, infer)
+                yield from self._fetched(waiting, infer)
             waiting = queued
         if waiting is not None:
-            yield from self._fetched(*waiting, infer)
+            yield from self._fetched(waiting, infer)
 
     def _batched(self, infer: InferConfig) -> BatchedGrounding:
         """What computes batches with these settings; its graphs are kept for the next time."""
@@ -205,13 +205,10 @@ class Grounder(Told):
         return self._batches
 
     def _fetched(
-        self,
-        pending: Any,
-        batch: Sequence[list[int]],
-        items: Sequence[Sequence[Item]],
-        infer: InferConfig,
+        self, queued: Queued, infer: InferConfig
     ) -> Iterator[tuple[list[int], list[Moments]]]:
         """The answers of a queued batch, part by part."""
+        pending, batch, items = queued
         windows = iter(pending.fetch())
         for part, asked in zip(batch, items, strict=True):
             found = []

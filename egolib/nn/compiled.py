@@ -26,9 +26,10 @@ def compile_blocks(
     checkpointing: bool = False,
     backend: str | Callable[..., Any] = "inductor",
 ) -> int:
-    """Compiles the forward and backward passes of blocks, at their first call.
+    """Compiles the forward and backward passes of blocks, at their first call in training.
 
-    Blocks of one class that differ in their weights alone share their compiled code.
+    Blocks of one class that differ in their weights alone share their compiled code. In
+    evaluation mode and without gradients they stay eager.
 
     Args:
         blocks: modules; their parameters and names stay.
@@ -39,12 +40,26 @@ def compile_blocks(
         How many blocks.
     """
     partitioning.activation_memory_budget = KEPT if checkpointing else 1.0
+    torch._dynamo.config.suppress_errors = True  # what cannot be compiled is told, and runs eagerly
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, VARIANTS)
     count = 0
     for block in blocks:
-        block.forward = torch.compile(block.forward, backend=backend)
+        compiled = torch.compile(block.forward, backend=backend)
+        block.forward = _in_training(block, block.forward, compiled)
         count += 1
     return count
+
+
+def _in_training(
+    block: nn.Module, eager: Callable[..., Any], compiled: Callable[..., Any]
+) -> Callable[..., Any]:
+    """The forward pass that suits the mode of the block."""
+
+    def forward(*inputs: Any) -> Any:
+        training = block.training and torch.is_grad_enabled()
+        return (compiled if training else eager)(*inputs)
+
+    return forward
 
 
 def is_compiled(block: nn.Module) -> bool:

@@ -46,7 +46,7 @@ class Texts:
 
 
 @dataclass
-class _Pending:
+class Pending:
     """Windows that are being computed."""
 
     windows: Tensor
@@ -106,7 +106,7 @@ class BatchedGrounding:
                 streams[name].mask[index, : mask.shape[1]] = mask
         return Texts(streams)
 
-    def ask(self, parts: Sequence[Sequence[Item]], rows: Sequence[int], texts: Texts) -> _Pending:
+    def ask(self, parts: Sequence[Sequence[Item]], rows: Sequence[int], texts: Texts) -> Pending:
         """Queues the questions of some clips.
 
         Args:
@@ -156,14 +156,14 @@ class BatchedGrounding:
             return x.to(self.device)
         return x.pin_memory().to(self.device, non_blocking=True)
 
-    def _fetching(self, windows: Tensor, count: int) -> _Pending:
+    def _fetching(self, windows: Tensor, count: int) -> Pending:
         if self.device.type != "cuda":
-            return _Pending(windows[:count].cpu(), None)
+            return Pending(windows[:count].cpu(), None)
         host = torch.empty(windows.shape, dtype=windows.dtype, pin_memory=True)
         host.copy_(windows, non_blocking=True)
-        ready = torch.cuda.Event()
+        ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
         ready.record()
-        return _Pending(host[:count], ready)
+        return Pending(host[:count], ready)
 
 
 def in_batches(parts: Sequence[list[int]], lengths: Sequence[int]) -> Iterator[list[list[int]]]:
@@ -210,9 +210,9 @@ def _by_padding(
     """
     alike: dict[tuple[int, ...], list[int]] = {}
     for first in range(0, len(tokens), size):
-        rows = range(first, min(first + size, len(tokens)))
+        rows = list(range(first, min(first + size, len(tokens))))
         lengths = tuple(max(1, *(len(tokens[row][name]) for row in rows)) for name in names)
         alike.setdefault(lengths, []).extend(rows)
-    for lengths, rows in alike.items():
-        for first in range(0, len(rows), TEXTS):
-            yield lengths, rows[first : first + TEXTS]
+    for lengths, every in alike.items():
+        for first in range(0, len(every), TEXTS):
+            yield lengths, every[first : first + TEXTS]

@@ -43,7 +43,7 @@ def best_windows(predictions: Predictions, infer: InferConfig) -> Tensor:
 def _likeliest(scores: Tensor, lengths: tuple[int, ...], count: int) -> Tensor:
     """(Q, P) which points are among the best ``count`` of their level."""
     levels = []
-    for level in scores.split(list(lengths), 1):
+    for level in torch.split(scores, list(lengths), 1):
         if level.shape[1] > count:
             levels.append(level >= level.topk(count, 1).values[:, -1:])
         else:

@@ -99,12 +99,12 @@ class SharedPasses(SeparatePasses):
         masks = [batch.mask, *[self.pairs.mask] * (len(texts) - 1)]
         bias = attention_bias(torch.cat(masks))
         state = model.text.run(model.text.embeddings(torch.cat(texts)), bias, 0, model.unfused)
-        text, *self._texts = state.split([len(x) for x in texts])
+        text, *self._texts = torch.split(state, [len(x) for x in texts])
         places = model.video.places(batch.video)
         clips = model.video.with_class(places, model.video.class_token)
         fused = model.video.with_class(places[:: self.step], model.fusion_class_token)
         tokens = model.video.run(torch.cat([clips, fused]), 0, model.unfused)
-        clips, self._video = tokens.split([len(clips), len(fused)])
+        clips, self._video = torch.split(tokens, [len(clips), len(fused)])
         class_tokens = model.video.run(clips, model.unfused)[:, 0]
         text = model.text.run(text, bias[: len(text)], model.unfused)
         return model.project_text(text[:, 0]), model.project_video(class_tokens)
@@ -124,6 +124,6 @@ class SharedPasses(SeparatePasses):
         both = model.fuse(torch.cat(clips), torch.cat(texts), torch.cat(masks))
         own = len(mask) * self.words
         sizes = [own, len(both.text) - own]
-        parts = zip(both.text.split(sizes), both.video_class.split(sizes), strict=True)
-        spoken, matched = (Fused(text, video) for text, video in parts)
+        parts = (torch.split(x, sizes) for x in (both.text, both.video_class))
+        spoken, matched = (Fused(text, video) for text, video in zip(*parts, strict=True))
         return spoken if self.words else None, matched if plan is not None else None
