@@ -47,8 +47,8 @@ world: $(STAMP)  ## the built-in world of PRESET
 claims: $(STAMP)  ## the comparisons of TASK over three seeds; writes book/evidence
 	$(BIN)/python -m benchmarks.claims $(TASK)
 
-test-gpu: $(STAMP)  ## parity on a GPU, one bf16 step and one run per task; writes book/evidence/gpu.json
-	$(BIN)/python -m tests.gpu
+test-gpu: $(STAMP)  ## recordings, rates and bf16 chains on a GPU; writes book/evidence/gpu.json
+	$(BIN)/python -m benchmarks.gpu
 
 bridge-mmdet: $(STAMP)  ## mmdet 3.x without compiled operators, for egolib.interop.mmdet
 	$(UV) pip install --python $(BIN)/python --no-deps mmcv-lite==2.1.0 mmengine==0.10.7 mmdet==3.3.0 \

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from egolib.config import to_tree
+from egolib.engine.precision import in_precision_of_infer
 from egolib.errors import EgolibError
 from egolib.io.records import file_sha256
 from egolib.nlq.api import Grounder, load, question_parts
@@ -115,6 +116,7 @@ def _is_ours(file: Path) -> bool:
     return file.suffix == ".safetensors" and file.with_suffix(".json").is_file()
 
 
+@in_precision_of_infer
 def predict(step: Step[Config]) -> Answers:
     """Answers val and test in every variant.
 

@@ -144,6 +144,10 @@ class InferConfig:
             throughput; 1 gives every frame as soon as it can be had; 0 takes 8 on a GPU and 1
             on a CPU. Results differ by rounding at most.
         device: where to compute; ``auto`` takes a GPU where there is one.
+        precision: of products and convolutions: ``float32``, or autocast to ``bfloat16`` or
+            ``float16``.
+        matmul_precision: of float32 products on a GPU: ``highest`` is float32 itself, ``high``
+            TensorFloat-32.
         max_videos: only so many videos; 0 for all.
         pickle: write the official pickle beside our file.
         format_only: write COCO's JSON beside our file.
@@ -164,6 +168,8 @@ class InferConfig:
     causal: bool = False
     frames_ahead: int = 0
     device: str = "auto"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    matmul_precision: Literal["highest", "high"] = "highest"
     max_videos: int = 0
     pickle: bool = False
     format_only: bool = False

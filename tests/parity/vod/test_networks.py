@@ -34,11 +34,6 @@ from tests.parity.vod.networks import (
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("vod")]
 
 
-@pytest.fixture
-def device(request: pytest.FixtureRequest) -> str:
-    return request.config.getoption("--device")
-
-
 @pytest.fixture(autouse=True)
 def no_gradient():
     with torch.no_grad():
