@@ -73,34 +73,26 @@ class Video:
         start = self.first
         self.first += count
         for i in range(start, start + count, size):
-            frames = self.frames(i, min(size, start + count - i))
+            numbers = list(range(i, min(i + size, start + count)))
             if self.model.config.method == "mega":
-                yield self._mega(frames)
+                yield self._mega(numbers)
             else:
-                yield Batch(frames, (), frames)
+                yield Batch(self.frames(i, len(numbers)), numbers, (), numbers)
 
-    def _mega(self, frames: Frames) -> Batch:
+    def _mega(self, numbers: list[int]) -> Batch:
         """Every frame comes with one ahead, and with a distant one that was a neighbour."""
         ahead = self.settings.mega.window - self.settings.mega.position - 1
-        start, count = frames.numbers[0], len(frames)
-        near = self.frames(start + ahead, count)
-        far = self.frames(start - 8 * count, count)
-        names = ("references", "distant")
-        others = [
-            dict(zip(names, pair, strict=True))
-            for pair in zip(single_frames(near), single_frames(far), strict=True)
-        ]
-        images = torch.cat([near.images, far.images])
-        numbers = near.numbers + far.numbers
-        scales = torch.cat([near.scales, far.scales])
-        return Batch(frames, others, Frames(images, near.sizes + far.sizes, scales, numbers))
+        near, far = ([n + by for n in numbers] for by in (ahead, -8 * len(numbers)))
+        others = [{"references": [a], "distant": [b]} for a, b in zip(near, far, strict=True)]
+        parts = [self.frames(x[0], len(x)) for x in (numbers, near, far)]
+        images, scales = (torch.cat([getattr(p, n) for p in parts]) for n in ("images", "scales"))
+        pool = Frames(images, [self.size] * len(images), scales, numbers + near + far)
+        return Batch(pool, numbers, others, near + far)
 
     def run(self, count: int, size: int) -> list[Found]:
         """Detections in the frames that follow."""
-        found: list[Found] = []
-        for part in pipelined(self.model, self.state, self.batches(count, size)):
-            found += part
-        return found
+        batches = self.batches(count, size)
+        return [found for _, found in pipelined(self.model, self.state, batches)]
 
 
 def randomised(model: torch.nn.Module) -> None:
