@@ -29,6 +29,7 @@ from egolib.vod.models import fcos as fcos_module
 from egolib.vod.models.ahead import Batch, pipelined
 from egolib.vod.models.build import build_model
 from egolib.vod.models.frames import Frames, single_frames
+from egolib.vod.models.heads import Predictor
 from tests.oracles.vod import OfficialSelsa
 from tests.vod import small
 
@@ -126,7 +127,37 @@ def video(builder: Callable[[], ModelConfig], setting: Setting) -> Video:
         images[:, :, : size[0], : size[1]] = 0.8 * shared + 0.6 * torch.randn(count, 3, *size)
     made = Video(model, settings, images, size)
     begin(made)
+    spread(made)
+    begin(made)
     return made
+
+
+def spread(made: Video) -> None:
+    """Lets the predictors tell regions apart, as trained ones do.
+
+    With random weights all regions get nearly one score, often exactly one, and the best
+    hundred of ties are arbitrary. Here logits and offsets of the regions of one frame get mean
+    0 and a fixed spread, class by class.
+
+    Args:
+        made: a network after its references.
+    """
+    predictors = [m for m in made.model.modules() if isinstance(m, Predictor)]
+    seen: dict[Predictor, list[torch.Tensor]] = {p: [] for p in predictors}
+    hooks = [
+        p.register_forward_pre_hook(lambda module, x: seen[module].append(x[0].flatten(0, -2)))
+        for p in predictors
+    ]
+    with precision("fp32", made.images.device.type), eagerly():
+        made.run(1, 1)
+    for hook in hooks:
+        hook.remove()
+    for predictor, rows in seen.items():
+        for layer, width in ((predictor.classify, 2.0), (predictor.locate, 0.5)):
+            values = layer(torch.cat(rows).float())
+            layer.weight *= (width / values.std(0).clamp(min=1e-6))[:, None]
+            layer.bias.zero_()
+            layer.bias -= layer(torch.cat(rows).float()).mean(0)
 
 
 @torch.no_grad()
