@@ -12,6 +12,7 @@ import yaml
 from egolib import config as configs
 from egolib.errors import EgolibError
 from egolib.io.records import write_text
+from egolib.report import gpu
 
 
 def build_book(name: str, runs_dir: Path) -> str:
@@ -64,7 +65,11 @@ def live_pages(toc: Path) -> list[str]:
 
 
 def _publish(page: str, live: Path, run: Path) -> None:
-    """``<task>/<variant>_<step>`` comes from ``<task>/<variant>/<step>/<step>.ipynb``."""
+    """``<task>/<variant>_<step>`` comes from ``<task>/<variant>/<step>/<step>.ipynb``, ``gpu``
+    from its evidence."""
+    if page == "gpu":
+        write_text(live / "gpu.md", gpu.page())
+        return
     task, slash, rest = page.rpartition("/")
     target = live / f"{page}.ipynb"
     if slash:
