@@ -107,7 +107,7 @@ def weights_file(step: Step[Config], name: str | None = None) -> Path:
         raise EgolibError(
             "a single egolib checkpoint holds no averaged weights beside the last ones",
             file=found,
-            remedy="leave 'averaged' out of infer.compare",
+            remedy="give the folder of the training, or take infer.weights=model",
         )
     return found
 
@@ -120,13 +120,20 @@ def _is_ours(file: Path) -> bool:
 def predict(step: Step[Config]) -> Answers:
     """Answers val and test in every variant.
 
-    A split that ``1_data`` did not find is skipped.
+    A split that ``1_data`` did not find is skipped, and so is a comparison with weights that a
+    checkpoint does not hold; both are told.
     """
     files: dict[str, Path] = {}
     lists: dict[str, NlqData] = {}
     for variant in inference_variants(step.config.infer):
-        weights = weights_file(step, variant.weights)
-        grounder = _load(step, variant, weights)
+        try:
+            weights = weights_file(step, variant.weights)
+            grounder = _load(step, variant, weights)
+        except EgolibError as error:
+            if variant.name == CONFIGURED:
+                raise
+            print(f"no comparison with {variant.name}: {error}", flush=True)
+            continue
         lists = lists or _lists(step, grounder.model.config)
         cache = _cache(step, variant, weights, lists, grounder.device.type)
         for split, data in lists.items():

@@ -35,7 +35,7 @@ __all__ = ["SupportHead", "TestSet", "frames_of_one_video", "read_truth", "show"
 DETECTIONS = "detections.npz"
 PICKLE = "detections.pkl"
 #: Settings that decide where and what is written, not what is detected.
-ELSEWHERE = ("device", "max_videos", "pickle", "format_only")
+ELSEWHERE = ("frames_ahead", "device", "max_videos", "pickle", "format_only")
 
 
 def weights_file(step: Step[Config]) -> Path:

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from egolib.nlq.config import DataConfig, InferConfig
 from egolib.nlq.localization.decode import decode
-from egolib.nlq.models.blocks import Block
-from egolib.nlq.models.network import GroundNLQ, Predictions, padded_length
+from egolib.nlq.models.network import GroundNLQ, padded_length
+from egolib.nn.points import Predictions
+from egolib.nn.temporal_blocks import Block
 from egolib.ops.segments import Suppression
 from tests.parity.nlq.networks import inputs, meta, network, published, small_config, to
 from tests.parity.recordings import read

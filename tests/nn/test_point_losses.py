@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from egolib.nlq.config import LossConfig
-from egolib.nlq.localization.points import Targets
-from egolib.nlq.losses.grounding import GroundingLoss, focal_loss, overlap_loss
-from egolib.nlq.models.network import Predictions
+from egolib.nn.point_losses import PointLoss, focal_loss, overlap_loss
+from egolib.nn.points import Predictions, Targets
 
 
 def case(positives=2, batch=2, points=10):
@@ -47,7 +46,7 @@ def test_overlap_loss(found, truth, diou, giou):
 
 
 def test_the_normaliser_follows_the_positives():
-    loss = GroundingLoss(LossConfig())
+    loss = PointLoss(LossConfig())
     loss(*case())
     assert loss.normalizer == pytest.approx(0.9 * 200 + 0.1 * 4)
     loss(*case(positives=0))
@@ -56,7 +55,7 @@ def test_the_normaliser_follows_the_positives():
 
 def test_a_saved_normaliser_continues_where_it_stopped():
     """The official checkpoints lack it, so that a resumed training starts at 200 again."""
-    running, resumed, fresh = (GroundingLoss(LossConfig()) for _ in range(3))
+    running, resumed, fresh = (PointLoss(LossConfig()) for _ in range(3))
     for _ in range(5):
         running(*case())
     resumed.load_state_dict(running.state_dict())
@@ -65,24 +64,24 @@ def test_a_saved_normaliser_continues_where_it_stopped():
 
 
 def test_a_validation_loss_may_leave_it_alone():
-    loss = GroundingLoss(LossConfig())
+    loss = PointLoss(LossConfig())
     values = loss(*case(), update=False)
     assert loss.normalizer == 200
-    assert values["loss"] == GroundingLoss(LossConfig())(*case())["loss"]
+    assert values["loss"] == PointLoss(LossConfig())(*case())["loss"]
 
 
 def test_points_in_the_padding_do_not_count():
     predictions, targets = case()
-    whole = GroundingLoss(LossConfig())(predictions, targets)
+    whole = PointLoss(LossConfig())(predictions, targets)
     predictions.mask[:, 0] = False
-    part = GroundingLoss(LossConfig())
+    part = PointLoss(LossConfig())
     assert part(predictions, targets)["loss"] < whole["loss"]
     assert part.normalizer == pytest.approx(180.2)
 
 
 def test_without_positives_the_graph_stays_whole():
     predictions, targets = case(positives=0)
-    values = GroundingLoss(LossConfig())(predictions, targets)
+    values = PointLoss(LossConfig())(predictions, targets)
     values["loss"].backward()
     assert values["regression"] == 0
     assert predictions.offsets.grad is not None
@@ -90,11 +89,11 @@ def test_without_positives_the_graph_stays_whole():
 
 def test_balanced_weight():
     config = LossConfig(regression_weight=-1, initial_normalizer=1)
-    values = {name: value.item() for name, value in GroundingLoss(config)(*case()).items()}
+    values = {name: value.item() for name, value in PointLoss(config)(*case()).items()}
     assert values["regression"] > 0.01
     assert values["loss"] == pytest.approx(2 * values["classification"], rel=1e-5)
     small = replace(config, initial_normalizer=1e4)  # the regression loss falls below 0.01
-    values = {name: value.item() for name, value in GroundingLoss(small)(*case()).items()}
+    values = {name: value.item() for name, value in PointLoss(small)(*case()).items()}
     expected = values["classification"] * (1 + values["regression"] / 0.01)
     assert values["loss"] == pytest.approx(expected, rel=1e-5)
 
@@ -102,7 +101,7 @@ def test_balanced_weight():
 def test_two_processes_that_count_as_one():
     """With a shared count, averaged gradients equal those of one process with all samples."""
     predictions, targets = case(batch=2)
-    together = GroundingLoss(LossConfig())(predictions, targets)["loss"]
+    together = PointLoss(LossConfig())(predictions, targets)["loss"]
     halves = []
     for row in (0, 1):
         part = Predictions(
@@ -112,6 +111,6 @@ def test_two_processes_that_count_as_one():
             predictions.lengths,
         )
         share = Targets(targets.classes[row : row + 1], targets.offsets[row : row + 1])
-        loss = GroundingLoss(LossConfig(), sum_over_processes=lambda n: 2 * n, processes=2)
+        loss = PointLoss(LossConfig(), sum_over_processes=lambda n: 2 * n, processes=2)
         halves.append(loss(part, share)["loss"])
     assert (sum(halves) / 2).item() == pytest.approx(together.item(), rel=1e-6)

@@ -7,7 +7,14 @@ import torch
 import torch.nn.functional as F
 
 from egolib.nlq.config import ModelConfig
-from egolib.nlq.models.blocks import Block, ConvStack, MaskedConv, StochasticDepth, Tokens, max_pool
+from egolib.nn.temporal_blocks import (
+    Block,
+    ConvStack,
+    MaskedConv,
+    StochasticDepth,
+    Tokens,
+    max_pool,
+)
 
 CONFIG = ModelConfig(width=8, heads=2, drop_path=0.1)
 

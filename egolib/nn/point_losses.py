@@ -1,4 +1,4 @@
-"""Losses of section 6: focal classification, overlap regression, a running normaliser.
+"""Losses over the points of a pyramid: focal, overlap, and a running normaliser of both.
 
 Shapes: B batch, P points, K classes, M positives.
 """
@@ -12,9 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from egolib.nlq.config import LossConfig
-from egolib.nlq.localization.points import Targets
-from egolib.nlq.models.network import Predictions
+from egolib.nn.points import Predictions, Targets
+from egolib.nn.temporal_config import PointLossRules
 
 SMALLEST_UNION = 1e-8
 SMALLEST_REGRESSION = 0.01  # for the balanced weight
@@ -61,7 +60,7 @@ def overlap_loss(offsets: Tensor, targets: Tensor, kind: str = "diou") -> Tensor
     return loss + (shift / cover.clamp(min=SMALLEST_UNION)).square()
 
 
-class GroundingLoss:
+class PointLoss:
     """The training loss and its only state: the running number of positives.
 
     Official behaviour: each process has its own normaliser, which is not saved. Here
@@ -77,7 +76,7 @@ class GroundingLoss:
 
     def __init__(
         self,
-        config: LossConfig,
+        config: PointLossRules,
         sum_over_processes: Callable[[int], int] | None = None,
         processes: int = 1,
     ):

@@ -59,6 +59,7 @@ class SelfAttention(nn.Module):
         stride: 1, or 2 for a block that halves the length.
         window: W, odd, for attention to |distance| <= W // 2; 1 or less for all.
         relative_bias: learn a bias for each distance inside the window.
+        dropout: of the output.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class SelfAttention(nn.Module):
         stride: int = 1,
         window: int = -1,
         relative_bias: bool = False,
+        dropout: float = 0.0,
     ):
         super().__init__()
         self.heads, self.stride, self.window = heads, stride, window
@@ -76,6 +78,7 @@ class SelfAttention(nn.Module):
         self.key = Projection(channels, stride)
         self.value = Projection(channels, stride)
         self.output = nn.Linear(channels, channels)
+        self.dropout = nn.Dropout(dropout)
         self.relative_bias: nn.Parameter | None = None
         if relative_bias and window > 1:
             self.relative_bias = nn.Parameter(torch.empty(heads, window))
@@ -95,7 +98,7 @@ class SelfAttention(nn.Module):
             )
         else:
             y = global_attention(query, key, value, mask, self.heads)
-        output: Tensor = self.output(y)
+        output: Tensor = self.dropout(self.output(y))
         return output * mask
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from egolib.nlq.models.attention import (
+from egolib.nn.temporal_attention import (
     CrossAttention,
     DepthwiseConv,
     SelfAttention,

@@ -1,4 +1,4 @@
-"""Points of the feature pyramid and what each of them should predict (section 5).
+"""Points of a feature pyramid, what a network says about them, what each should predict.
 
 Point i of level l sits at i * 2**l on the feature grid, without a half offset.
 
@@ -11,14 +11,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from egolib.errors import EgolibError
-from egolib.nlq.config import LossConfig
+from egolib.nn.temporal_config import PointRules
 
 TIE = 1e-3  # windows whose lengths differ by no more have the same class labels
+
+Sharing = Literal["shortest", "all"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,28 @@ class Points:
     strides: Tensor
     levels: Tensor
     lengths: tuple[int, ...]
+
+
+@dataclass
+class Predictions:
+    """What the network says about every point, levels concatenated from fine to coarse.
+
+    Args:
+        logits: (B, P, K).
+        offsets: (B, P, 2) distances to the left and right end, in strides of the
+            point's level, not negative.
+        mask: (B, P), false in the padding, where logits and offsets are 0.
+        lengths: points of each level.
+    """
+
+    logits: Tensor
+    offsets: Tensor
+    mask: Tensor
+    lengths: tuple[int, ...]
+
+    def level(self, values: Tensor, number: int) -> Tensor:
+        """The part of a (B, P, ...) tensor that belongs to one level."""
+        return torch.split(values, list(self.lengths), 1)[number]
 
 
 @dataclass(frozen=True)
@@ -80,8 +105,9 @@ def assign_batch(
     windows: Sequence[Tensor],
     labels: Sequence[Tensor],
     valid: Sequence[int],
-    config: LossConfig,
+    config: PointRules,
     classes: int = 1,
+    sharing: Sharing = "shortest",
 ) -> Targets:
     """Targets of a batch.
 
@@ -92,9 +118,10 @@ def assign_batch(
         valid: for each sample how many features its video has.
         config: ranges and sampling.
         classes: number of classes.
+        sharing: see ``assign``.
     """
     each = [
-        assign(points, w, label, config, classes, n)
+        assign(points, w, label, config, classes, n, sharing)
         for w, label, n in zip(windows, labels, valid, strict=True)
     ]
     return Targets(torch.stack([c for c, _ in each]), torch.stack([o for _, o in each]))
@@ -104,9 +131,10 @@ def assign(
     points: Points,
     windows: Tensor,
     labels: Tensor,
-    config: LossConfig,
+    config: PointRules,
     classes: int = 1,
     valid: int | None = None,
+    sharing: Sharing = "shortest",
 ) -> tuple[Tensor, Tensor]:
     """Class targets (P, K) and offset targets (P, 2) of one sample, in the windows' dtype.
 
@@ -124,6 +152,8 @@ def assign(
         config: ranges and sampling.
         classes: number of classes.
         valid: features of the video; bounds the point of a guaranteed positive.
+        sharing: whose classes a point takes: those of the ``shortest`` window and of those
+            as long as it, or of ``all`` that may claim it.
     """
     count = len(points.positions)
     if len(windows) == 0:
@@ -135,7 +165,9 @@ def assign(
         left, right = left.clamp(min=0), right.clamp(min=0)
     lengths = (windows[:, 1] - windows[:, 0]).expand(count, -1)
     shortest, chosen = lengths.masked_fill(~allowed, float("inf")).min(1)
-    shared = allowed & (lengths <= shortest[:, None] + TIE)  # P N
+    shared = allowed  # P N
+    if sharing == "shortest":
+        shared = shared & (lengths <= shortest[:, None] + TIE)
     one_hot = torch.nn.functional.one_hot(labels, classes).to(windows.dtype)
     chosen = chosen[:, None]
     offsets = torch.cat([left.gather(1, chosen), right.gather(1, chosen)], 1)  # P 2
@@ -149,7 +181,7 @@ def _distances(points: Points, windows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _allowed(
-    points: Points, windows: Tensor, left: Tensor, right: Tensor, config: LossConfig
+    points: Points, windows: Tensor, left: Tensor, right: Tensor, config: PointRules
 ) -> Tensor:
     """(P, N) whether a point may predict a window."""
     if len(config.regression_ranges) < len(points.lengths):

@@ -11,7 +11,7 @@ import torch
 from egolib.errors import EgolibError
 from egolib.nlq.config import LossConfig
 from egolib.nlq.data.annotations import read_queries
-from egolib.nlq.localization.points import assign, assign_batch, make_points, pyramid_lengths
+from egolib.nn.points import assign, assign_batch, make_points, pyramid_lengths
 
 POINTS = make_points(pyramid_lengths(128, 5))
 CONFIG = LossConfig()

@@ -1,4 +1,4 @@
-"""The parts that GroundNLQ is built from: masked convolutions, stochastic depth, the block.
+"""Masked convolutions, stochastic depth, positions, and the block of ActionFormer and GroundNLQ.
 
 Shapes: B batch, T positions (S = T / stride after down-sampling), L tokens, C channels.
 All tensors are (B, T, C); masks are (B, T, 1) boolean, true at valid positions.
@@ -6,7 +6,9 @@ All tensors are (B, T, C); masks are (B, T, 1) boolean, true at valid positions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -14,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from egolib.nlq.config import ModelConfig
-from egolib.nlq.models.attention import CrossAttention, SelfAttention
+from egolib.nn.temporal_attention import CrossAttention, SelfAttention
+from egolib.nn.temporal_config import BlockSettings
 
 
 class Tokens(NamedTuple):
@@ -50,8 +52,8 @@ class MaskedConv(nn.Conv1d):
 class ConvStack(nn.Module):
     """Convolutions, each followed by layer norm (by option) and ReLU.
 
-    Official behaviour: the ReLU is not masked again, so invalid positions hold the
-    ReLU of the norm's bias.
+    Official behaviour (GroundNLQ, ActionFormer's own code): the ReLU is not masked again, so
+    invalid positions hold the ReLU of the norm's bias; ``remask`` zeroes them, as OpenTAD does.
 
     Args:
         inputs: channels.
@@ -59,21 +61,36 @@ class ConvStack(nn.Module):
         kernel: width, odd.
         layers: how many.
         norm: whether layer norms follow the convolutions, which then have no bias.
+        eps: of the norms.
+        remask: zero the outputs at invalid positions.
     """
 
-    def __init__(self, inputs: int, width: int, kernel: int, layers: int, *, norm: bool):
+    def __init__(
+        self,
+        inputs: int,
+        width: int,
+        kernel: int,
+        layers: int,
+        *,
+        norm: bool,
+        eps: float = 1e-5,
+        remask: bool = False,
+    ):
         super().__init__()
+        self.remask = remask
         sizes = [inputs, *[width] * layers]
         self.convs = nn.ModuleList(
             MaskedConv(a, b, kernel, bias=not norm) for a, b in pairwise(sizes)
         )
         self.norms = nn.ModuleList(
-            nn.LayerNorm(width) if norm else nn.Identity() for _ in range(layers)
+            nn.LayerNorm(width, eps) if norm else nn.Identity() for _ in range(layers)
         )
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = F.relu(norm(conv(x, mask)))
+            if self.remask:
+                x = x * mask
         return x
 
 
@@ -103,22 +120,29 @@ class Block(nn.Module):
             empty for a block without cross attention.
         stride: 2 halves the length.
         window: of the self attention; 1 or less is global.
+        attention_dropout: of the self attention's output.
     """
 
     def __init__(
         self,
-        config: ModelConfig,
+        config: BlockSettings,
         *,
         streams: tuple[str, ...] = (),
         stride: int = 1,
         window: int = -1,
+        attention_dropout: float = 0.0,
     ):
         super().__init__()
         width, heads = config.width, config.heads
         self.stride = stride
         self.attention_norm = nn.LayerNorm(width)
         self.attention = SelfAttention(
-            width, heads, stride=stride, window=window, relative_bias=config.relative_bias
+            width,
+            heads,
+            stride=stride,
+            window=window,
+            relative_bias=config.relative_bias,
+            dropout=attention_dropout,
         )
         self.cross_norms = nn.ModuleDict({name: nn.LayerNorm(width) for name in streams})
         self.cross = nn.ModuleDict({name: CrossAttention(width, heads) for name in streams})
@@ -201,3 +225,27 @@ def max_pool(x: Tensor) -> Tensor:
 def _depth(channels: int, probability: float) -> nn.Module:
     """Stochastic depth; a network built without it has no gains either."""
     return StochasticDepth(channels, probability) if probability > 0 else nn.Identity()
+
+
+@lru_cache(maxsize=8)
+def position_table(length: int, max_length: int, channels: int, device: torch.device) -> Tensor:
+    """(length, C) sinusoids divided by sqrt(C); stretched beyond ``max_length``.
+
+    Even channels hold sines, odd ones cosines, of position / 10000^(2 floor(j/2) / C).
+
+    Args:
+        length: rows.
+        max_length: rows of the table that a longer one stretches.
+        channels: columns.
+        device: where it is needed.
+    """
+    with torch.inference_mode(False):  # a cached tensor must serve training too
+        channel = torch.arange(channels)
+        rate = 10000.0 ** (-2 * (channel // 2).double() / channels)
+        angle = torch.arange(max_length).double()[:, None] * rate
+        table = torch.where(channel % 2 == 0, angle.sin(), angle.cos()).float()
+        table = table / math.sqrt(channels)
+        if length > max_length:
+            table = F.interpolate(table.t()[None], length, mode="linear", align_corners=False)
+            table = table[0].t()
+        return table[:length].to(device)
