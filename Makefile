@@ -12,7 +12,7 @@ UV_VERSION := 0.13.8
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: book test walks options lab setup world claims test-gpu bridge-mmdet bridge-detectron2 lint lock lock-check clean
+.PHONY: book test walks options lab setup world claims parity-evidence test-gpu bridge-mmdet bridge-detectron2 lint lock lock-check clean
 
 book: $(STAMP)  ## draw the world, run every notebook on PRESET, build the HTML book
 	$(BIN)/egolib run all --preset $(PRESET) --jobs $(JOBS)
@@ -47,8 +47,11 @@ world: $(STAMP)  ## the built-in world of PRESET
 claims: $(STAMP)  ## the comparisons of TASK over three seeds; writes book/evidence
 	$(BIN)/python -m benchmarks.claims $(TASK)
 
-test-gpu: $(STAMP)  ## parity on a GPU, one bf16 step and one run per task; writes book/evidence/gpu.json
-	$(BIN)/python -m tests.gpu
+parity-evidence: $(STAMP)  ## how closely all recordings agree; writes book/evidence/parity.json
+	$(BIN)/python -m pytest -q tests/parity --evidence book/evidence/parity.json
+
+test-gpu: $(STAMP)  ## recordings, rates and bf16 chains on a GPU; writes book/evidence/gpu.json
+	$(BIN)/python -m benchmarks.gpu
 
 bridge-mmdet: $(STAMP)  ## mmdet 3.x without compiled operators, for egolib.interop.mmdet
 	$(UV) pip install --python $(BIN)/python --no-deps mmcv-lite==2.1.0 mmengine==0.10.7 mmdet==3.3.0 \

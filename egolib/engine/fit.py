@@ -24,6 +24,7 @@ from egolib.engine.host_copy import HostCopy
 from egolib.engine.job import Held, Job, MovingAverage, Objective
 from egolib.engine.loading import UpdateSampler, epoch_order, loader
 from egolib.engine.log import Averages, Stopwatch, TrainingLog
+from egolib.engine.precision import set_matmul_precision
 from egolib.engine.process import asked_to_stop, make_fabric
 from egolib.engine.snapshot import (
     Snapshots,
@@ -88,7 +89,7 @@ def fit(
         EgolibError: no training data, or a loss that is not finite (the last good
             snapshot and all finished checkpoints stay).
     """
-    torch.set_float32_matmul_precision(settings.matmul_precision)
+    set_matmul_precision(settings.matmul_precision)
     if settings.deterministic:
         torch.use_deterministic_algorithms(True, warn_only=True)
     fabric = make_fabric(settings)

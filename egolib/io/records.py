@@ -80,10 +80,23 @@ def _unwritable(path: Path, error: OSError) -> EgolibError:
             remedy="free some space, or choose another folder (--runs-dir, --data-root)",
         )
     return EgolibError(
-        f"the file cannot be written: {error.strerror or error}",
+        f"this cannot be written: {error.strerror or error}",
         file=path,
         remedy="choose a folder that you may write to (--runs-dir, --data-root, -o)",
     )
+
+
+def make_folder(folder: str | Path) -> Path:
+    """Makes a folder and those above it; returns it.
+
+    Raises:
+        EgolibError: it cannot be made, for instance in a read-only checkout.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(Path(folder), error) from error
+    return Path(folder)
 
 
 def _existing(folder: Path) -> Path:

@@ -29,10 +29,10 @@ from egolib.mq.localization.proposals import Proposals, merge
 from egolib.mq.localization.ranking import Ranked, detect, retrieve
 from egolib.mq.models.vsgn import VSGN
 from egolib.report.results import LabelledMoments
-from egolib.runs.inputs import locate, weights_file
+from egolib.runs.inputs import Told, locate, weights_file, who
 
 
-class MomentFinder:
+class MomentFinder(Told):
     """A network with everything that turns features into scored segments.
 
     Args:
@@ -224,9 +224,10 @@ def load(
     checkpoint.compare(state, network.state_dict()).require_complete(file=file)
     network.load_state_dict(state)
     names = _names(classes, about.get("classes"), config.classes)
-    return MomentFinder(
-        network, names, infer, device=device, rows_per_sec=about.get("rows_per_sec")
-    )
+    rate = about.get("rows_per_sec")
+    loaded = MomentFinder(network, names, infer, device=device, rows_per_sec=rate)
+    loaded.about = who(file)
+    return loaded
 
 
 def _names(

@@ -33,12 +33,13 @@ from egolib.nlq.formats.submission import prediction
 from egolib.nlq.localization.batched import BatchedGrounding, Pending, in_batches, kept
 from egolib.nlq.localization.decode import decode, to_seconds
 from egolib.nlq.localization.on_device import decodes
-from egolib.nlq.models.blocks import Tokens
 from egolib.nlq.models.clip_text import ClipTextEncoder
-from egolib.nlq.models.network import GroundNLQ, Predictions, padded_length
+from egolib.nlq.models.network import GroundNLQ, padded_length
+from egolib.nn.points import Predictions
+from egolib.nn.temporal_blocks import Tokens
 from egolib.progress import track
 from egolib.report.results import Moments
-from egolib.runs.inputs import locate, weights_file
+from egolib.runs.inputs import Told, locate, weights_file, who
 
 Thing = TypeVar("Thing")
 Streams = dict[str, Tokens]
@@ -47,7 +48,7 @@ Streams = dict[str, Tokens]
 Queued = tuple[Pending, Sequence[list[int]], Sequence[Sequence[Item]]]
 
 
-class Grounder:
+class Grounder(Told):
     """A network with everything that turns its outputs into windows in seconds.
 
     Args:
@@ -154,8 +155,16 @@ class Grounder:
         if not left:
             return
         tokens = [] if official else [data.tokens(query) for query in data.queries]
+<<<<<<< HEAD
         on_device = self.device.type == "cuda" and decodes(infer, self.model.config.classes)
         if on_device and not official:
+=======
+        if (
+            not official
+            and self.device.type == "cuda"
+            and decodes(infer, self.model.config.classes)
+        ):
+>>>>>>> main
             yield from self.stream_batches(data, left, tokens, infer)
             return
         streams = self._encode_texts(tokens, infer)
@@ -294,9 +303,10 @@ class Grounder:
         encoder = given or self.text_encoder
         if encoder is None:
             made = self.text.model if self.text else "CLIP ViT-B/32, where it is a published one"
+            theirs = "vlp.load().text_encoder" if made.startswith("vlp/") else "..."
             raise EgolibError(
                 f"the model does not bring its text encoder along (it was trained on: {made})",
-                remedy="pass text_encoder=..., or load it with nlq.load(..., text_encoder=FOLDER), "
+                remedy=f"pass text_encoder={theirs}, or nlq.load(..., text_encoder=FOLDER), "
                 "a folder with CLIP's text weights and vocabulary",
             )
         require_same_text(encoder, self.text)
@@ -430,7 +440,7 @@ def load(
     text = build(Provenance, known["text"]) if known.get("text") else None
     if isinstance(text_encoder, str | Path):
         text_encoder = ClipTextEncoder.from_folder(text_encoder, chosen)
-    return Grounder(
+    loaded = Grounder(
         network,
         data or build(DataConfig, parts.get("data", {})),
         infer or build(InferConfig, parts.get("infer", {})),
@@ -438,6 +448,8 @@ def load(
         text_encoder or (known_encoder(text) if text else None),
         text,
     )
+    loaded.about = who(path)
+    return loaded
 
 
 def save(

@@ -17,9 +17,9 @@ from egolib.io import checkpoint
 from egolib.io.checkpoint import LoadReport
 from egolib.nlq.config import Config, OptimConfig
 from egolib.nlq.formats.checkpoint import KEYS
-from egolib.nlq.models.attention import DepthwiseConv
-from egolib.nlq.models.blocks import MaskedConv
 from egolib.nlq.models.network import GroundNLQ
+from egolib.nn.temporal_attention import DepthwiseConv
+from egolib.nn.temporal_blocks import MaskedConv
 
 LOWEST_RATE = 1e-8  # of the cosine schedule after a warm-up
 HEADS = ("classification.", "regression.", "level_scales.")

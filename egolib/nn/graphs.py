@@ -47,7 +47,7 @@ class Captured:
 
     Args:
         function: a module, a method or a function; takes tensors, gives tensors in tuples,
-            lists or dictionaries. Its weights may change in place, but must not be replaced.
+            lists or dictionaries. Its weights may change in place; replacing some is not seen.
         shapes: how many captured calls are kept; the one unused for longest goes first.
         copies: whether every call gives tensors of its own. Without, outputs are overwritten
             by the next call, and must be used up before, on the same stream.
@@ -67,7 +67,8 @@ class Captured:
     def __call__(self, *inputs: Tensor) -> Any:
         if not self._capturable(inputs):
             return self.function(*inputs)
-        key = (_precision(inputs[0].device), *((x.shape, x.dtype, x.device) for x in inputs))
+        tensors = ((x.shape, x.dtype, x.device) for x in inputs)
+        key = (_precision(inputs[0].device), _weights(self.function), *tensors)
         graph = self._graphs.get(key) or self._capture(key, inputs)
         if graph is None:
             return self.function(*inputs)
@@ -131,6 +132,14 @@ def _precision(device: torch.device) -> tuple[Any, ...]:
     return mixed, single, torch.is_inference_mode_enabled()
 
 
+def _weights(function: Callable[..., Any]) -> int:
+    """Where the first weight of a module, or of a method's module, lies: it may have moved."""
+    function = getattr(function, "func", function)  # of a partial
+    module = function if isinstance(function, nn.Module) else getattr(function, "__self__", None)
+    first = next(module.parameters(), None) if isinstance(module, nn.Module) else None
+    return 0 if first is None else first.data_ptr()
+
+
 @contextmanager
 def _weights_cast_inside(device: torch.device) -> Iterator[None]:
     """Autocast as it is, but without its cache: a graph must not read weights in lower
@@ -146,4 +155,4 @@ def _weights_cast_inside(device: torch.device) -> Iterator[None]:
 def _name(function: Callable[..., Any]) -> str:
     if isinstance(function, nn.Module):
         return type(function).__name__
-    return str(getattr(function, "__qualname__", function))
+    return str(getattr(getattr(function, "func", function), "__qualname__", function))

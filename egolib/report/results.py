@@ -196,7 +196,7 @@ def read_result(path: str | Path) -> dict[str, Any]:
 def identity(path: str | Path) -> str:
     """Identifies what an input holds.
 
-    A file by its content, a step by its result, but for time and place, and another folder
+    A file by its content, a step by its result, but for time, place and work, and another folder
     by the names, sizes and times of its files.
     """
     path = Path(path)
@@ -206,7 +206,7 @@ def identity(path: str | Path) -> str:
         files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else []
         status = [(str(f.relative_to(path)), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
         return hashlib.sha256(json.dumps([str(path), status]).encode()).hexdigest()[:12]
-    volatile = {"versions", "hardware", "commit", "wall_sec"}
+    volatile = {"versions", "hardware", "commit", "wall_sec", "work"}
     result = {k: v for k, v in read_result(path).items() if k not in volatile}
     return hashlib.sha256(json.dumps(result, sort_keys=True).encode()).hexdigest()[:12]
 

@@ -88,7 +88,7 @@ class VideoFile:
         return self._recent[place]
 
 
-class Detector:
+class Detector(inputs.Told):
     """A network with everything that turns videos into detections.
 
     The network keeps no setting of testing: ``settings`` are passed when a video is started,
@@ -303,7 +303,9 @@ def load(
         network, config = load_official(path, model, classes)
     changes = merge(dict(infer or {}), {"causal": causal, "device": device})
     settings = build(InferConfig, merge(asdict(config.infer), changes), where="infer.")
-    return Detector(network, config.model, config.data, settings, seed=seed)
+    loaded = Detector(network, config.model, config.data, settings, seed=seed)
+    loaded.about = inputs.who(path)
+    return loaded
 
 
 def save(

@@ -39,7 +39,7 @@ from egolib.vq2d.tracking.trackers import make_tracker
 TrackerName = Literal["kys", "particle", "none"]
 
 
-class Locator:
+class Locator(inputs.Told):
     """Detector and tracker together, with the settings that they are used under.
 
     Args:
@@ -212,13 +212,15 @@ def load(
     settings, kys = _choose_tracker(tracker, file, localize or LocalizeConfig())
     place = resolve_device(device)
     network = None if kys is None else read_kys(kys).to(place)
-    return Locator(
+    loaded = Locator(
         found.model.to(place).eval(),
         network,
         detect=detect or found.detect,
         localize=settings,
         notes=found.notes,
     )
+    loaded.about = inputs.who(file)
+    return loaded
 
 
 def _choose_tracker(

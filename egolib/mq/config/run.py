@@ -43,6 +43,10 @@ class InferConfig:
             ``rounding``.
         batch_size: clips that are computed at once.
         device: ``auto`` takes a GPU where there is one; ``cpu``, ``cuda``, ``cuda:N``.
+        precision: of products and convolutions: ``float32``, or autocast to ``bfloat16`` or
+            ``float16``.
+        matmul_precision: of float32 products on a GPU: ``highest`` is float32 itself, ``high``
+            TensorFloat-32.
     """
 
     weights: str = "best"
@@ -57,6 +61,8 @@ class InferConfig:
     compare: tuple[Correction, ...] = ()
     batch_size: int = 8
     device: str = "auto"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    matmul_precision: Literal["highest", "high"] = "highest"
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from egolib.nlq.data.stores import find_file
 from egolib.nlq.data.truth import truth_of
 from egolib.nlq.evaluation import evaluate
 from egolib.nlq.formats.checkpoint import describe
-from egolib.nlq.losses.grounding import overlap_loss
 from egolib.nlq.losses.training import TrainingLoss, make_loss, validation_loss
 from egolib.nlq.models.network import GroundNLQ
 from egolib.nlq.optim import (
@@ -33,6 +32,7 @@ from egolib.nlq.optim import (
     make_schedule,
 )
 from egolib.nlq.steps.data import read_list, roots
+from egolib.nn.point_losses import overlap_loss
 from egolib.report.source import show
 from egolib.runs import inputs
 from egolib.runs.step import Step

@@ -48,3 +48,23 @@ def read_moment_clips(paths: Iterable[str | Path]) -> list[MomentClip]:
                 uid, *times = (clip[field] for field in fields)
                 clips.setdefault(uid, MomentClip(uid, video["video_uid"], *map(float, times)))
     return list(clips.values())
+
+
+def read_query_texts(paths: Iterable[str | Path]) -> dict[str, str]:
+    """The questions of NLQ annotation files by query id, ``"{annotation_uid}_{index}"``.
+
+    Questions without text are passed over, as nlq does.
+
+    Raises:
+        EgolibError: a malformed file or a missing field.
+    """
+    found: dict[str, str] = {}
+    for path in paths:
+        for video in read_json(path, dict)["videos"]:
+            for clip in video["clips"]:
+                for annotation in clip["annotations"]:
+                    require(annotation, ("annotation_uid",), file=path, name=clip["clip_uid"])
+                    for index, query in enumerate(annotation.get("language_queries", ())):
+                        if text := query.get("query"):
+                            found[f"{annotation['annotation_uid']}_{index}"] = text
+    return found

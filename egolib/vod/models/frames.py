@@ -37,8 +37,9 @@ class Frames:
         return len(self.images)
 
     def to(self, device: torch.device | str) -> Frames:
-        """The same on another device."""
-        return Frames(self.images.to(device), self.sizes, self.scales.to(device), self.numbers)
+        """The same on another device; page-locked memory is copied while the host goes on."""
+        images, scales = (x.to(device, non_blocking=True) for x in (self.images, self.scales))
+        return Frames(images, self.sizes, scales, self.numbers)
 
     def pin_memory(self) -> Frames:
         """The same in page-locked memory."""
@@ -48,6 +49,13 @@ class Frames:
     def __getitem__(self, part: slice) -> Frames:
         """Some of the frames."""
         return Frames(self.images[part], self.sizes[part], self.scales[part], self.numbers[part])
+
+    def some(self, places: list[int]) -> Frames:
+        """The frames at some places."""
+        images, scales = (torch.stack([x[i] for i in places]) for x in (self.images, self.scales))
+        return Frames(
+            images, [self.sizes[i] for i in places], scales, [self.numbers[i] for i in places]
+        )
 
 
 def single_frames(frames: Frames) -> list[Frames]:

@@ -7,6 +7,7 @@ that a reference serves (the dilation).
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,12 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from egolib.nn.config import SwinConfig
-from egolib.nn.roi import Found
 from egolib.nn.swin import Swin, SwinBlock
 from egolib.vod.config.infer import InferConfig, QueueConfig
 from egolib.vod.config.model import ModelConfig, TemporalConfig
-from egolib.vod.models.detector import RegionDetector
-from egolib.vod.models.frames import Clip, Frames, Losses
+from egolib.vod.models.ahead import Hidden, KnownRegions, Regions
+from egolib.vod.models.detector import RegionMethod
+from egolib.vod.models.frames import Clip, Frames, Losses, single_frames
+from egolib.vod.models.heads import RegionHead
 
 WindowPair = tuple[Tensor, Tensor]  # keys and values, (1, n, T, C) each
 
@@ -113,10 +115,11 @@ Memory = dict[tuple[int, int], BlockMemory]  # by (stage, block)
 
 @dataclass
 class TdVitState:
-    """Settings of testing, and the memories of a video."""
+    """Settings of testing, the memories of a video, and regions computed before their turn."""
 
     settings: InferConfig
     memory: Memory
+    known: KnownRegions = field(default_factory=KnownRegions)
 
 
 class TemporalSwin(Swin):
@@ -200,14 +203,11 @@ class TemporalSwin(Swin):
         return merged
 
 
-class TdVit(nn.Module):
+class TdVit(RegionMethod[RegionHead]):
     """A detector on a temporal transformer: online, a frame costs what a single one does."""
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.config = config
-        backbone = TemporalSwin(config.swin, config.temporal)
-        self.detector = RegionDetector(config, backbone=backbone)
+        super().__init__(config, RegionHead, TemporalSwin(config.swin, config.temporal))
 
     @property
     def backbone(self) -> TemporalSwin:
@@ -235,17 +235,22 @@ class TdVit(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         return TdVitState(settings, self.backbone.new_memory(settings.temporal, generator))
 
+    def _regions_of(self, frames: Frames, state: TdVitState) -> list[Callable[[], Regions]]:
+        maps = [self.backbone.online(f.images, state.memory) for f in single_frames(frames)]
+        neck = self.detector.neck([torch.cat(level) for level in zip(*maps, strict=True)])
+        return self.detector.regions(frames, state.settings, maps=neck)
+
     @torch.no_grad()
-    def step(self, frame: Frames, state: TdVitState, references: Frames | None = None) -> Found:
-        """Detections in one frame; frames must come in the order of the video.
+    def hidden(self, frame: Frames, state: TdVitState, references: Frames | None = None) -> Hidden:
+        """Regions of one frame; frames must come in the order of the video.
 
         Args:
             frame: one prepared frame (N = 1).
             state: of the frame's video; it moves on.
             references: not used.
         """
-        maps = self.detector.neck(self.backbone.online(frame.images, state.memory))
-        return self.detector.detect(maps, frame, state.settings)[0]
+        own = self._own_regions(frame, state)
+        return Hidden(self.head.hidden_from(own.first), own.boxes)
 
     def losses(self, clip: Clip, generator: torch.Generator | None = None) -> Losses:
         """Losses of the key frame; the references are one for each stage."""

@@ -56,11 +56,10 @@ def clip_of(case: Case, first_label: int, count: int = 2) -> Clip:
 
 
 @pytest.mark.recordings("train")
-def test_training_step(recording: Path, request: pytest.FixtureRequest):
-    case = read_case(recording, request.config.getoption("--device"))
+def test_training_step(recording: Path, device: str):
+    case = read_case(recording, device)
     system = system_of(recording.name, case.info)
     is_mega = system.startswith("mega")
-    device = str(case.images.device)
     model = published(recording, system, case.info["weight_seed"], device, exhaustive).train()
     losses = model.losses(clip_of(case, int(is_mega), REFERENCES.get(system, 2)))
     accuracy = losses.pop("accuracy", None)
