@@ -155,16 +155,8 @@ class Grounder(Told):
         if not left:
             return
         tokens = [] if official else [data.tokens(query) for query in data.queries]
-<<<<<<< HEAD
         on_device = self.device.type == "cuda" and decodes(infer, self.model.config.classes)
         if on_device and not official:
-=======
-        if (
-            not official
-            and self.device.type == "cuda"
-            and decodes(infer, self.model.config.classes)
-        ):
->>>>>>> main
             yield from self.stream_batches(data, left, tokens, infer)
             return
         streams = self._encode_texts(tokens, infer)

@@ -18,13 +18,9 @@ from torch import Tensor
 from egolib.nlq.config import InferConfig, ModelConfig
 from egolib.nlq.data.dataset import Item, pad
 from egolib.nlq.localization.on_device import NONE, best_windows
-<<<<<<< HEAD
-from egolib.nlq.localization.points import Points, make_points
-from egolib.nlq.models.blocks import Tokens
-=======
->>>>>>> main
 from egolib.nlq.models.network import GroundNLQ, Video, padded_length
 from egolib.nn.graphs import Captured
+from egolib.nn.points import Points, make_points
 from egolib.nn.temporal_blocks import Tokens
 
 QUESTIONS, CLIPS = 48, 6  # of a batch, at most

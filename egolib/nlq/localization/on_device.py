@@ -12,12 +12,7 @@ import torch
 from torch import Tensor
 
 from egolib.nlq.config import InferConfig
-<<<<<<< HEAD
-from egolib.nlq.localization.points import Points
-from egolib.nlq.models.network import Predictions
-=======
-from egolib.nn.points import Predictions, make_points
->>>>>>> main
+from egolib.nn.points import Points, Predictions
 from egolib.ops.segments import EMPTY_AREA
 
 NONE = -1.0  # the score of a window that is not there

@@ -52,11 +52,7 @@ class PretrainingBatch:
 
     @cached_property
     def masked_places(self) -> Tensor:
-<<<<<<< HEAD
         """(K,) int64 places of what is to be predicted, counted before the batch moves."""
-=======
-        """(K,) int64 ``masked_places`` of the labels, counted before the batch moves."""
->>>>>>> main
         return masked_places(self.labels)
 
     def to(self, device: torch.device | str) -> PretrainingBatch:

@@ -13,8 +13,7 @@ from egolib.nlq.config import InferConfig
 from egolib.nlq.localization.batched import in_batches, rounded_length
 from egolib.nlq.localization.decode import candidates
 from egolib.nlq.localization.on_device import NONE, best_windows, decodes
-from egolib.nlq.localization.points import make_points, pyramid_lengths
-from egolib.nlq.models.network import Predictions
+from egolib.nn.points import Predictions, make_points, pyramid_lengths
 from egolib.ops.segments import Suppression, suppress
 from tests.nlq.small import CUES, SMALL, data, network
 
