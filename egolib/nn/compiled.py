@@ -15,7 +15,7 @@ from torch._functorch import config as partitioning
 
 #: What compiled blocks keep with ``checkpointing``, between their inputs alone (0) and
 #: everything that is dear to compute (1).
-KEPT = 0.2
+KEPT = 0.1
 #: Shapes and modes of one kind of block, beyond which further ones run eagerly.
 VARIANTS = 32
 

@@ -20,6 +20,7 @@ from egolib.nlq.data.dataset import Item, pad
 from egolib.nlq.localization.on_device import NONE, best_windows
 from egolib.nlq.models.network import GroundNLQ, Video, padded_length
 from egolib.nn.graphs import Captured
+from egolib.nn.points import Points, make_points
 from egolib.nn.temporal_blocks import Tokens
 
 QUESTIONS, CLIPS = 48, 6  # of a batch, at most
@@ -72,6 +73,7 @@ class BatchedGrounding:
     def __init__(self, model: GroundNLQ, infer: InferConfig, device: torch.device):
         self.model, self.infer, self.device = model, infer, device
         self.names = [name for name, _ in model.config.text_streams]
+        self._points: dict[tuple[int, ...], Points] = {}
         self._windows = Captured(self._compute, shapes=SHAPES, copies=False)
 
     def encode_texts(self, tokens: Sequence[Mapping[str, np.ndarray]]) -> Texts:
@@ -132,7 +134,11 @@ class BatchedGrounding:
         asked = Video(encoded.values[clips], encoded.mask[clips])
         pairs = zip(tokens[::2], tokens[1::2], strict=True)
         streams = {name: Tokens(*pair) for name, pair in zip(self.names, pairs, strict=True)}
-        return best_windows(self.model.ground(asked, streams), self.infer)
+        found = self.model.ground(asked, streams)
+        lengths = found.lengths
+        if lengths not in self._points:  # kept as long as the graphs that read them
+            self._points[lengths] = make_points(lengths, self.device)
+        return best_windows(found, self.infer, self._points[lengths])
 
     # ------------------------------------------------------------------- transfers
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from egolib.nlq.config import InferConfig
-from egolib.nn.points import Predictions, make_points
+from egolib.nn.points import Points, Predictions
 from egolib.ops.segments import EMPTY_AREA
 
 NONE = -1.0  # the score of a window that is not there
@@ -23,15 +23,15 @@ def decodes(infer: InferConfig, classes: int) -> bool:
     return classes == 1 and infer.suppression.method == "soft" and infer.suppression.per_class
 
 
-def best_windows(predictions: Predictions, infer: InferConfig) -> Tensor:
+def best_windows(predictions: Predictions, infer: InferConfig, points: Points) -> Tensor:
     """(Q, M, 3) float32: start and end in features, and score, best first; ``NONE`` fills up.
 
     Args:
         predictions: of a network of one class.
         infer: thresholds and suppression.
+        points: of its pyramid, on its device.
     """
     scores = predictions.logits[..., 0].float().sigmoid() * predictions.mask  # Q P
-    points = make_points(predictions.lengths, scores.device)
     reach = predictions.offsets.float() * points.strides[:, None]
     starts, ends = points.positions - reach[..., 0], points.positions + reach[..., 1]
     usable = _likeliest(scores, predictions.lengths, infer.candidates_per_level)

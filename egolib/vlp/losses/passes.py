@@ -73,6 +73,7 @@ class SharedPasses(SeparatePasses):
         pairs: every ``step``-th of them.
         words: whether the corrupted texts are fused with their clips.
         matching: whether there will be a plan.
+        compared: whether the dual pass is learned from; else it runs apart.
         step: 1 for all.
     """
 
@@ -83,10 +84,11 @@ class SharedPasses(SeparatePasses):
         pairs: Pairs,
         words: bool,
         matching: bool,
+        compared: bool = True,
         step: int = 1,
     ):
         super().__init__(model, batch, pairs, words)
-        self.step = step
+        self.compared, self.step = compared, step
         self.spoken = [pairs.corrupted] if words else []
         self.plain = [pairs.ids] if matching else []
         self._video: Tensor | None = None  # (b, N, D) where the fusion starts
@@ -94,6 +96,8 @@ class SharedPasses(SeparatePasses):
 
     def dual(self) -> tuple[Tensor, Tensor]:
         """Embeddings (B, P) of the texts and of the clips."""
+        if not self.compared:
+            return super().dual()
         model, batch = self.model, self.batch
         texts = [batch.ids, *self.spoken, *self.plain]
         masks = [batch.mask, *[self.pairs.mask] * (len(texts) - 1)]

@@ -143,8 +143,9 @@ class PretrainingLoss:
         """
         words, matched = ("mlm" in self.config.objectives, "itm" in self.config.objectives)
         if self.config.share_prefix and (words or matched):
+            compared = "egonce" in self.config.objectives or self.config.order_weight > 0
             step = self.config.fused_every
-            return SharedPasses(model, batch, part, words, matched, step)
+            return SharedPasses(model, batch, part, words, matched, compared, step)
         return SeparatePasses(model, batch, part, words)
 
     def similarity(self, passes: SeparatePasses, batch: PretrainingBatch) -> tuple[Tensor, Tensor]:

@@ -101,7 +101,7 @@ def build_job(step: Step[Config]) -> Job:
         evaluate=make_evaluation(step, data.tokenizer),
         stateful={"loss": loss} if isinstance(loss, PretrainingLoss) else {},
         sidecar=describe(model.config, data.tokenizer, config),
-        blocks=[*model.video.blocks, *model.text.layers],
+        blocks=list(model.video.blocks),
         checkpointing=model.config.gradient_checkpointing,
     )
 

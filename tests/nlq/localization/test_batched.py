@@ -13,7 +13,7 @@ from egolib.nlq.config import InferConfig
 from egolib.nlq.localization.batched import in_batches, rounded_length
 from egolib.nlq.localization.decode import candidates
 from egolib.nlq.localization.on_device import NONE, best_windows, decodes
-from egolib.nn.points import Predictions, pyramid_lengths
+from egolib.nn.points import Predictions, make_points, pyramid_lengths
 from egolib.ops.segments import Suppression, suppress
 from tests.nlq.small import CUES, SMALL, data, network
 
@@ -51,7 +51,7 @@ def test_decoding_on_the_device_finds_the_same_windows(most):
     )
     predictions.logits[2] = -20.0  # nothing is likely enough
     infer = InferConfig(candidates_per_level=most)
-    found = best_windows(predictions, infer).numpy()
+    found = best_windows(predictions, infer, make_points(lengths)).numpy()
     scores = (predictions.logits.sigmoid() * mask[..., None]).numpy()
     for row in range(3):
         c = candidates(scores[row], predictions.offsets[row].numpy(), lengths, infer)
