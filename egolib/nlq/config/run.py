@@ -8,6 +8,7 @@ from typing import Literal
 from egolib.engine import config as engine
 from egolib.nlq.config.data import TextPadding
 from egolib.nlq.config.rules import bounded, require
+from egolib.nlq.config.span import SpanInferConfig
 from egolib.ops.segments import Suppression
 
 
@@ -106,6 +107,8 @@ class InferConfig:
             what it changes: ``consistent`` (decode offset), ``per_query`` (text
             padding), ``averaged`` (weights).
         device: ``auto`` takes a GPU where there is one.
+        span: decoding and batching of VSLNet (``model.span``), in place of all above but
+            ``weights`` and ``device``.
     """
 
     score_threshold: float = 0.001
@@ -120,6 +123,7 @@ class InferConfig:
     weights: str = "model"
     compare: tuple[Literal["consistent", "per_query", "averaged"], ...] = ()
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    span: SpanInferConfig = field(default_factory=SpanInferConfig)
 
     def __post_init__(self) -> None:
         bounded(self, "infer", "text_batch", "clip_batch", "candidates_per_level", least=1)
