@@ -368,14 +368,29 @@ def resolve(
     layers: list[Tree] = [read_variant(task, variant).tree, shared, section]
     layers.append(by_variant.get(variant) or {})
     if params_file is not None:
-        names = _hints(schema)
-        layers.append({k: v for k, v in read_yaml(params_file).items() if k in names})
+        layers.append(_read_parameters(schema, params_file, merge({}, *layers)))
     refuse_old_names(schema, merge({}, *layers))
     tree = to_tree(build(schema, merge({}, *layers)))
     for text in overrides:
         refuse_old_names(schema, {text.partition("=")[0].strip(): None})
         tree = merge(tree, parse_override(text, tree))
     return to_tree(build(schema, tree))
+
+
+#: What ``egolib params`` and the files of variants hold beside the configuration.
+BESIDE = ("variant", "preset", "data_root", "out", "inputs", "about", "steps", "resources")
+
+
+def _read_parameters(schema: type, path: str | Path, base: Tree) -> Tree:
+    """The sections of a user's file; errors name it."""
+    content = read_yaml(path)
+    tree = {name: value for name, value in content.items() if name not in BESIDE}
+    try:
+        refuse_old_names(schema, tree)
+        build(schema, merge(base, tree))
+    except EgolibError as error:
+        raise EgolibError(error.what, file=path, remedy=error.remedy) from error
+    return tree
 
 
 def refuse_old_names(schema: type, tree: Mapping[str, Any]) -> None:

@@ -95,7 +95,7 @@ class ForeignStore:
 
     def _read(self, uid: str) -> np.ndarray:
         try:
-            return as_rows(self.backend.get(uid))
+            array = as_rows(self.backend.get(uid))
         except EgolibError as error:
             raise EgolibError(
                 error.what, file=error.file or self.path, record=uid, remedy=error.remedy
@@ -104,6 +104,10 @@ class ForeignStore:
             raise EgolibError(
                 f"damaged entry: {error}", file=self.path, record=uid, remedy="copy it again"
             ) from error
+        if not np.isfinite(array).all():
+            row = int(np.flatnonzero(~np.isfinite(array).all(1))[0])
+            raise EgolibError(f"NaN or infinity in row {row}", file=self.path, record=uid)
+        return array
 
 
 def open_foreign(path: str | Path, assume: Provenance | None = None) -> ForeignStore:

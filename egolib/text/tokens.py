@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from egolib.errors import EgolibError, nearest
 from egolib.io.records import read_json, read_text
+from egolib.io.schema import OPEN, Count, Text, validated
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Library
@@ -107,9 +109,10 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
         return ClipTokenizer(*_clip_file(path))
     content = read_json(path, dict)
     if path.name == "tokenizer.json":
-        model = content.get("model", {})
-        merges = [tuple(m.split(" ")) if isinstance(m, str) else tuple(m) for m in model["merges"]]
-        return _byte_pairs(model["vocab"], merges, path)  # type: ignore[arg-type]
+        model = validated(_LibraryFile, content, file=path)["model"]
+        pairs = [m.split(" ") if isinstance(m, str) else m for m in model["merges"]]
+        return _byte_pairs(model["vocab"], [_two(pair, path) for pair in pairs], path)
+    content = validated(dict[Text, Count], content, file=path)
     if path.with_name("merges.txt").is_file():
         return _byte_pairs(content, _merges(path.with_name("merges.txt")), path)
     if path.name == "vocab.json":
@@ -224,7 +227,35 @@ class ClipTokenizer:
         return _library_ids(self._library, text)
 
 
+class _Model(TypedDict):
+    """The part of a ``tokenizer.json`` that byte pairs need."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    vocab: dict[Text, Count]
+    merges: list[str | list[str]]
+
+
+class _LibraryFile(TypedDict):
+    """A ``tokenizer.json``."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    model: _Model
+
+
 def _byte_pairs(vocabulary: dict[str, int], merges: Merges, file: Path) -> Tokenizer:
+    if sorted(vocabulary.values()) != [*range(len(vocabulary))]:
+        raise EgolibError("ids do not count from 0 without gaps", file=file)
+    if not merges:
+        raise EgolibError("no merges", file=file, remedy="copy merges.txt of the model again")
+    for number, (left, right) in enumerate(merges, start=1):
+        for token in (left, right, left + right):
+            if token not in vocabulary:
+                raise EgolibError(
+                    f"the merge of {left!r} and {right!r} needs {token!r}, which is no token",
+                    file=file,
+                    record=f"merge {number}",
+                    remedy="vocabulary and merges must be of one model",
+                )
     kind = ClipTokenizer if _CLIP_START in vocabulary else RobertaTokenizer
     return kind(vocabulary, merges, file)
 
@@ -263,9 +294,12 @@ def byte_symbols() -> list[str]:
 
 
 def _pair(path: Path, line: str) -> tuple[str, str]:
-    parts = line.split()
+    return _two(line.split(), path)
+
+
+def _two(parts: Sequence[str], path: Path) -> tuple[str, str]:
     if len(parts) != 2:
-        raise EgolibError("a merge is two symbols", file=path, record=repr(line))
+        raise EgolibError("a merge is two symbols", file=path, record=repr(parts)[:80])
     return parts[0], parts[1]
 
 
