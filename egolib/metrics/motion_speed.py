@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from egolib.errors import EgolibError
+from egolib.io.mat_files import load_mat
 from egolib.io.records import atomic_path
 from egolib.ops.boxes_numpy import paired_iou
 
@@ -62,6 +63,8 @@ def read_motion(path: str | Path) -> MotionTable:
         )
     try:
         table = _read_npz(path) if path.suffix == ".npz" else _read_mat(path)
+    except EgolibError:
+        raise
     except Exception as error:  # a damaged archive can raise nearly anything
         raise EgolibError(f"not a readable motion table: {error}", file=path) from error
     bad = np.flatnonzero(~((table.values >= 0) & (table.values <= 1)))
@@ -85,12 +88,7 @@ def _read_npz(path: Path) -> MotionTable:
 
 
 def _read_mat(path: Path) -> MotionTable:
-    from scipy.io import loadmat
-
-    content = loadmat(str(path))
-    if "motion_iou" not in content:
-        raise ValueError("no variable motion_iou")
-    return table_from_rows([_flat(entry) for entry in content["motion_iou"][:, 0]])
+    return table_from_rows([_flat(entry) for entry in load_mat(path, "motion_iou")[:, 0]])
 
 
 def write_motion(path: str | Path, table: MotionTable) -> Path:
