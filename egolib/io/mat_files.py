@@ -52,7 +52,7 @@ def load_mat(path: str | Path, name: str) -> Any:
         _check(data)
         content = loadmat(str(path), variable_names=[name])
     except Exception as error:  # a damaged file can raise nearly anything
-        raise EgolibError(f"not a readable MATLAB 5 file: {error}", file=path) from error
+        raise EgolibError(f"not a MATLAB 5 file: {error}", file=path) from error
     if name not in content:
         raise EgolibError(f"no variable {name}", file=path)
     return content[name]
