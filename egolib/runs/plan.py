@@ -19,7 +19,7 @@ from egolib.runs.node import Node
 from egolib.runs.places import Places, default_data_root, task_variant_step
 
 WORLD = "0_world"
-PAGES_AFTER_ALL = ("9_scoreboard",)
+PAGES_AFTER_ALL = ("your_video", "9_scoreboard")
 
 Schema = Callable[[str], type]  # from a task's name to its Config dataclass
 
