@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +10,7 @@ from urllib.parse import urldefrag, urljoin
 
 import pytest
 
+from tests.helpers.lab import chromium
 from tests.helpers.tiny import egolib
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tiny")]
@@ -43,17 +43,8 @@ def address(html):
 
 @pytest.fixture(scope="module")
 def browser():
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("no chromium on this machine")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        options = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-        options += ["--disable-background-networking", "--disable-component-update"]
-        instance = play.chromium.launch(executable_path=chromium, args=options)
+    with chromium() as instance:
         yield instance
-        instance.close()
 
 
 def pages(html: Path) -> list[str]:
