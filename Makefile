@@ -30,8 +30,8 @@ walks: $(STAMP)  ## every case of every walk from an official file to a result
 options: $(STAMP)  ## tries every alternative of every declared option; prints the list of results
 	for task in vq2d vod vlp nlq; do $(BIN)/python -m tests.options $$task || exit 1; done
 
-lab: $(STAMP)  ## JupyterLab on the notebooks
-	$(BIN)/jupyter lab notebooks
+lab: $(STAMP)  ## JupyterLab, with your_video.ipynb open
+	$(BIN)/jupyter lab --notebook-dir=. notebooks/your_video.ipynb
 
 setup: $(STAMP)  ## the environment of requirements.lock in .venv
 

@@ -11,7 +11,7 @@ BOOK = config.project_root() / "book"
 
 def executed() -> set[str]:
     """Pages that ``make book`` makes."""
-    found = {"0_world", "9_scoreboard", "pages/start"}
+    found = {"0_world", "your_video", "9_scoreboard", "pages/start"}
     for task in config.TASKS:
         found |= {f"pages/{task}_idea", f"pages/{task}_results"}
         for variant in config.read_chain(task).variants:
