@@ -242,7 +242,9 @@ def _spread(pair: Mapping[str, Any], side: int) -> str:
     mean, deviation = pair["means"][side], pair["deviations"][side]
     if mean is None:
         return "–"
-    return f"{mean:.1f}" if deviation is None else f"{mean:.1f} ± {deviation:.1f}"
+    is_number = side == 1 and not isinstance(pair["worse"], str)
+    alone = deviation is None or is_number
+    return f"{mean:.1f}" if alone else f"{mean:.1f} ± {deviation:.1f}"
 
 
 def recorded(task: str) -> str:
