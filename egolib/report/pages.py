@@ -82,6 +82,8 @@ def _page_cells(cells: Sequence[Cell], page: Executed, schema: Schema) -> list[C
             cell["source"] = _with_values(cell["source"], page.node["parameters"])
         elif found and "parameters" in _tags(found[-1]) and page.task:
             cell["outputs"] = [_settings(page, schema)]
+        if cell["cell_type"] == "code" and page.is_chapter and not cell["outputs"]:
+            cell["metadata"]["tags"] = ["remove-cell"]
         found += _with_captions(cell, page) if cell["cell_type"] == "code" else [cell]
     return found
 
