@@ -248,8 +248,8 @@ class _Planner:
     def add_pages(self) -> None:
         """Adds the notebooks that look at everything the run has made.
 
-        The page on one's own video, the scoreboard, and in ``notebooks/pages`` the front page and for each task its idea
-        (a notebook of its own) and its results (one notebook for all).
+        The page on one's own video, the scoreboard, and in ``notebooks/pages`` the front page
+        and for each task its idea (a notebook of its own) and its results (one for all).
         """
         seen = dict(self.nodes)
         for page in AFTER_ALL:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from egolib.io.records import read_json
 from egolib.io.schema import require_interval, validated
-from egolib.vlp.data.schema import MomentFile
+from egolib.vlp.data.schema import MomentFile, QueryFile
 
 ANNOTATIONS = Path("ego4d/v2/annotations")
 VIDEOS = Path("ego4d/Ego4D_256")
@@ -64,11 +64,10 @@ def read_query_texts(paths: Iterable[str | Path]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for path in paths:
-        for video in read_json(path, dict)["videos"]:
-            for clip in video["clips"]:
-                for annotation in clip["annotations"]:
-                    require(annotation, ("annotation_uid",), file=path, name=clip["clip_uid"])
-                    for index, query in enumerate(annotation.get("language_queries", ())):
-                        if text := query.get("query"):
-                            found[f"{annotation['annotation_uid']}_{index}"] = text
+        content = validated(QueryFile, read_json(path, dict), file=path)
+        annotations = (a for v in content["videos"] for c in v["clips"] for a in c["annotations"])
+        for annotation in annotations:
+            for index, query in enumerate(annotation.get("language_queries", ())):
+                if text := query.get("query"):
+                    found[f"{annotation['annotation_uid']}_{index}"] = text
     return found

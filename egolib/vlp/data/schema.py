@@ -61,6 +61,42 @@ class MomentFile(TypedDict):
     videos: list[MomentVideo]
 
 
+class QueryText(TypedDict):
+    """A question of the NLQ annotations, as features of its text need it."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    query: NotRequired[str | None]
+
+
+class QueryAnnotation(TypedDict):
+    """The questions of one annotator about a clip."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    annotation_uid: Text
+    language_queries: NotRequired[list[QueryText]]
+
+
+class QueryClip(TypedDict):
+    """A clip of the NLQ annotations."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    annotations: list[QueryAnnotation]
+
+
+class QueryVideo(TypedDict):
+    """A video of the NLQ annotations."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    clips: list[QueryClip]
+
+
+class QueryFile(TypedDict):
+    """``nlq_*.json``."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    videos: list[QueryVideo]
+
+
 class TaskQuestion(TypedDict):
     """A prepared question of EgoTaskQA."""
 
