@@ -29,6 +29,7 @@ from egolib.vod.models import fcos as fcos_module
 from egolib.vod.models.ahead import Batch, pipelined
 from egolib.vod.models.build import build_model
 from egolib.vod.models.frames import Frames, single_frames
+from egolib.vod.models.heads import Predictor
 from tests.oracles.vod import OfficialSelsa
 from tests.vod import small
 
@@ -73,34 +74,26 @@ class Video:
         start = self.first
         self.first += count
         for i in range(start, start + count, size):
-            frames = self.frames(i, min(size, start + count - i))
+            numbers = list(range(i, min(i + size, start + count)))
             if self.model.config.method == "mega":
-                yield self._mega(frames)
+                yield self._mega(numbers)
             else:
-                yield Batch(frames, (), frames)
+                yield Batch(self.frames(i, len(numbers)), numbers, (), numbers)
 
-    def _mega(self, frames: Frames) -> Batch:
+    def _mega(self, numbers: list[int]) -> Batch:
         """Every frame comes with one ahead, and with a distant one that was a neighbour."""
         ahead = self.settings.mega.window - self.settings.mega.position - 1
-        start, count = frames.numbers[0], len(frames)
-        near = self.frames(start + ahead, count)
-        far = self.frames(start - 8 * count, count)
-        names = ("references", "distant")
-        others = [
-            dict(zip(names, pair, strict=True))
-            for pair in zip(single_frames(near), single_frames(far), strict=True)
-        ]
-        images = torch.cat([near.images, far.images])
-        numbers = near.numbers + far.numbers
-        scales = torch.cat([near.scales, far.scales])
-        return Batch(frames, others, Frames(images, near.sizes + far.sizes, scales, numbers))
+        near, far = ([n + by for n in numbers] for by in (ahead, -8 * len(numbers)))
+        others = [{"references": [a], "distant": [b]} for a, b in zip(near, far, strict=True)]
+        parts = [self.frames(x[0], len(x)) for x in (numbers, near, far)]
+        images, scales = (torch.cat([getattr(p, n) for p in parts]) for n in ("images", "scales"))
+        pool = Frames(images, [self.size] * len(images), scales, numbers + near + far)
+        return Batch(pool, numbers, others, near + far)
 
     def run(self, count: int, size: int) -> list[Found]:
         """Detections in the frames that follow."""
-        found: list[Found] = []
-        for part in pipelined(self.model, self.state, self.batches(count, size)):
-            found += part
-        return found
+        batches = self.batches(count, size)
+        return [found for _, found in pipelined(self.model, self.state, batches)]
 
 
 def randomised(model: torch.nn.Module) -> None:
@@ -134,7 +127,37 @@ def video(builder: Callable[[], ModelConfig], setting: Setting) -> Video:
         images[:, :, : size[0], : size[1]] = 0.8 * shared + 0.6 * torch.randn(count, 3, *size)
     made = Video(model, settings, images, size)
     begin(made)
+    spread(made)
+    begin(made)
     return made
+
+
+def spread(made: Video) -> None:
+    """Lets the predictors tell regions apart, as trained ones do.
+
+    With random weights all regions get nearly one score, often exactly one, and the best
+    hundred of ties are arbitrary. Here logits and offsets of the regions of one frame get mean
+    0 and a fixed spread, class by class.
+
+    Args:
+        made: a network after its references.
+    """
+    predictors = [m for m in made.model.modules() if isinstance(m, Predictor)]
+    seen: dict[Predictor, list[torch.Tensor]] = {p: [] for p in predictors}
+    hooks = [
+        p.register_forward_pre_hook(lambda module, x: seen[module].append(x[0].flatten(0, -2)))
+        for p in predictors
+    ]
+    with precision("fp32", made.images.device.type), eagerly():
+        made.run(1, 1)
+    for hook in hooks:
+        hook.remove()
+    for predictor, rows in seen.items():
+        for layer, width in ((predictor.classify, 2.0), (predictor.locate, 0.5)):
+            values = layer(torch.cat(rows).float())
+            layer.weight *= (width / values.std(0).clamp(min=1e-6))[:, None]
+            layer.bias.zero_()
+            layer.bias -= layer(torch.cat(rows).float()).mean(0)
 
 
 @torch.no_grad()
