@@ -25,6 +25,7 @@ from egolib.engine.device import resolve_device
 from egolib.engine.prefetch import prefetched
 from egolib.io import checkpoint
 from egolib.metrics.detection import Boxes
+from egolib.nn.fold import for_inference
 from egolib.nn.roi import Found
 from egolib.progress import track
 from egolib.report.results import FrameDetections
@@ -135,8 +136,8 @@ class Detector(inputs.Told):
         self.config, self.data, self.seed = config, data, seed
         self.device = resolve_device(self.settings.device)
         self.model = model.to(self.device).eval()
-        if self.device.type == "cuda":  # the layout of convolutions there; values stay
-            self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore
+        if self.device.type == "cuda":  # equal up to rounding
+            self.model = for_inference(self.model)
         self.class_names = tuple(names) or class_names(data)
 
     # ------------------------------------------------------------------ one video

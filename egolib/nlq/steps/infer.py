@@ -5,15 +5,17 @@ Answers are kept as they are found, so that an interrupted run resumes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from egolib.config import to_tree
-from egolib.engine.precision import in_precision_of_infer
+from egolib.engine.device import resolve_devices
+from egolib.engine.precision import computing, in_precision_of_infer
 from egolib.errors import EgolibError
 from egolib.io.records import file_sha256
 from egolib.nlq.api import Grounder, load, question_parts
@@ -35,12 +37,14 @@ from egolib.report.results import Moments
 from egolib.report.source import show
 from egolib.runs import inputs
 from egolib.runs.result_cache import ResultCache, cache_key
+from egolib.runs.shards import balanced_parts, map_items
 from egolib.runs.step import Step
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SPLITS = ("val", "test")
+PLACES = ("weights", "compare", "device", "devices", "processes")  # what changes no answer
 CONFIGURED = ""  # the name of the variant without a correction
 
 __all__ = ["show", "soft_nms"]  # what the notebook takes from elsewhere
@@ -142,7 +146,7 @@ def predict(step: Step[Config]) -> Answers:
         lists = lists or _lists(step, grounder.model.config)
         cache = _cache(step, variant, weights, lists, grounder.device.type)
         for split, data in lists.items():
-            records = _answer(grounder, data, cache, split)
+            records = _answer_all(_Task(step, variant, weights, split), grounder, data, cache)
             files[variant.file(split)] = write_submission(step.out / variant.file(split), records)
         cache.remove_others()
     return Answers(files, {split: data.queries for split, data in lists.items()})
@@ -175,12 +179,14 @@ def _predict_spans(step: Step[Config]) -> Answers:
     return Answers(files, asked)
 
 
-def _load(step: Step[Config], variant: InferenceVariant, weights: Path) -> Grounder | SpanGrounder:
+def _load(
+    step: Step[Config], variant: InferenceVariant, weights: Path, device: str | None = None
+) -> Grounder | SpanGrounder:
     config = step.config
     averaged = variant.weights == "ema" and not _is_ours(weights)
     return load(
         weights,
-        device=config.infer.device,
+        device=device or config.infer.device,
         weights="averaged" if averaged else "official",
         model=config.model,
         data=config.data,
@@ -224,7 +230,7 @@ def _cache_key(
 ) -> dict[str, Any]:
     """What answers rest on, but for the features."""
     infer, folder = to_tree(variant.infer), step.input("data")
-    settings = {k: v for k, v in infer.items() if k not in ("weights", "compare", "device")}
+    settings = {k: v for k, v in infer.items() if k not in PLACES}
     return cache_key(
         "nlq",
         weights=[file_sha256(weights)],
@@ -238,22 +244,74 @@ def _cache_key(
     )
 
 
-def _answer(
-    grounder: Grounder, data: NlqData, cache: ResultCache, split: str
+@dataclass(frozen=True)
+class _Task:
+    """Which split is answered by what; every process opens it for itself."""
+
+    step: Step[Config]
+    variant: InferenceVariant
+    weights: Path
+    split: str
+
+
+def _answer_all(
+    task: _Task, grounder: Grounder, data: NlqData, cache: ResultCache
 ) -> list[dict[str, Any]]:
     """Prediction records of all questions in their order; kept ones are not repeated."""
     records: dict[int, dict[str, Any]] = {}
-    for part in question_parts(data.queries, grounder.infer):
-        if kept := cache.get_json(_item(split, part)):
+    parts = question_parts(data.queries, grounder.infer)
+    for part in parts:
+        if kept := cache.get_json(_item(task.split, part)):
             records |= dict(zip(part, kept, strict=True))
-    for indices, answers in grounder.stream(data, records.keys()):
+    infer = task.step.config.infer
+    devices = [str(d) for d in resolve_devices(infer.devices)] if infer.devices else []
+    left = [part for part in parts if part[0] not in records]
+    count = min(len(devices) * infer.processes, len(left))
+    if count > 1:
+        shares = balanced_parts(left, count, len)
+        source = partial(_worker, task, cache)
+        for outcome in map_items(
+            shares, source, devices=devices, per_device=infer.processes, what="grounding"
+        ):
+            if outcome.error is not None:
+                raise outcome.error
+            records |= outcome.result or {}
+    else:
+        records |= _answer(grounder, data, cache, task.split, records.keys())
+    return [records[index] for index in range(len(data))]
+
+
+def _worker(
+    task: _Task, cache: ResultCache, device: str
+) -> Callable[[list[list[int]]], dict[int, dict[str, Any]]]:
+    """What answers some clips' questions, in a process and on a device of its own."""
+    grounder = _load(task.step, task.variant, task.weights, device)
+    assert isinstance(grounder, Grounder)
+    data = _lists(task.step, grounder.model.config)[task.split]
+    infer = task.step.config.infer
+
+    def work(parts: list[list[int]]) -> dict[int, dict[str, Any]]:
+        wanted = {index for part in parts for index in part}
+        others = set(range(len(data))) - wanted
+        with computing(device, infer.precision, infer.matmul_precision):
+            return _answer(grounder, data, cache, task.split, others)
+
+    return work
+
+
+def _answer(
+    grounder: Grounder, data: NlqData, cache: ResultCache, split: str, done: Collection[int]
+) -> dict[int, dict[str, Any]]:
+    """Prediction records of the questions that are not done, which the cache keeps."""
+    records: dict[int, dict[str, Any]] = {}
+    for indices, answers in grounder.stream(data, done):
         found = [
             prediction(data.queries[index], moments.segments_sec, moments.scores)
             for index, moments in zip(indices, answers, strict=True)
         ]
         cache.put_json(_item(split, indices), found)
         records |= dict(zip(indices, found, strict=True))
-    return [records[index] for index in range(len(data))]
+    return records
 
 
 def _item(split: str, part: list[int]) -> str:

@@ -190,3 +190,16 @@ def test_an_official_file_or_its_folder_answers_like_the_weights_in_it(infer, tm
         found = steps.predict(given)
         for name, path in found.files.items():
             assert path.read_bytes() == expected.files[name].read_bytes(), name
+
+
+def test_two_processes_answer_as_one(run, tmp_path):
+    """Byte by byte; what is kept is shared too, so that a second call computes nothing."""
+    root, folder = run
+    files = {}
+    for name, spread in (("one", {}), ("two", {"devices": "cpu", "processes": 2})):
+        made = changed(step("3_infer", root, folder, {"infer": spread}), out=tmp_path / name)
+        files[name] = steps.predict(made).files
+        assert made.config.infer.processes == (2 if name == "two" else 1)
+    assert files["one"].keys() == files["two"].keys() == {"val.json", "test.json"}
+    for name, file in files["one"].items():
+        assert file.read_bytes() == files["two"][name].read_bytes()
