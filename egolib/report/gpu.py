@@ -83,6 +83,8 @@ def _rates(rows: Mapping[str, Row]) -> str:
     header = ["work", "unit", "official order", *PRECISIONS.values(), "best of ours / official"]
     lines = []
     for name, row in rows.items():
+        if not row["ours"]:
+            continue
         ours = [_in_precision(row["ours"], p) for p in PRECISIONS]
         official = _number(row["official"])
         lines.append([name, row["unit"], official, *ours, _speed_up(row)])

@@ -13,7 +13,7 @@ from egolib import config
 from egolib.io.records import read_json
 from egolib.report.gpu import page
 
-NOT_COUNTED = ("limits", "recordings")  # what a device can do, and a test run
+NOT_COUNTED = ("limits", "graphs", "recordings")  # these count other things, or nothing
 
 
 @pytest.mark.slow
@@ -35,6 +35,7 @@ def test_every_part_ends_and_counts_what_the_host_would_wait_for(tmp_path: Path)
             assert row["synchronisations"] >= 0
             assert row["launches"] > 0
         assert not any(row["errors"] for row in rows)
+    assert parts["graphs.breaks"]["result"]["graph_breaks"] == 0
     assert "a trial of the code" in page(out)
 
 
