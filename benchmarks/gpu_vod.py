@@ -27,6 +27,7 @@ from egolib.vod.config import InferConfig, networks
 from egolib.vod.config.infer import published_infer
 from egolib.vod.config.model import ModelConfig
 from egolib.vod.models import detector as detector_module
+from egolib.vod.models import eovod as eovod_module
 from egolib.vod.models import fcos as fcos_module
 from egolib.vod.models.ahead import Batch, pipelined
 from egolib.vod.models.build import build_model
@@ -193,7 +194,7 @@ def fresh(made: Video) -> Video:
 @contextlib.contextmanager
 def eagerly() -> Iterator[None]:
     """Frame by frame, without graphs and without results of fixed size."""
-    modules = (detector_module, fcos_module)
+    modules = (detector_module, fcos_module, eovod_module)
     with contextlib.ExitStack() as stack:
         for module in modules:
             stack.enter_context(mock.patch.object(module, "static", lambda frames: False))
