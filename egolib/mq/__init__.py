@@ -1,7 +1,7 @@
 """Moments queries (Ego4D MQ): VSGN. Given a clip and a list of classes, when each class happens.
 
 model = mq.load("checkpoint.safetensors")
-model.find(features, classes=["cut_dough"]).segments_sec
+model.find(features, classes=["wash"]).segments_sec
 """
 
 from __future__ import annotations

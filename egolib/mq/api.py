@@ -35,10 +35,10 @@ from egolib.mq.models.build import Network
 from egolib.mq.models.build import build as build_network
 from egolib.mq.models.vsgn import VSGN
 from egolib.report.results import LabelledMoments
-from egolib.runs.inputs import locate, weights_file
+from egolib.runs.inputs import Told, locate, weights_file, who
 
 
-class MomentFinder:
+class MomentFinder(Told):
     """A network with everything that turns features into scored segments.
 
     Args:
@@ -258,7 +258,7 @@ def load(
     checkpoint.compare(state, network.state_dict()).require_complete(file=file)
     network.load_state_dict(state)
     names = _names(classes, about.get("classes"), config.classes)
-    return MomentFinder(
+    loaded = MomentFinder(
         network,
         names,
         infer,
@@ -266,6 +266,8 @@ def load(
         rows_per_sec=about.get("rows_per_sec"),
         grid=build_config(GridConfig, about["grid"]) if about.get("grid") else grid,
     )
+    loaded.about = who(file)
+    return loaded
 
 
 def _names(

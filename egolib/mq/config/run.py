@@ -50,6 +50,10 @@ class InferConfig:
             soft one above; none for VSGN.
         batch_size: clips that are computed at once.
         device: ``auto`` takes a GPU where there is one; ``cpu``, ``cuda``, ``cuda:N``.
+        precision: of products and convolutions: ``float32``, or autocast to ``bfloat16`` or
+            ``float16``.
+        matmul_precision: of float32 products on a GPU: ``highest`` is float32 itself, ``high``
+            TensorFloat-32.
     """
 
     weights: str = "best"
@@ -66,6 +70,8 @@ class InferConfig:
     suppression: Suppression | None = None
     batch_size: int = 8
     device: str = "auto"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    matmul_precision: Literal["highest", "high"] = "highest"
 
     builders: ClassVar[dict[str, Callable[[], InferConfig]]] = {}
 

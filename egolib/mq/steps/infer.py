@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from egolib.config import to_tree
+from egolib.engine.precision import in_precision_of_infer
 from egolib.errors import EgolibError
 from egolib.io.records import file_sha256
 from egolib.mq.api import MomentFinder, load
@@ -95,6 +96,7 @@ def variants(infer: InferConfig) -> dict[str, InferConfig]:
     return {"": infer} | {name: replace(infer, **CORRECTED[name]) for name in infer.compare}
 
 
+@in_precision_of_infer
 def predict(step: Step[Config]) -> Predictions:
     """Moments of all clips of val and test, as submission files; finished clips are kept."""
     prepared = read_prepared(step)

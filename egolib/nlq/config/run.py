@@ -107,6 +107,10 @@ class InferConfig:
             what it changes: ``consistent`` (decode offset), ``per_query`` (text
             padding), ``averaged`` (weights).
         device: ``auto`` takes a GPU where there is one.
+        precision: of products and convolutions: ``float32``, or autocast to ``bfloat16`` or
+            ``float16``.
+        matmul_precision: of float32 products on a GPU: ``highest`` is float32 itself, ``high``
+            TensorFloat-32.
         span: decoding and batching of VSLNet (``model.span``), in place of all above but
             ``weights`` and ``device``.
     """
@@ -123,6 +127,8 @@ class InferConfig:
     weights: str = "model"
     compare: tuple[Literal["consistent", "per_query", "averaged"], ...] = ()
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    matmul_precision: Literal["highest", "high"] = "highest"
     span: SpanInferConfig = field(default_factory=SpanInferConfig)
 
     def __post_init__(self) -> None:

@@ -186,7 +186,8 @@ class GroundNLQ(nn.Module):
                 f"a video of {length} features is longer than max_length {config.max_length}",
                 remedy="raise model.max_length, or set data.too_long to resample",
             )
-        return position_table(length, config.max_length, config.width, video.device)
+        rows = max(length, config.max_length)  # one table serves all lengths, and stays
+        return position_table(rows, config.max_length, config.width, video.device)[:length]
 
     def _initialise(self) -> None:
         """Zero biases everywhere, then the classes' prior probabilities."""

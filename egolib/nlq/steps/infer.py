@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from egolib.config import to_tree
+from egolib.engine.precision import in_precision_of_infer
 from egolib.errors import EgolibError
 from egolib.io.records import file_sha256
 from egolib.nlq.api import Grounder, load, question_parts
@@ -108,7 +109,7 @@ def weights_file(step: Step[Config], name: str | None = None) -> Path:
         raise EgolibError(
             "a single egolib checkpoint holds no averaged weights beside the last ones",
             file=found,
-            remedy="leave 'averaged' out of infer.compare",
+            remedy="give the folder of the training, or take infer.weights=model",
         )
     return found
 
@@ -117,18 +118,26 @@ def _is_ours(file: Path) -> bool:
     return file.suffix == ".safetensors" and file.with_suffix(".json").is_file()
 
 
+@in_precision_of_infer
 def predict(step: Step[Config]) -> Answers:
     """Answers val and test in every variant.
 
-    A split that ``1_data`` did not find is skipped.
+    A split that ``1_data`` did not find is skipped, and so is a comparison with weights that a
+    checkpoint does not hold; both are told.
     """
     if step.config.model.span is not None:
         return _predict_spans(step)
     files: dict[str, Path] = {}
     lists: dict[str, NlqData] = {}
     for variant in inference_variants(step.config.infer):
-        weights = weights_file(step, variant.weights)
-        grounder = _load(step, variant, weights)
+        try:
+            weights = weights_file(step, variant.weights)
+            grounder = _load(step, variant, weights)
+        except EgolibError as error:
+            if variant.name == CONFIGURED:
+                raise
+            print(f"no comparison with {variant.name}: {error}", flush=True)
+            continue
         assert isinstance(grounder, Grounder)
         lists = lists or _lists(step, grounder.model.config)
         cache = _cache(step, variant, weights, lists, grounder.device.type)

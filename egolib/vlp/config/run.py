@@ -78,6 +78,10 @@ class InferConfig:
         clip_stride_frames: distance of its rows, in frames at 30 a second.
         clip_window_sec: length of the stretch that each of its rows sees.
         device: ``auto`` takes a GPU where there is one.
+        precision: of products and convolutions: ``float32``, or autocast to ``bfloat16`` or
+            ``float16``.
+        matmul_precision: of float32 products on a GPU: ``highest`` is float32 itself, ``high``
+            TensorFloat-32.
         question_frames: of EgoTaskQA: ``official`` draws random frames in val and test too,
             for every question anew; ``uniform`` takes middle ones, one clip for all
             questions about an interval.
@@ -96,6 +100,8 @@ class InferConfig:
     clip_stride_frames: float = 16.043
     clip_window_sec: float = 2.0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    matmul_precision: Literal["highest", "high"] = "highest"
     question_frames: Literal["official", "uniform"] = "official"
     seed: int = 0
 

@@ -10,18 +10,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from egolib.errors import EgolibError
-from egolib.io.features import FeatureStore, FeatureWriter, Provenance
+from egolib.io.features import FeatureStore, FeatureWriter, Provenance, write_packed
 from egolib.io.records import Skipped, file_sha256, read_json, write_json
 from egolib.progress import track
 from egolib.report.results import plain
 from egolib.runs.result_cache import cache_key
 from egolib.runs.step import Step
-from egolib.vlp.api import Stretch, VideoLanguage
+from egolib.vlp.api import Stretch, VideoLanguage, rows_between, text_provenance
 from egolib.vlp.config import Config
-from egolib.vlp.data.moments import ANNOTATIONS, FILES, VIDEOS, MomentClip, read_moment_clips
+from egolib.vlp.data.moments import (
+    ANNOTATIONS,
+    FILES,
+    VIDEOS,
+    MomentClip,
+    read_moment_clips,
+    read_query_texts,
+)
 from egolib.vlp.data.readers import OpenVideos
 from egolib.vlp.data.training import frame_source
 from egolib.vlp.data.videos import Source
@@ -36,6 +41,7 @@ from egolib.vlp.features.videos import ASSUMED_FPS, extract_moments, provenance
 QUESTIONS = Path("nlq/questions")
 """Below the data root: the prepared question files, where the input ``questions`` is not given."""
 SPLITS = ("train.json", "val.json", "test.json")
+TEXTS = "vlp_text"  #: the store of text states, beside that of the clips
 KEY = "key.json"  #: beside features: what they rest on
 #: Annotation files whose clips nlq reads features of; those that are absent are passed over.
 CLIP_FILES = tuple(
@@ -74,6 +80,25 @@ def moment_store(
     return folder, skipped
 
 
+def text_store(step: Step[Config], model: VideoLanguage, name: str, model_hash: str) -> Path | None:
+    """Text states (L, width) of the NLQ questions, beside the store of their clips.
+
+    Args:
+        step: its configuration.
+        model: the network; without a vocabulary nothing is written.
+        name: of the weights, for the store's provenance.
+        model_hash: SHA-256 of their file.
+    """
+    folder = (step.data_root / step.config.infer.clip_store).with_name(TEXTS)
+    files = [step.data_root / ANNOTATIONS / name for name in CLIP_FILES if name.startswith("nlq")]
+    questions = read_query_texts([file for file in files if file.is_file()])
+    if model.tokenizer is None or not questions or not _is_ours(folder):
+        return None
+    arrays = {uid: model.tokens(text) for uid, text in questions.items()}
+    write_packed(folder, text_provenance(model, name, model_hash), arrays)
+    return folder
+
+
 def clip_store(
     step: Step[Config], model: VideoLanguage, name: str, model_hash: str
 ) -> tuple[Path, Skipped]:
@@ -98,6 +123,7 @@ def clip_store(
     )
     if _is_ours(folder):
         forget_others(folder, feature_key(step, model, model_hash, about=asdict(about)))
+    text_store(step, model, name, model_hash)
     source = frame_source(step) or OpenVideos()
     return folder, write_clips(model, clips, step.data_root / VIDEOS, folder, about, source)
 
@@ -207,10 +233,8 @@ def rows_of(clip: MomentClip, about: Provenance) -> list[Stretch]:
     as wide as stated, also where that is wider than a stride.
     """
     assert about.fps and about.stride_frames and about.window_frames
-    stride, half = about.stride_frames / about.fps, about.window_frames / about.fps / 2
-    count = int((clip.end_sec - clip.start_sec) / stride)
-    centres = clip.start_sec + (np.arange(count) + 0.5) * stride
-    return [(max(0.0, float(c) - half), float(c) + half) for c in centres]
+    stride, window = about.stride_frames / about.fps, about.window_frames / about.fps
+    return rows_between(clip.start_sec, clip.end_sec, stride, window)
 
 
 def _present(folder: Path, names: Iterable[str]) -> list[Path]:

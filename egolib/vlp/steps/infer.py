@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from egolib.config import to_tree
+from egolib.engine.precision import in_precision_of_infer
 from egolib.errors import EgolibError
 from egolib.io.records import Skipped, file_sha256
 from egolib.report.results import Similarity, identity
@@ -70,6 +71,7 @@ class Predictions:
         return {name: file for name, file in self.files.items() if name not in FEATURES}
 
 
+@in_precision_of_infer
 def predict(step: Step[Config]) -> Predictions:
     """Scores and features of every benchmark of the configuration.
 
@@ -166,6 +168,8 @@ def score_key(step: Step[Config], name: Benchmark) -> dict[str, Any]:
         "frames": infer.frames,
         "batch_size": infer.batch_size,
         "device": infer.device,
+        "precision": infer.precision,
+        "matmul_precision": infer.matmul_precision,
     }
     own: dict[str, dict[str, Any]] = {
         "egomcq": {"fusion": infer.fusion},

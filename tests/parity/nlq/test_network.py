@@ -112,7 +112,7 @@ def check_taps(outputs: dict[str, Tensor], recorded: dict, tolerance: float) -> 
     names = {name.split("/")[1] for name in recorded if name.startswith("tap/")}
     assert names <= outputs.keys()
     for name in names:
-        value = outputs[name].transpose(1, 2).double()  # B C T
+        value = outputs[name].transpose(1, 2).cpu().double()  # B C T
         step = 13 if value.shape[2] >= 100 else 1
         close(value[:, ::16, ::step], recorded[f"tap/{name}"], tolerance)
         if f"stat/{name}" not in recorded:
