@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -180,8 +181,12 @@ def _settings(page: Executed, schema: Schema) -> dict[str, Any]:
 
 def captions() -> dict[str, dict[str, str]]:
     """Captions and alternative texts of all figures, by ``task/step/name`` or ``page/name``."""
-    content = configs.read_yaml(configs.project_root() / CAPTIONS)
-    return {str(k): dict(v) for k, v in content.items()}
+    return _captions(configs.project_root() / CAPTIONS)
+
+
+@cache
+def _captions(file: Path) -> dict[str, dict[str, str]]:
+    return {str(k): dict(v) for k, v in configs.read_yaml(file).items()}
 
 
 def _with_captions(cell: Cell, page: Executed) -> list[Cell]:
