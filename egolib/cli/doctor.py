@@ -91,7 +91,7 @@ def _machine() -> dict[str, Any]:
 
 
 def _gpu() -> dict[str, Any]:
-    driver = _driver()
+    driver = driver_version()
     found: dict[str, Any] = {"driver": driver, "cuda build": None, "devices": None}
     if util.find_spec("torch"):
         import torch
@@ -103,7 +103,7 @@ def _gpu() -> dict[str, Any]:
     return found
 
 
-def _driver() -> str | None:
+def driver_version() -> str | None:
     """The NVIDIA driver's version; None without one."""
     file = Path("/proc/driver/nvidia/version")
     if file.is_file():

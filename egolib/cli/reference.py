@@ -17,6 +17,7 @@ import typer
 from egolib import config as configs
 from egolib.cli.app import schema
 from egolib.io.records import write_text
+from egolib.report import gpu
 from egolib.report.banner import about_task
 from egolib.report.outputs import as_text
 
@@ -57,6 +58,7 @@ def write_reference(folder: Path) -> None:
         pages[f"parameters_{task}"] = parameters_page(task)
         pages[f"api_{task}"] = api_page(task, [f"egolib.{task}.{m}" for m in TASK_MODULES])
     pages["api_shared"] = api_page("shared parts", [f"egolib.{m}" for m in SHARED_MODULES])
+    pages["gpu"] = gpu.page()
     for name, text in pages.items():
         file = folder / f"{name}.md"
         if not file.is_file() or file.read_text() != text:

@@ -41,12 +41,26 @@ class RoiAlign(nn.Module):
         if len(strides) == 1:
             return self._pool(maps[0], rows, strides[0])
         levels = self.levels(rows[:, 1:])
+        if rows.is_cuda and not torch.is_grad_enabled():
+            return self._from_every_level(maps, rows, levels)
         size = self.config.size
         pooled = rows.new_zeros(len(rows), maps[0].shape[1], size, size)
         for level, stride in enumerate(strides):
             chosen = (levels == level).nonzero()[:, 0]
             if len(chosen):
                 pooled = pooled.index_put((chosen,), self._pool(maps[level], rows[chosen], stride))
+        return pooled
+
+    def _from_every_level(self, maps: list[Tensor], rows: Tensor, levels: Tensor) -> Tensor:
+        """The same without asking how many regions a level has: on the levels that are not its
+        own a region shrinks to a point, which costs little, and is ignored."""
+        points = torch.cat([rows[:, :3], rows[:, 1:3]], dim=1)
+        pooled: Tensor | None = None
+        for level, stride in enumerate(self.config.strides):
+            own = (levels == level)[:, None]
+            found = self._pool(maps[level], torch.where(own, rows, points), stride)
+            pooled = found if pooled is None else torch.where(own[..., None, None], found, pooled)
+        assert pooled is not None
         return pooled
 
     def levels(self, boxes: Tensor) -> Tensor:

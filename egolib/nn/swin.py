@@ -68,15 +68,15 @@ class WindowLayout:
             x = x.roll((self.shift, self.shift), (1, 2))
         return x[:, :height, :width]
 
-    def mask(self) -> Tensor | None:
+    def mask(self, device: torch.device | str = "cpu") -> Tensor | None:
         """-100 between tokens that rolling made neighbours, else 0; (n, T, T), None unshifted."""
         if not self.shift:
             return None
-        return _shift_mask(self.rows, self.columns, self.window, self.shift)
+        return _shift_mask(self.rows, self.columns, self.window, self.shift, str(device))
 
 
 @lru_cache(maxsize=32)
-def _shift_mask(rows: int, columns: int, window: int, shift: int) -> Tensor:
+def _shift_mask(rows: int, columns: int, window: int, shift: int, device: str) -> Tensor:
     def region(count: int) -> Tensor:
         place = torch.arange(count * window)
         return (place >= (count - 1) * window).long() + (place >= count * window - shift).long()
@@ -84,7 +84,7 @@ def _shift_mask(rows: int, columns: int, window: int, shift: int) -> Tensor:
     regions = 3 * region(rows)[:, None] + region(columns)[None]
     layout = WindowLayout((rows * window, columns * window), window, 0)
     tokens = layout.split(regions[None, :, :, None].float())[0, :, :, 0]  # (n, T)
-    return (tokens[:, None] != tokens[:, :, None]).float() * -100
+    return ((tokens[:, None] != tokens[:, :, None]).float() * -100).to(device)
 
 
 class WindowAttention(nn.Module):
@@ -100,8 +100,8 @@ class WindowAttention(nn.Module):
 
     def bias(self) -> Tensor:
         """(N, T, T) added to the logits."""
-        index = relative_position_index(self.window)
-        return self.bias_table[index.to(self.bias_table.device)].permute(2, 0, 1)
+        index = relative_position_index(self.window, str(self.bias_table.device))
+        return self.bias_table[index].permute(2, 0, 1)
 
     def split_heads(self, x: Tensor) -> Tensor:
         """(..., T, N * K) as (..., N, T, K)."""
@@ -125,17 +125,17 @@ class WindowAttention(nn.Module):
 
     def window_bias(self, layout: WindowLayout) -> Tensor:
         """Position bias plus the mask of shifted windows: (N, T, T) or (n, N, T, T)."""
-        mask = layout.mask()
+        mask = layout.mask(self.bias_table.device)
         return self.bias() if mask is None else self.bias() + mask.to(self.bias_table)[:, None]
 
 
 @lru_cache(maxsize=8)
-def relative_position_index(window: int) -> Tensor:
+def relative_position_index(window: int, device: str = "cpu") -> Tensor:
     """Row of the bias table for every pair of tokens of a window, (T, T) int64."""
     place = torch.arange(window)
     y, x = (c.flatten() for c in torch.meshgrid(place, place, indexing="ij"))
     dy, dx = (c[:, None] - c[None] + window - 1 for c in (y, x))
-    return dy * (2 * window - 1) + dx
+    return (dy * (2 * window - 1) + dx).to(device)
 
 
 class TwoLayers(nn.Module):

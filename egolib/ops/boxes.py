@@ -16,6 +16,7 @@ from torch import Tensor
 from torchvision.ops import nms as _nms
 
 from egolib.nn.config import BoxConfig
+from egolib.ops.constants import constant
 
 LARGEST_GROWTH = math.log(1000 / 16)
 
@@ -138,11 +139,11 @@ class BoxCoder:
         target_centre, target_size = self._centre_and_size(targets)
         shift = (target_centre - centre) / size
         growth = torch.log(target_size / size)
-        return torch.cat([shift, growth], dim=-1) * references.new_tensor(self.config.weights)
+        return torch.cat([shift, growth], dim=-1) * constant(self.config.weights, references)
 
     def decode(self, references: Tensor, offsets: Tensor) -> Tensor:
         """Boxes (..., 4) from references (..., 4) and offsets (..., 4), not clipped."""
-        offsets = offsets / offsets.new_tensor(self.config.weights)
+        offsets = offsets / constant(self.config.weights, offsets)
         low = -LARGEST_GROWTH if self.config.clamp == "both" else None
         growth = offsets[..., 2:].clamp(min=low, max=LARGEST_GROWTH)
         centre, size = self._centre_and_size(references)

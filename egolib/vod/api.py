@@ -7,9 +7,12 @@ a method's own bounded memory.
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +22,7 @@ from torch import nn
 
 from egolib.config import build, merge
 from egolib.engine.device import resolve_device
+from egolib.engine.prefetch import prefetched
 from egolib.io import checkpoint
 from egolib.metrics.detection import Boxes
 from egolib.nn.roi import Found
@@ -37,11 +41,19 @@ from egolib.vod.data.references import test_places
 from egolib.vod.formats.network import description, load_network, load_official
 from egolib.vod.formats.network import published_data as published_data
 from egolib.vod.formats.submission import DetectionSet, join
-from egolib.vod.models.frames import Frames
+from egolib.vod.models.ahead import Batch, frames_ahead, pipelined
+
+LOADERS = min(8, os.cpu_count() or 1)  # threads that read and resize frames for a GPU
+Load = Callable[..., Iterable[Prepared]]
 
 
 class Video(Protocol):
-    """A video as a source of network inputs."""
+    """A video as a source of network inputs.
+
+    ``parallel`` says whether several threads may read frames at once.
+    """
+
+    parallel: bool
 
     @property
     def order(self) -> Sequence[int]:
@@ -67,6 +79,7 @@ class VideoFile:
     """
 
     number = 0
+    parallel = False  # a decoder goes from frame to frame
 
     def __init__(self, reader: VideoReader, config: DataConfig, fps: float | None = None) -> None:
         self.reader, self.config = reader, config
@@ -88,7 +101,7 @@ class VideoFile:
         return self._recent[place]
 
 
-class Detector:
+class Detector(inputs.Told):
     """A network with everything that turns videos into detections.
 
     The network keeps no setting of testing: ``settings`` are passed when a video is started,
@@ -122,6 +135,8 @@ class Detector:
         self.config, self.data, self.seed = config, data, seed
         self.device = resolve_device(self.settings.device)
         self.model = model.to(self.device).eval()
+        if self.device.type == "cuda":  # the layout of convolutions there; values stay
+            self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore
         self.class_names = tuple(names) or class_names(data)
 
     # ------------------------------------------------------------------ one video
@@ -159,24 +174,55 @@ class Detector:
             yield place, found
 
     def _steps(self, video: Video, previous: Any) -> Iterator[tuple[int, Found, Any]]:
-        shuffled = np.random.RandomState(self.seed).permutation(len(video)).tolist()
-        state: Any = None
+        """(place, detections, state after it) of every frame, a few frames at a time."""
+        size, on_gpu = frames_ahead(self.settings, self.device), self.device.type == "cuda"
+        groups = [video.order[i : i + size] for i in range(0, len(video.order), size)]
+        parallel = on_gpu and video.parallel
+        with ThreadPoolExecutor(LOADERS if parallel else 1) as pool:
+            read = partial(self._batches, video, load=pool.map if parallel else map)
+            loaded = prefetched(read, groups, ahead=2 if on_gpu else 0)
+            batches = (batch.to(self.device) for part in loaded for batch in part)
+            state = self._start(video, previous)
+            for place, found in pipelined(self.model, state, batches, ahead=size > 1):
+                yield place, _best_first(found), state
+
+    def _start(self, video: Video, previous: Any) -> Any:
+        """The state before a video's first frame, with the references that come with it."""
+        references = None
+        if self.config.method != "mega" and len(video.order):
+            near, _ = self._companions(video.order[0], len(video), [])
+            inputs = [video.input(place) for place in near]
+            references = make_frames(inputs, near)
+        return self.model.start_video(  # type: ignore[operator]
+            self.settings,
+            references and references.to(self.device),
+            seed=self.seed,
+            number=video.number,
+            previous=previous,
+        )
+
+    def _batches(self, video: Video, places: Sequence[int], load: Load) -> list[Batch]:
+        """Frames in the order of testing with what comes with them, on the host: one batch, or
+        one for every frame where their sizes differ."""
         mega = self.config.method == "mega"
-        for count, place in enumerate(video.order):
+        others: list[dict[str, list[int]]] = []
+        shuffled = np.random.RandomState(self.seed).permutation(len(video)).tolist()
+        for place in places:
             near, far = self._companions(place, len(video), shuffled)
-            references, frame = self._frames(video, near), self._frames(video, [place])
-            if count == 0:
-                state = self.model.start_video(  # type: ignore[operator]
-                    self.settings,
-                    None if mega else references,
-                    seed=self.seed,
-                    number=video.number,
-                    previous=previous,
-                )
-                references = references if mega else None
-            extra = {"distant": self._frames(video, far)} if mega else {}
-            found = self.model.step(frame, state, references, **extra)  # type: ignore[operator]
-            yield place, _best_first(found), state
+            if place == video.order[0] and not mega:
+                near = []  # the state was started with them
+            others.append({"references": near} | ({"distant": far} if mega else {}))
+        wanted = list(dict.fromkeys([*places, *(n for o in others for v in o.values() for n in v)]))
+        inputs = dict(zip(wanted, load(video.input, wanted), strict=True))
+        if len({p.pixels.shape + p.size for p in inputs.values()}) > 1 and len(places) > 1:
+            return [b for place in places for b in self._batches(video, [place], map)]
+        pool = make_frames(list(inputs.values()), wanted)
+        assert pool is not None
+        if self.device.type == "cuda":
+            pool = pool.pin_memory()
+        coming = [n for n in wanted if n not in places]
+        slides = self.settings.slides and self.settings.references.stride == 1
+        return [Batch(pool, places, others, coming if slides and coming else wanted)]
 
     def _companions(
         self, place: int, length: int, shuffled: Sequence[int]
@@ -188,10 +234,6 @@ class Detector:
         if self.settings.causal:  # the window's frames and a random earlier one
             return [place] * (place > 0), [shuffled[place] % (place + 1)]
         return mega_test_places(place, shuffled, rules.window, rules.position, rules.global_size)
-
-    def _frames(self, video: Video, places: Sequence[int]) -> Frames | None:
-        frames = make_frames([video.input(place) for place in places], places)
-        return None if frames is None else frames.to(self.device)
 
     # ----------------------------------------------------------------- a data set
 
@@ -303,7 +345,9 @@ def load(
         network, config = load_official(path, model, classes)
     changes = merge(dict(infer or {}), {"causal": causal, "device": device})
     settings = build(InferConfig, merge(asdict(config.infer), changes), where="infer.")
-    return Detector(network, config.model, config.data, settings, seed=seed)
+    loaded = Detector(network, config.model, config.data, settings, seed=seed)
+    loaded.about = inputs.who(path)
+    return loaded
 
 
 def save(

@@ -18,7 +18,7 @@ CHAPTERS.append(config.project_root() / "notebooks" / "9_scoreboard.ipynb")
 
 def executed() -> set[str]:
     """Pages that ``make book`` makes."""
-    found = {"0_world", "9_scoreboard", "pages/start"}
+    found = {"0_world", "your_video", "9_scoreboard", "pages/start"}
     for task in config.TASKS:
         found |= {f"pages/{task}_idea", f"pages/{task}_results"}
         for variant in config.read_chain(task).variants:

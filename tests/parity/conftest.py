@@ -29,6 +29,13 @@ HERE = Path(__file__).parent
 ALWAYS_KNOWN = ["README.md", "recipe.json", "*.py", "*.keys.json", "*.scales.json"]
 
 
+@pytest.fixture(scope="session")
+def device(request: pytest.FixtureRequest) -> str:
+    """Where the tests compute that ask for it: ``--device``. On another device than the CPU
+    only they run; what reads, samples and writes is the same there."""
+    return request.config.getoption("--device")
+
+
 @pytest.fixture(autouse=True, scope="module")
 def give_memory_back() -> Iterator[None]:
     """Published networks are large: those of one file of tests go before the next file begins."""
@@ -53,10 +60,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Takes out the placeholders that an empty list of files leaves behind as skips."""
-    empty = [i for i in items if _recording(i) is None]
-    config.hook.pytest_deselected(items=empty)
-    items[:] = [i for i in items if _recording(i) is not None]
+    """Takes out the placeholders that an empty list of files leaves behind as skips, and on
+    another device than the CPU the tests that do not ask for it."""
+    everywhere = config.getoption("--device") == "cpu"
+    kept = [i for i in items if _recording(i) is not None and (everywhere or _asks_device(i))]
+    config.hook.pytest_deselected(items=[i for i in items if i not in kept])
+    items[:] = kept
+
+
+def _asks_device(item: pytest.Item) -> bool:
+    """Whether a test, or a fixture of it, takes the device."""
+    return "device" in getattr(item, "fixturenames", ())
 
 
 def _recording(item: pytest.Item) -> object:

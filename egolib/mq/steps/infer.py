@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from egolib.config import to_tree
+from egolib.engine.precision import in_precision_of_infer
 from egolib.errors import EgolibError
 from egolib.io.records import file_sha256
 from egolib.mq.api import MomentFinder, load
@@ -17,6 +18,7 @@ from egolib.mq.config import Config, Correction, InferConfig
 from egolib.mq.data.annotations import Clip
 from egolib.mq.data.classes import class_names
 from egolib.mq.data.dataset import MomentsData
+from egolib.mq.data.points import PointData
 from egolib.mq.data.prepared import Prepared, fitting, read_prepared
 from egolib.mq.data.rows import clip_features
 from egolib.mq.formats import submission
@@ -85,6 +87,7 @@ def load_model(step: Step[Config], prepared: Prepared) -> MomentFinder:
         device=infer.device,
         infer=infer,
         like=fitting(step.config.model, prepared),
+        grid=step.config.data.grid,
     )
 
 
@@ -93,6 +96,7 @@ def variants(infer: InferConfig) -> dict[str, InferConfig]:
     return {"": infer} | {name: replace(infer, **CORRECTED[name]) for name in infer.compare}
 
 
+@in_precision_of_infer
 def predict(step: Step[Config]) -> Predictions:
     """Moments of all clips of val and test, as submission files; finished clips are kept."""
     prepared = read_prepared(step)
@@ -133,9 +137,9 @@ def _answer(
     """By clip: for each inference variant its detections and retrievals."""
     done = {clip.clip_uid: cache.get_json(clip.clip_uid) for clip in clips}
     left = [clip for clip in clips if done[clip.clip_uid] is None]
-    data = MomentsData(
-        left, prepared.store, prepared.classes, finder.model.config, step.config.data
-    )
+    model = finder.model.config
+    kind = MomentsData if model.actionformer is None else PointData
+    data = kind(left, prepared.store, prepared.classes, model, step.config.data)
     for clip, proposals in track(finder.stream(data), "moments", total=len(left), unit="clip"):
         answers = rank_all(clip, proposals, prepared, finder, step.config.infer)
         cache.put_json(clip.clip_uid, answers)

@@ -50,7 +50,7 @@ class InitialConfig:
 
 
 Benchmark = Literal[
-    "egomcq", "reversal", "epic", "charades", "egotaskqa", "qfvs", "moments", "clips"
+    "egomcq", "reversal", "epic", "charades", "egotaskqa", "qfvs", "moments", "clips", "questions"
 ]  # fmt: skip
 
 
@@ -63,7 +63,8 @@ class InferConfig:
             weights of trainings on them; ``reversal``: which of two opposite
             actions a clip shows, with its frames in order, in random order, and with one
             of them; ``moments``: EgoMQ features; ``clips``: a feature store of the clips
-            of the NLQ annotations.
+            of the NLQ annotations; ``questions``: features of those clips that know the
+            question, and the questions' token states, as EgoNLQ's VSLNet reads them.
         weights: which weights of a training: ``model``, the last ones, ``best``, ...
         frames: frames of a clip; 0 takes the model's.
         fusion: ask the matching head about EgoMCQ too.
@@ -77,6 +78,10 @@ class InferConfig:
         clip_stride_frames: distance of its rows, in frames at 30 a second.
         clip_window_sec: length of the stretch that each of its rows sees.
         device: ``auto`` takes a GPU where there is one.
+        precision: of products and convolutions: ``float32``, or autocast to ``bfloat16`` or
+            ``float16``.
+        matmul_precision: of float32 products on a GPU: ``highest`` is float32 itself, ``high``
+            TensorFloat-32.
         question_frames: of EgoTaskQA: ``official`` draws random frames in val and test too,
             for every question anew; ``uniform`` takes middle ones, one clip for all
             questions about an interval.
@@ -95,6 +100,8 @@ class InferConfig:
     clip_stride_frames: float = 16.043
     clip_window_sec: float = 2.0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    matmul_precision: Literal["highest", "high"] = "highest"
     question_frames: Literal["official", "uniform"] = "official"
     seed: int = 0
 

@@ -140,7 +140,14 @@ class InferConfig:
         shuffle_seed: of that order.
         causal: use no frame that comes later than the current one (online); methods with
             references then take earlier frames instead.
+        frames_ahead: frames that are computed at once before what depends on their order, for
+            throughput; 1 gives every frame as soon as it can be had; 0 takes 8 on a GPU and 1
+            on a CPU. Results differ by rounding at most.
         device: where to compute; ``auto`` takes a GPU where there is one.
+        precision: of products and convolutions: ``float32``, or autocast to ``bfloat16`` or
+            ``float16``.
+        matmul_precision: of float32 products on a GPU: ``highest`` is float32 itself, ``high``
+            TensorFloat-32.
         max_videos: only so many videos; 0 for all.
         pickle: write the official pickle beside our file.
         format_only: write COCO's JSON beside our file.
@@ -159,7 +166,10 @@ class InferConfig:
     shuffle_frames: bool = False
     shuffle_seed: int = 10
     causal: bool = False
+    frames_ahead: int = 0
     device: str = "auto"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    matmul_precision: Literal["highest", "high"] = "highest"
     max_videos: int = 0
     pickle: bool = False
     format_only: bool = False

@@ -71,7 +71,7 @@ class MemoryBank:
             self._columns = [r.new_empty(0, *r.shape[1:]) for r in rows]
         places = self._free_places(len(rows[0]))
         for column, new in zip(self._columns, rows, strict=True):
-            column[places.to(column.device)] = new.detach()
+            column[on_device(places, column.device)] = new.detach().to(column.dtype)
         self._order = torch.cat([self._order, places])
 
     def _free_places(self, count: int) -> Tensor:
@@ -89,4 +89,14 @@ class MemoryBank:
     def _read(self, places: Tensor) -> list[Tensor]:
         if torch.equal(places, torch.arange(len(places))):
             return [column[: len(places)] for column in self._columns]
-        return [column[places.to(column.device)] for column in self._columns]
+        if not self._columns:
+            return []
+        index = on_device(places, self._columns[0].device)
+        return [column[index] for column in self._columns]
+
+
+def on_device(places: Tensor, device: torch.device) -> Tensor:
+    """Indices that were made on the host, copied to a GPU without waiting for it."""
+    if device.type != "cuda" or places.is_cuda:
+        return places.to(device)
+    return places.pin_memory().to(device, non_blocking=True)

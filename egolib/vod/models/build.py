@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -11,12 +13,12 @@ from egolib.vod.models.flow_methods import Dff, Fgfa
 from egolib.vod.models.mamba import Mamba
 from egolib.vod.models.mega import Mega
 from egolib.vod.models.selsa import Selsa
-from egolib.vod.models.single import SingleFrame
+from egolib.vod.models.single import single_frame
 from egolib.vod.models.stpn import Stpn
 from egolib.vod.models.tdvit import TdVit
 
-METHODS: dict[str, type[nn.Module]] = {
-    "single": SingleFrame,
+METHODS: dict[str, Callable[[ModelConfig], nn.Module]] = {
+    "single": single_frame,
     "selsa": Selsa,
     "mamba": Mamba,
     "mega": Mega,

@@ -5,22 +5,39 @@ B images; P proposals.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from egolib.nn.config import ProposalConfig
+from egolib.nn import fixed
+from egolib.nn.config import DetectionConfig, ProposalConfig
 from egolib.nn.fpn import FeaturePyramid, MapReduction
+from egolib.nn.graphs import Captured
 from egolib.nn.resnet import ResNet
 from egolib.nn.roi import Found, RoiExamples, roi_examples
 from egolib.nn.rpn import Proposals, RegionProposals
 from egolib.nn.swin import Swin
 from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import ModelConfig
-from egolib.vod.models.frames import Frames, Losses, Size, Truth
+from egolib.vod.models.ahead import (
+    FoundAhead,
+    Hidden,
+    Later,
+    Ready,
+    Regions,
+    RegionsAhead,
+    StaticParts,
+    corner,
+    filled,
+    frames_ahead,
+    packed,
+    static,
+)
+from egolib.vod.models.frames import Frames, Losses, Size, Truth, single_frames
 from egolib.vod.models.heads import RegionHead
 
 
@@ -81,10 +98,16 @@ class RegionDetector(nn.Module):
         self.neck = Neck(self.backbone.channels, config)
         self.rpn = RegionProposals(self.neck.channels, config.rpn)
         self.head = head(self.neck.channels, config)
+        self.parts = StaticParts()
 
-    def maps(self, images: Tensor) -> list[Tensor]:
-        """Neck maps of images (B, 3, H, W), finest first."""
-        maps: list[Tensor] = self.neck(self.backbone(images))
+    def maps(self, images: Tensor, *guides: Tensor) -> list[Tensor]:
+        """Neck maps, finest first.
+
+        Args:
+            images: (B, 3, H, W).
+            guides: what else the backbone takes (STPN's prompts).
+        """
+        maps: list[Tensor] = self.neck(self.backbone(images, *guides))
         return maps
 
     def propose(
@@ -112,6 +135,141 @@ class RegionDetector(nn.Module):
         hidden = torch.split(features, [len(b) for b in boxes])
         images = zip(hidden, boxes, frames.sizes, frames.scales, strict=True)
         return [self.head.detect(*image, settings.detections) for image in images]
+
+    # ---------------------------------------------------------- many frames at once
+
+    def regions(
+        self,
+        frames: Frames,
+        settings: InferConfig,
+        *guides: Tensor,
+        maps: Sequence[Tensor] | None = None,
+        keep_maps: bool = False,
+    ) -> list[Callable[[], Regions]]:
+        """Regions of every frame; each is asked for when it is needed.
+
+        Args:
+            frames: of one video.
+            settings: of testing.
+            guides: what else the backbone takes.
+            maps: of the neck, where they are known.
+            keep_maps: whether neck maps are among the results.
+        """
+        if static(frames):
+            size, parts = frames_ahead(settings, frames.images.device), []
+            for i in range(0, len(frames), size):
+                own = None if maps is None else [m[i : i + size] for m in maps]
+                parts += self._regions_ahead(frames[i : i + size], settings, guides, own, keep_maps)
+            return parts
+        found: list[Callable[[], Regions]] = []
+        for i, frame in enumerate(single_frames(frames)):
+            own = None if maps is None else [m[i : i + 1] for m in maps]
+            found.append(partial(_itself, self._regions(frame, settings, guides, own, keep_maps)))
+        return found
+
+    def _regions(
+        self,
+        frame: Frames,
+        settings: InferConfig,
+        guides: Sequence[Tensor],
+        maps: list[Tensor] | None,
+        keep_maps: bool,
+    ) -> Regions:
+        """Regions of one frame, as many as there are."""
+        maps = self.maps(frame.images, *guides) if maps is None else maps
+        boxes = self.propose(maps, frame.sizes, settings.proposals)[0].boxes
+        first = self.head.first(self.head.pool(maps, [boxes]))
+        return Regions(boxes, first, maps if keep_maps else [])
+
+    def _regions_ahead(
+        self,
+        frames: Frames,
+        settings: InferConfig,
+        guides: Sequence[Tensor],
+        maps: list[Tensor] | None,
+        keep_maps: bool,
+    ) -> list[Callable[[], Regions]]:
+        limits = settings.proposals or self.config.rpn.test
+        kind = limits, keep_maps, maps is None
+        if kind not in self.parts.regions:
+            work = self._fixed_regions if maps is None else self._fixed_regions_of_maps
+            self.parts.regions[kind] = Captured(partial(work, limits, keep_maps))
+        size = frames_ahead(settings, frames.images.device)
+        inputs = [filled(x, size) for x in ([frames.images] if maps is None else maps)]
+        edge = corner(frames, self.config.rpn.boxes.extent)
+        boxes, first, kept, complete = self.parts.regions[kind](edge, *inputs, *guides)
+
+        def again(index: int) -> Regions:
+            own = None if maps is None else [m[index : index + 1] for m in maps]
+            return self._regions(frames[index : index + 1], settings, guides, own, keep_maps)
+
+        ahead = RegionsAhead((boxes, first, kept), Later(complete), again)
+        return [partial(ahead.frame, i) for i in range(len(frames))]
+
+    def _fixed_regions(
+        self,
+        limits: ProposalConfig,
+        keep_maps: bool,
+        edge: Tensor,
+        images: Tensor,
+        *guides: Tensor,
+    ) -> tuple[Tensor, Tensor, list[Tensor], Tensor]:
+        if images.is_cuda:
+            images = images.contiguous(memory_format=torch.channels_last)
+        maps = self.maps(images, *guides)
+        return self._fixed_regions_of_maps(limits, keep_maps, edge, *maps)
+
+    def _fixed_regions_of_maps(
+        self, limits: ProposalConfig, keep_maps: bool, edge: Tensor, *maps: Tensor
+    ) -> tuple[Tensor, Tensor, list[Tensor], Tensor]:
+        """Boxes (B, P, 4), features (B, P, D), maps, and which frames are complete (B,)."""
+        found = fixed.propose(self.rpn, self.rpn(maps), edge, limits)
+        first = self.head.first(self.head.pool(maps, list(found.boxes)))
+        first = torch.unflatten(first, 0, found.boxes.shape[:2])
+        return found.boxes, first, list(maps) if keep_maps else [], found.complete
+
+    def detections(
+        self, hidden: Sequence[Hidden], frames: Frames, settings: InferConfig
+    ) -> FoundAhead | Ready:
+        """Detections of every frame; they may still be on their way to the host.
+
+        Args:
+            hidden: regions of every frame.
+            frames: that they are of.
+            settings: of testing.
+        """
+
+        def one(index: int) -> Found:
+            size, scale = frames.sizes[index], frames.scales[index]
+            return self.head.detect(*hidden[index], size, scale, settings.detections)
+
+        counts = {len(h.boxes) for h in hidden}
+        if not static(frames) or len(counts) > 1 or not max(counts):
+            return Ready([one(i) for i in range(len(frames))])
+        limits = settings.detections
+        if limits not in self.parts.detections:
+            self.parts.detections[limits] = Captured(partial(self._fixed_detections, limits))
+        size = frames_ahead(settings, frames.images.device)
+        features, boxes = (torch.stack(x) for x in zip(*hidden, strict=True))
+        inputs = [filled(x, size) for x in (features, boxes, frames.scales)]
+        edge = corner(frames, self.head.coder.config.extent)
+        rows, kept = self.parts.detections[limits](edge, *inputs)
+        count = len(frames)
+        return FoundAhead(Later(rows[:count]), Later(kept[:count]), one)
+
+    def _fixed_detections(
+        self, limits: DetectionConfig, edge: Tensor, x: Tensor, boxes: Tensor, scales: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Rows (B, D, 6) of box, label and score; their number, and whether complete (B, 2)."""
+        output = self.head.predict(x.flatten(0, 1)).float()
+        foreground = self.head.predict.foreground(output)
+        scores, offsets = (torch.unflatten(y, 0, x.shape[:2]) for y in foreground)
+        found = fixed.select(
+            scores, offsets, boxes, edge, scales, coder=self.head.coder, config=limits
+        )
+        return packed(found)
+
+    # ------------------------------------------------------------------- training
 
     def region_examples(
         self, maps: Sequence[Tensor], size: Size, truth: Truth, generator: torch.Generator | None
@@ -166,23 +324,96 @@ class RegionDetector(nn.Module):
         return losses | self.head.losses(x, examples, truth)
 
 
+def _itself(regions: Regions) -> Regions:
+    return regions
+
+
 Head = TypeVar("Head", bound=RegionHead)
 
 
 class RegionMethod(nn.Module, Generic[Head]):
-    """What methods on regions of other frames share: settings, detector, region head.
+    """What methods on regions share: settings, detector, region head, and the two halves of a
+    frame: its hidden features, which may depend on other frames, and its detections.
 
     Args:
         config: the network.
         head: class of its region head.
+        backbone: replaces the one that the settings name.
     """
 
-    def __init__(self, config: ModelConfig, head: type[Head]) -> None:
+    def __init__(
+        self, config: ModelConfig, head: type[Head], backbone: ResNet | Swin | None = None
+    ) -> None:
         super().__init__()
         self.config = config
-        self.detector = RegionDetector(config, head)
+        self.detector = RegionDetector(config, head, backbone)
 
     @property
     def head(self) -> Head:
         """The region head."""
         return self.detector.head  # type: ignore[return-value]
+
+    #: Whether a frame needs the detections of the one before, so that detections cannot wait.
+    waits = False
+
+    @torch.no_grad()
+    def look_ahead(self, frames: Frames, state: Any) -> None:
+        """Computes what frames that come next need of themselves alone.
+
+        Args:
+            frames: of the state's video, with numbers, in any order.
+            state: of the video; it remembers what was computed until the frames' turn.
+        """
+        places = {number: i for i, number in enumerate(frames.numbers)}
+        new = [i for number, i in places.items() if number not in state.known]
+        if new and (len(frames) > 1 or frames.images.is_cuda):
+            chosen = frames if len(new) == len(frames) else frames.some(new)
+            state.known.keep(chosen, self._regions_of(chosen, state))
+
+    def _regions_of(self, frames: Frames, state: Any) -> list[Callable[[], Regions]]:
+        return self.detector.regions(frames, state.settings)
+
+    def _own_regions(self, frame: Frames, state: Any) -> Regions:
+        """Regions of a frame: known already, or computed now."""
+        known: Regions | None = state.known.take(frame)
+        return known or self._regions_of(frame, state)[0]()
+
+    @torch.no_grad()
+    def hidden(self, frame: Frames, state: Any, references: Frames | None = None) -> Hidden:
+        """Regions of one frame, ready for prediction; ``state`` moves on.
+
+        Args:
+            frame: of N = 1.
+            state: of its video.
+            references: frames that a sliding window meets with this one.
+        """
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def step(self, frame: Frames, state: Any, references: Frames | None = None) -> Found:
+        """Detections in one frame.
+
+        Args:
+            frame: of N = 1.
+            state: of its video; it moves on.
+            references: frames that a sliding window meets with this one.
+        """
+        hidden = self.hidden(frame, state, references)
+        return self.detector.detections([hidden], frame, state.settings).get()[0]
+
+    @torch.no_grad()
+    def steps(
+        self, frames: Frames, state: Any, others: Sequence[dict[str, Frames | None]] = ()
+    ) -> FoundAhead | Ready:
+        """Detections in several frames, one after the other; they may be on their way.
+
+        Args:
+            frames: of one video, in the order of testing.
+            state: of their video; it moves on.
+            others: frames that come with each, by the names that ``step`` takes.
+        """
+        pairs = list(zip(single_frames(frames), others or [{}] * len(frames), strict=True))
+        if self.waits:
+            return Ready([self.step(frame, state, **other) for frame, other in pairs])
+        hidden = [self.hidden(frame, state, **other) for frame, other in pairs]
+        return self.detector.detections(hidden, frames, state.settings)

@@ -18,7 +18,8 @@ from egolib.nn.roi import Found
 from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import LocationConfig, ModelConfig
 from egolib.vod.models import pixels
-from egolib.vod.models.bank import MemoryBank
+from egolib.vod.models.ahead import Ready, backbone_maps
+from egolib.vod.models.bank import MemoryBank, on_device
 from egolib.vod.models.fcos import FcosDetector, LevelFound
 from egolib.vod.models.frames import Clip, Frames, Losses, single_frames
 from egolib.vod.models.heads import Aggregator, Projected
@@ -104,6 +105,32 @@ class Eovod(nn.Module):
         return EovodState(settings, generator, np.random.RandomState(seed), banks, frames)
 
     @torch.no_grad()
+    def look_ahead(self, frames: Frames, state: EovodState) -> None:
+        """Computes backbone maps of frames that come next.
+
+        Args:
+            frames: of the state's video, with numbers.
+            state: of the video; it remembers the maps until the frames' turn.
+        """
+        if len(frames) == 1 and not frames.images.is_cuda:
+            return
+        maps = backbone_maps(self.detector, frames, state.settings)
+        for i, number in enumerate(frames.numbers):
+            state.known.setdefault(number, [m[i : i + 1] for m in maps])
+
+    def steps(
+        self, frames: Frames, state: EovodState, others: Sequence[dict[str, Frames | None]] = ()
+    ) -> Ready:
+        """Detections in several frames, one after the other: each needs those of the one before.
+
+        Args:
+            frames: of one video, in the order of testing.
+            state: of their video; it moves on.
+            others: not used.
+        """
+        return Ready([self.step(frame, state) for frame in single_frames(frames)])
+
+    @torch.no_grad()
     def step(self, frame: Frames, state: EovodState, references: Frames | None = None) -> Found:
         """Detections in one frame; the cells inside them are written to the banks.
 
@@ -114,7 +141,7 @@ class Eovod(nn.Module):
         """
         self._read_references(frame, state)
         known = state.known.pop(frame.numbers[0], None) if frame.numbers else None
-        plain = known or self.detector.backbone(frame.images)
+        plain = known or backbone_maps(self.detector, frame, state.settings)
         enhanced = self._enhance(plain, state)
         detected = self._detect(plain, enhanced, frame, state)
         found = detected.found
@@ -126,7 +153,7 @@ class Eovod(nn.Module):
         """Writes cells of what the plain detector finds in the references."""
         if not state.references:
             return
-        maps = [self.detector.backbone(r.images) for r in state.references]
+        maps = [backbone_maps(self.detector, r, state.settings) for r in state.references]
         found = [
             self.detector.detect(self.detector.neck(m), r, state.settings)[0]
             for m, r in zip(maps, state.references, strict=True)
@@ -202,7 +229,7 @@ class Eovod(nn.Module):
                 cells = state.random.choice(cells, settings.cells_per_box, replace=False)
             chosen.append(torch.from_numpy(cells))
         index = torch.cat(chosen) if chosen else pixels.largest_cells(x, settings.fallback)
-        return pixels.as_cells(x)[index[: settings.cells_per_frame].to(x.device)]
+        return pixels.as_cells(x)[on_device(index[: settings.cells_per_frame], x.device)]
 
     def _stride(self, level: int) -> int:
         return int(4 * 2**level)

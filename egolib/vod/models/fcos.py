@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -15,13 +16,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import sigmoid_focal_loss
 
-from egolib.nn import init
+from egolib.nn import fixed, init
+from egolib.nn.config import DetectionConfig
+from egolib.nn.graphs import Captured
 from egolib.nn.roi import Found
 from egolib.ops import boxes as bx
 from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import FcosConfig, ModelConfig
+from egolib.vod.models.ahead import (
+    FoundAhead,
+    Later,
+    Ready,
+    StaticParts,
+    corner,
+    filled,
+    frames_ahead,
+    packed,
+    static,
+)
 from egolib.vod.models.detector import Neck, make_backbone
-from egolib.vod.models.frames import Frames, Losses, Size, Truth
+from egolib.vod.models.frames import Frames, Losses, Size, Truth, single_frames
 
 
 class DenseOutput(NamedTuple):
@@ -109,6 +123,7 @@ class FcosDetector(nn.Module):
         self.neck = Neck(self.backbone.channels, config)
         self.head = FcosHead(self.neck.channels, config)
         self.every_level = list(range(len(config.fcos.strides)))
+        self.parts = StaticParts()
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """Pyramid maps of images (B, 3, H, W), finest first."""
@@ -127,6 +142,63 @@ class FcosDetector(nn.Module):
         """
         found = self.detect_levels(maps, maps, frames, self.every_level, settings)
         return [x.found for x in found]
+
+    def detections(self, frames: Frames, settings: InferConfig) -> FoundAhead | Ready:
+        """Detections in every frame; they may still be on their way to the host.
+
+        Args:
+            frames: of one video.
+            settings: of testing.
+        """
+        if not static(frames):
+            found = [self.detect(self.maps(f.images), f, settings) for f in single_frames(frames)]
+            return Ready([one for (one,) in found])
+        kind = settings.detections, settings.level_limit
+        if kind not in self.parts.dense:
+            self.parts.dense[kind] = Captured(partial(self._fixed_detections, *kind))
+        size, count = frames_ahead(settings, frames.images.device), len(frames)
+        images, scales = (filled(x, size) for x in (frames.images, frames.scales))
+        rows, kept = self.parts.dense[kind](corner(frames, 0.0), images, scales)
+
+        def again(index: int) -> Found:
+            frame = frames[index : index + 1]
+            return self.detect(self.maps(frame.images), frame, settings)[0]
+
+        return FoundAhead(Later(rows[:count]), Later(kept[:count]), again)
+
+    def _fixed_detections(
+        self, limits: DetectionConfig, best: int, edge: Tensor, images: Tensor, scales: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Rows (B, D, 6) of box, label and score; their number, and whether complete (B, 2)."""
+        if images.is_cuda:
+            images = images.contiguous(memory_format=torch.channels_last)
+        maps = self.maps(images)
+        output = self.head(maps, maps, self.every_level)
+        levels = [
+            self._fixed_level(x.float(), y.float(), z.float(), i, best, limits.score_threshold)
+            for x, y, z, i in zip(*output, self.every_level, strict=True)
+        ]
+        return packed(fixed.select_dense(levels, edge, scales, limits))
+
+    def _fixed_level(
+        self,
+        logits: Tensor,
+        distances: Tensor,
+        centerness: Tensor,
+        level: int,
+        best: int,
+        threshold: float,
+    ) -> fixed.Dense:
+        """What ``_best_of_level`` gives, of B images and always as many."""
+        points, classes = level_points(logits, self._stride(level)), logits.shape[1]
+        scores = logits.flatten(2).transpose(1, 2).flatten(1).sigmoid()  # (B, H * W * K)
+        scores, order = scores.sort(dim=1, descending=True, stable=True)
+        scores, order = scores[:, :best], order[:, :best]
+        place = order // classes
+        apart = fixed.rows_at(distances.flatten(2).transpose(1, 2), place)
+        boxes = boxes_around(points[place].flatten(0, 1), apart.flatten(0, 1)).view_as(apart)
+        central = centerness.flatten(1).gather(1, place).sigmoid()
+        return fixed.Dense(boxes, order % classes, scores * central, scores > threshold)
 
     @torch.no_grad()
     def detect_levels(

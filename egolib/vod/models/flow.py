@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from egolib.nn import init
+from egolib.ops.constants import constant
 from egolib.vod.config.model import FlowConfig
 
 
@@ -64,7 +65,7 @@ class FlowNetS(nn.Module):
         """
         settings = self.config
         mean, std, own = (
-            images.new_tensor(v).view(1, 3, 1, 1)
+            constant(v, images).view(1, 3, 1, 1)
             for v in (settings.means, settings.stds, settings.flow_means)
         )
         images = (images * std + mean) / 255 - own
@@ -123,6 +124,6 @@ def warp(features: Tensor, flow: Tensor, grid: str = "official") -> Tensor:
     )
     places = torch.stack([x, y]).to(flow) + flow  # (B, 2, h, w)
     less = 1 if grid == "aligned" else 0
-    limits = flow.new_tensor([width - less, height - less]).view(1, 2, 1, 1)
+    limits = constant((width - less, height - less), flow).view(1, 2, 1, 1)
     positions = (places / limits * 2 - 1).permute(0, 2, 3, 1)
     return F.grid_sample(features, positions, padding_mode="border", align_corners=True)

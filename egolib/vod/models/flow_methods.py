@@ -14,12 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from egolib.nn import init
-from egolib.nn.roi import Found
 from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import ModelConfig
-from egolib.vod.models.detector import RegionDetector
+from egolib.vod.models.ahead import Hidden
+from egolib.vod.models.detector import RegionMethod
 from egolib.vod.models.flow import FlowNetS, warp
 from egolib.vod.models.frames import Clip, Frames, Losses, single_frames
+from egolib.vod.models.heads import RegionHead
 
 
 @dataclass
@@ -40,14 +41,26 @@ class FlowState:
     count: int = 0
 
 
-class FlowMethod(nn.Module):
+class FlowMethod(RegionMethod[RegionHead]):
     """A frame detector on one map, and a flow network."""
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.detector = RegionDetector(config)
+        super().__init__(config, RegionHead)
         self.motion = FlowNetS(config.flow)
+
+    @torch.no_grad()
+    def look_ahead(self, frames: Frames, state: FlowState) -> None:
+        """Nothing: which frames pass the backbone depends on their order.
+
+        Args:
+            frames: not used.
+            state: not used.
+        """
+
+    def _hidden(self, features: Tensor, frame: Frames, state: FlowState) -> Hidden:
+        """Regions of one frame from its map (1, C, H, W)."""
+        own = self.detector.regions(frame, state.settings, maps=[features])[0]()
+        return Hidden(self.head.hidden_from(own.first), own.boxes)
 
     def moved_frame(self, frame: Frames) -> MovedFrame:
         """What other frames need of this one."""
@@ -91,16 +104,15 @@ class Dff(FlowMethod):
         return FlowState(settings)
 
     @torch.no_grad()
-    def step(self, frame: Frames, state: FlowState, references: Frames | None = None) -> Found:
-        """Detections in one frame.
+    def hidden(self, frame: Frames, state: FlowState, references: Frames | None = None) -> Hidden:
+        """Regions of one frame, ready for prediction.
 
         Args:
             frame: one prepared frame (N = 1).
             state: of the frame's video; it moves on.
             references: not used.
         """
-        maps = [self.features(frame, state)]
-        return self.detector.detect(maps, frame, state.settings)[0]
+        return self._hidden(self.features(frame, state), frame, state)
 
     def features(self, frame: Frames, state: FlowState) -> Tensor:
         """The frame's map: its own, or the key frame's moved to it."""
@@ -160,16 +172,15 @@ class Fgfa(FlowMethod):
         return state
 
     @torch.no_grad()
-    def step(self, frame: Frames, state: FlowState, references: Frames | None = None) -> Found:
-        """Detections in one frame.
+    def hidden(self, frame: Frames, state: FlowState, references: Frames | None = None) -> Hidden:
+        """Regions of one frame, ready for prediction.
 
         Args:
             frame: of N = 1.
             state: of its video.
             references: frames that enter the window with this one.
         """
-        maps = [self.features(frame, state, references)]
-        return self.detector.detect(maps, frame, state.settings)[0]
+        return self._hidden(self.features(frame, state, references), frame, state)
 
     def features(self, frame: Frames, state: FlowState, references: Frames | None) -> Tensor:
         """The weighted mean (1, C, H, W) of the window's maps.

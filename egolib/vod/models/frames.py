@@ -5,6 +5,7 @@ N frames; H, W rows and columns of pixels; G true boxes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -37,8 +38,9 @@ class Frames:
         return len(self.images)
 
     def to(self, device: torch.device | str) -> Frames:
-        """The same on another device."""
-        return Frames(self.images.to(device), self.sizes, self.scales.to(device), self.numbers)
+        """The same on another device; page-locked memory is copied while the host goes on."""
+        images, scales = (x.to(device, non_blocking=True) for x in (self.images, self.scales))
+        return Frames(images, self.sizes, scales, self.numbers)
 
     def pin_memory(self) -> Frames:
         """The same in page-locked memory."""
@@ -48,6 +50,20 @@ class Frames:
     def __getitem__(self, part: slice) -> Frames:
         """Some of the frames."""
         return Frames(self.images[part], self.sizes[part], self.scales[part], self.numbers[part])
+
+    def some(self, places: Sequence[int]) -> Frames:
+        """The frames at some places; neighbours are not copied."""
+        first = places[0] if places else 0
+        if list(places) == list(range(first, first + len(places))):
+            return self[first : first + len(places)]
+        images, scales = (torch.stack([x[i] for i in places]) for x in (self.images, self.scales))
+        return Frames(
+            images, [self.sizes[i] for i in places], scales, [self.numbers[i] for i in places]
+        )
+
+    def numbered(self, numbers: Sequence[int]) -> Frames:
+        """The frames of some numbers."""
+        return self.some([self.numbers.index(number) for number in numbers])
 
 
 def single_frames(frames: Frames) -> list[Frames]:

@@ -90,8 +90,17 @@ class RegionHead(nn.Module):
 
     def hidden(self, pooled: Tensor) -> Tensor:
         """(R, D) before prediction."""
-        x = pooled
-        for layer in self.layers:
+        return self.hidden_from(self.first(pooled))
+
+    def first(self, pooled: Tensor) -> Tensor:
+        """(R, D) after the first layer, before its ReLU."""
+        rows: Tensor = self.layers[0](pooled)
+        return rows
+
+    def hidden_from(self, first: Tensor) -> Tensor:
+        """(R, D) before prediction, from what ``first`` gives."""
+        x = F.relu(first)
+        for layer in self.layers[1:]:
             x = F.relu(layer(x))
         return x
 
@@ -150,6 +159,23 @@ def join_projected(parts: Sequence[Projected]) -> Projected:
     return Projected(torch.cat(keys), torch.cat(values))
 
 
+def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Attention to remembered rows, (..., R, K), in single precision whatever is around it.
+
+    A sum over thousands of rows needs it. In half precision it would also be handed to
+    kernels that are built anew for every number of rows.
+
+    Args:
+        q: (..., R, K).
+        k: (..., M, K).
+        v: (..., M, K).
+        bias: (..., R, M) added to the logits; None for none.
+    """
+    with torch.autocast(q.device.type, enabled=False):
+        q, k, v = q.float(), k.float(), v.float()
+        return F.scaled_dot_product_attention(q, k, v, None if bias is None else bias.float())
+
+
 class Aggregator(nn.Module):
     """Multi-head attention of rows to support rows (SELSA, Wu et al., ICCV 2019, eq. 3-5).
 
@@ -175,7 +201,7 @@ class Aggregator(nn.Module):
     def forward(self, x: Tensor, support: Projected) -> Tensor:
         """What rows (R, D) gather from the support; (R, D), to be added to them."""
         q, k, v = (self._split(y) for y in (self.query(x), *support))
-        attended = F.scaled_dot_product_attention(q, k, v)  # (1, heads, R, D / heads)
+        attended = attention(q, k, v)  # (1, heads, R, D / heads)
         gathered: Tensor = self.out(attended[0].transpose(0, 1).flatten(1))
         return gathered
 
@@ -200,21 +226,31 @@ class SupportHead(RegionHead):
     def support(self, pooled: Tensor) -> list[Projected]:
         """What other regions need of these ones, for every layer."""
         rows = self.support_rows(pooled)
+        return self.projected(rows)
+
+    def projected(self, rows: Sequence[Tensor]) -> list[Projected]:
+        """Keys and values of the rows of every layer."""
         return [agg.project(y) for agg, y in zip(self.aggregators, rows, strict=True)]  # type: ignore
 
     def support_rows(self, pooled: Tensor) -> list[Tensor]:
         """Rows (M, D) of every layer before its ReLU."""
-        rows, x = [], pooled
-        for layer in self.layers:
-            x = layer(x)
-            rows.append(x)
-            x = F.relu(x)
+        return self.support_rows_from(self.first(pooled))
+
+    def support_rows_from(self, first: Tensor) -> list[Tensor]:
+        """The same from what ``first`` gives."""
+        rows = [first]
+        for layer in self.layers[1:]:
+            rows.append(layer(F.relu(rows[-1])))
         return rows
 
     def attend(self, pooled: Tensor, support: Sequence[Projected]) -> Tensor:
         """(R, D) before prediction, of regions that attend to the support."""
-        x = pooled
-        for layer, aggregator, rows in zip(self.layers, self.aggregators, support, strict=True):
-            x = layer(x)
+        return self.attend_from(self.first(pooled), support)
+
+    def attend_from(self, first: Tensor, support: Sequence[Projected]) -> Tensor:
+        """The same from what ``first`` gives."""
+        x = first
+        for i, (aggregator, rows) in enumerate(zip(self.aggregators, support, strict=True)):
+            x = self.layers[i](x) if i else x
             x = F.relu(x + aggregator(x, rows))
         return x

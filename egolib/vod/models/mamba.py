@@ -17,7 +17,8 @@ from egolib.nn.roi import Found
 from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import MemoryConfig, ModelConfig
 from egolib.vod.models import pixels
-from egolib.vod.models.bank import MemoryBank
+from egolib.vod.models.ahead import Hidden, KnownRegions, Regions, backbone_maps
+from egolib.vod.models.bank import MemoryBank, on_device
 from egolib.vod.models.detector import RegionMethod
 from egolib.vod.models.frames import Clip, Frames, Losses, single_frames
 from egolib.vod.models.heads import Aggregator, Projected, RegionHead, SupportHead
@@ -33,15 +34,17 @@ class MambaState:
         references: what the first frame still has to read.
         banks: one for every layer of the head: rows, keys, values.
         pixel_bank: cells of the backbone map, keys, values.
-        known: backbone maps of reference frames by number, until their own turn comes.
+        known: regions of frames that were computed before their turn.
+        known_maps: backbone maps of such frames by number, where cells are remembered.
     """
 
     settings: InferConfig
     generator: torch.Generator
-    references: list[Frames]
+    references: Frames | None = None
     banks: list[MemoryBank] = field(default_factory=list)
     pixel_bank: MemoryBank | None = None
-    known: dict[int, Tensor] = field(default_factory=dict)
+    known: KnownRegions = field(default_factory=KnownRegions)
+    known_maps: dict[int, Tensor] = field(default_factory=dict)
     started: bool = False
 
 
@@ -84,9 +87,45 @@ class Mamba(RegionMethod[SupportHead]):
             number: not used.
             previous: not used: every video has banks of its own.
         """
-        generator = torch.Generator().manual_seed(seed)
-        frames = [] if references is None else single_frames(references)
-        return MambaState(settings, generator, frames)
+        return MambaState(settings, torch.Generator().manual_seed(seed), references)
+
+    @property
+    def waits(self) -> bool:  # type: ignore[override]
+        """Whether a frame needs the detections of the one before."""
+        return self.memory.pixel
+
+    @torch.no_grad()
+    def look_ahead(self, frames: Frames, state: MambaState) -> None:
+        """Computes regions, or backbone maps, of frames that come next.
+
+        Args:
+            frames: of the state's video, with numbers.
+            state: of the video; it remembers what was computed until the frames' turn.
+        """
+        if not self.memory.pixel:
+            super().look_ahead(frames, state)
+            return
+        maps = backbone_maps(self.detector, frames, state.settings)
+        for i, number in enumerate(frames.numbers):
+            state.known_maps.setdefault(number, maps[-1][i : i + 1])
+
+    @torch.no_grad()
+    def hidden(self, frame: Frames, state: MambaState, references: Frames | None = None) -> Hidden:
+        """Regions of one frame, the best of which are written to the banks.
+
+        Args:
+            frame: one prepared frame (N = 1).
+            state: of the frame's video; it moves on.
+            references: not used: those of ``start_video`` are read with the first frame.
+        """
+        own = self._own_regions(frame, state)
+        if not state.started:
+            state.banks = self._filled_banks(frame, own, state)
+            state.started = True
+            support = [_support(bank.all()) for bank in state.banks]
+            return Hidden(self.head.attend_from(own.first, support), own.boxes)
+        top = self._top(state.settings)
+        return Hidden(self._attend_and_write(own.first, state.banks, top), own.boxes)
 
     @torch.no_grad()
     def step(self, frame: Frames, state: MambaState, references: Frames | None = None) -> Found:
@@ -97,21 +136,22 @@ class Mamba(RegionMethod[SupportHead]):
             state: of the frame's video; it moves on.
             references: not used: those of ``start_video`` are read with the first frame.
         """
+        if not self.memory.pixel:
+            return super().step(frame, state)
         x = self._backbone_map(frame, state)
         if not state.started:
             self._fill(frame, x, state)
-        if state.pixel_bank is not None:
-            _, keys, values = state.pixel_bank.sample()
-            x = pixels.enhance(self.pixel, x, Projected(keys, values))
+        assert state.pixel_bank is not None
+        _, keys, values = state.pixel_bank.sample()
+        x = pixels.enhance(self.pixel, x, Projected(keys, values))
         found = self._detect(x, frame, state)
-        if state.pixel_bank is not None:
-            self._write_pixels(x, found.boxes * frame.scales[0], found.scores, state)
+        self._write_pixels(x, found.boxes * frame.scales[0], found.scores, state)
         state.started = True
         return found
 
     def _backbone_map(self, frame: Frames, state: MambaState) -> Tensor:
-        known = state.known.pop(frame.numbers[0], None) if frame.numbers else None
-        return self.detector.backbone(frame.images)[-1] if known is None else known
+        known = state.known_maps.pop(frame.numbers[0], None) if frame.numbers else None
+        return backbone_maps(self.detector, frame, state.settings)[-1] if known is None else known
 
     def _detect(self, x: Tensor, frame: Frames, state: MambaState) -> Found:
         maps = self.detector.neck([x])
@@ -138,9 +178,12 @@ class Mamba(RegionMethod[SupportHead]):
             banks: one a layer.
             top: how many rows are written.
         """
-        x, head = pooled, self.head
-        for layer, aggregator, bank in zip(head.layers, head.aggregators, banks, strict=True):
-            x = layer(x)
+        return self._attend_and_write(self.head.first(pooled), banks, top)
+
+    def _attend_and_write(self, first: Tensor, banks: Sequence[MemoryBank], top: int) -> Tensor:
+        x, head = first, self.head
+        for i, (aggregator, bank) in enumerate(zip(head.aggregators, banks, strict=True)):
+            x = head.layers[i](x) if i else x
             x = x + aggregator(x, _support(bank.sample()))
             written = x[:top]
             bank.update(written, *aggregator.project(written))  # type: ignore[operator]
@@ -149,20 +192,34 @@ class Mamba(RegionMethod[SupportHead]):
 
     # ---------------------------------------------------------------- first frame
 
+    def _filled_banks(self, frame: Frames, own: Regions, state: MambaState) -> list[MemoryBank]:
+        """Banks of the best regions of the references and the first frame, which comes last."""
+        regions = []
+        if state.references is not None:
+            others = self._regions_of(state.references, state)
+            regions = [other() for other in others]
+            if state.references.numbers:
+                state.known.keep(state.references, others)
+                state.known.take(frame)
+            state.references = None
+        top, head = self._top(state.settings), self.head
+        parts = [head.support_rows_from(r.first[:top]) for r in [*regions, own]]
+        return self._banks_of(parts, state)
+
     def _fill(self, frame: Frames, x: Tensor, state: MambaState) -> None:
         """Fills the banks from the references and the first frame, which comes last."""
-        frames, maps = [*state.references, frame], []
-        for reference in state.references:
-            maps.append(self.detector.backbone(reference.images)[-1])
+        references = [] if state.references is None else single_frames(state.references)
+        frames, maps = [*references, frame], []
+        for reference in references:
+            maps.append(self._backbone_map(reference, state))
             if reference.numbers and reference.numbers != frame.numbers:
-                state.known[reference.numbers[0]] = maps[-1]
+                state.known_maps[reference.numbers[0]] = maps[-1]
         maps.append(x)
-        if self.memory.pixel:
-            state.pixel_bank = _bank(state)
-            self._fill_pixels(frames, maps, state)
+        state.pixel_bank = _bank(state)
+        self._fill_pixels(frames, maps, state)
         if self.memory.instance:
             state.banks = self._region_banks(frames, maps, state)
-        state.references = []
+        state.references = None
 
     def _region_banks(
         self, frames: list[Frames], maps: list[Tensor], state: MambaState
@@ -170,6 +227,10 @@ class Mamba(RegionMethod[SupportHead]):
         """Banks of the best regions of every frame, which attend to nothing."""
         pairs = zip(frames, maps, strict=True)
         parts = [self._top_rows(frame, x, state.settings) for frame, x in pairs]
+        return self._banks_of(parts, state)
+
+    def _banks_of(self, parts: Sequence[list[Tensor]], state: MambaState) -> list[MemoryBank]:
+        """Banks from the rows of every layer, of every frame."""
         layers = [torch.cat(rows) for rows in zip(*parts, strict=True)]
         banks = []
         for aggregator, rows in zip(self.head.aggregators, layers, strict=True):
@@ -189,7 +250,7 @@ class Mamba(RegionMethod[SupportHead]):
     def _fill_pixels(self, frames: list[Frames], maps: list[Tensor], state: MambaState) -> None:
         """Detects in all frames with what they know of each other, and writes their cells."""
         banks = self._region_banks(frames, maps, state) if self.memory.instance else []
-        first = MambaState(state.settings, state.generator, [], banks)
+        first = MambaState(state.settings, state.generator, None, banks)
         for frame, x in zip(frames, maps, strict=True):
             found = self._detect(x, frame, first)
             self._write_pixels(x, found.boxes * frame.scales[0], found.scores, state)
@@ -199,7 +260,7 @@ class Mamba(RegionMethod[SupportHead]):
         assert state.pixel_bank is not None
         good = scores > state.settings.memory.pixel_score
         cells = self._cells(x, boxes[good].tolist(), state)
-        rows = pixels.as_cells(x)[cells.to(x.device)]
+        rows = pixels.as_cells(x)[on_device(cells, x.device)]
         state.pixel_bank.update(rows, *self.pixel.project(rows))
 
     def _cells(self, x: Tensor, boxes: list[list[float]], state: MambaState) -> Tensor:

@@ -17,10 +17,13 @@ from torch import Tensor, nn
 from egolib.nn.roi import Found
 from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import MegaConfig, ModelConfig
+from egolib.vod.models.ahead import Hidden, KnownRegions
 from egolib.vod.models.c4 import C4Head
 from egolib.vod.models.detector import RegionMethod
 from egolib.vod.models.frames import Clip, Frames, Losses, single_frames
 from egolib.vod.models.relation import Relation
+
+REMEMBERED = 256  # frames that may still come: each is a neighbour once and distant once
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,14 @@ class MegaState:
         window: the local window, all proposals of every frame, oldest first.
         memory: for every local stage, rows of frames that left the window's start.
         distant: features of the global memory's frames.
+        known: regions of frames that were computed before their turn.
     """
 
     settings: InferConfig
     window: deque[Rows]
     memory: list[deque[Rows]]
     distant: deque[Tensor] = field(default_factory=deque)
+    known: KnownRegions = field(default_factory=lambda: KnownRegions(REMEMBERED))
 
 
 class MegaHead(C4Head):
@@ -210,6 +215,25 @@ class Mega(RegionMethod[MegaHead]):
         Args:
             frame: of N = 1.
             state: of its video.
+            references: as ``hidden`` takes them.
+            distant: as ``hidden`` takes them.
+        """
+        hidden = self.hidden(frame, state, references, distant)
+        return self.detector.detections([hidden], frame, state.settings).get()[0]
+
+    @torch.no_grad()
+    def hidden(
+        self,
+        frame: Frames,
+        state: MegaState,
+        references: Frames | None = None,
+        distant: Frames | None = None,
+    ) -> Hidden:
+        """Regions of one frame, ready for prediction.
+
+        Args:
+            frame: of N = 1.
+            state: of its video.
             references: frames that enter the local window: those after the first frame
                 that fill it, then one a step (the last frame again near the end).
             distant: frames that enter the global memory: ``global_size`` of them with the
@@ -217,27 +241,25 @@ class Mega(RegionMethod[MegaHead]):
         """
         settings = state.settings
         if not state.window:
-            first = self._frame_rows(frame, settings)
+            first = self._frame_rows(frame, state)
             state.window.extend([first] * (settings.mega.position + 1))
         for new in [] if references is None else single_frames(references):
-            state.window.append(self._frame_rows(new, settings))
+            state.window.append(self._frame_rows(new, state))
         for new in [] if distant is None else single_frames(distant):
-            rows = self._frame_rows(new, settings)
+            rows = self._frame_rows(new, state)
             state.distant.append(rows.features[: self._proposals(settings)])
         position = min(settings.mega.position, len(state.window) - 1)
         key = state.window[position]
-        x = self._gather(key, state)
-        return self.head.detect(x, key.boxes, frame.sizes[0], frame.scales[0], settings.detections)
+        return Hidden(self._gather(key, state), key.boxes)
 
     def _proposals(self, settings: InferConfig) -> int:
         own = settings.mega.proposals
         return self.mega.proposals if own is None else own
 
-    def _frame_rows(self, frame: Frames, settings: InferConfig) -> Rows:
+    def _frame_rows(self, frame: Frames, state: MegaState) -> Rows:
         """All proposals of a frame, best first, with their first features."""
-        maps = self.detector.maps(frame.images)
-        boxes = self.detector.propose(maps, frame.sizes, settings.proposals)[0].boxes
-        return self.head.rows(self.head.pool(maps, [boxes]), boxes)
+        own = self._own_regions(frame, state)
+        return Rows(own.boxes, F.relu(own.first))
 
     def _gather(self, key: Rows, state: MegaState) -> Tensor:
         """Hidden features (R, D) of the key frame; the memories move on."""

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from egolib.nn import init
+from egolib.vod.models.heads import attention
 
-ROWS_AT_ONCE = 64
+ROWS_AT_ONCE = {"cpu": 64, "cuda": 1024}
 
 
 class Relation(nn.Module):
@@ -63,17 +64,18 @@ class Relation(nn.Module):
         if self.position is not None:
             assert boxes is not None and support_boxes is not None
             weights = self.position_logits(boxes, support_boxes)[None]
-        gathered = F.scaled_dot_product_attention(query[None], key[None], value[None], weights)
+        gathered = attention(query[None], key[None], value[None], weights)
         return gathered[0].transpose(0, 1).flatten(1)
 
     def position_logits(self, boxes: Tensor, support_boxes: Tensor) -> Tensor:
         """log(relu(W_g embedding) + 1e-6), (G, N, M), a few query rows at a time."""
         assert self.position is not None
-        width = self.position.in_features
-        logits = [
-            (F.relu(self.position(position_embedding(part, support_boxes, width))) + 1e-6).log()
-            for part in torch.split(boxes, ROWS_AT_ONCE)
-        ]
+        width, device = self.position.in_features, boxes.device.type
+        with torch.autocast(device, enabled=False):
+            logits = [
+                (F.relu(self.position(position_embedding(part, support_boxes, width))) + 1e-6).log()
+                for part in torch.split(boxes, ROWS_AT_ONCE.get(device, 64))
+            ]
         return torch.cat(logits).permute(2, 0, 1)
 
     def _split(self, x: Tensor) -> Tensor:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from egolib.nn.roi import Found
 from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import ModelConfig
+from egolib.vod.models.ahead import Hidden, KnownRegions, Regions
 from egolib.vod.models.detector import RegionMethod
 from egolib.vod.models.frames import Clip, Frames, Losses, single_frames
 from egolib.vod.models.heads import Projected, SupportHead, join_projected
@@ -18,11 +19,13 @@ from egolib.vod.models.heads import Projected, SupportHead, join_projected
 
 @dataclass
 class FrameSupport:
-    """One frame: its maps, its proposals, and what they are to other frames' regions."""
+    """One frame: its proposals, their first features, what they are to other frames' regions,
+    and its maps where a sliding window keeps them."""
 
-    maps: list[Tensor]
     boxes: Tensor
+    first: Tensor
     projected: list[Projected]
+    maps: list[Tensor] = field(default_factory=list)
     number: int | None = None
 
 
@@ -34,13 +37,13 @@ class SelsaState:
         settings: of testing.
         fixed: keys and values of all adaptive references, for every layer.
         window: frames of a sliding window.
-        known: reference frames by number, until their own turn comes.
+        known: regions of reference frames, and of frames that come next, by number.
     """
 
     settings: InferConfig
     fixed: list[Projected] = field(default_factory=list)
     window: list[FrameSupport] = field(default_factory=list)
-    known: dict[int, FrameSupport] = field(default_factory=dict)
+    known: KnownRegions = field(default_factory=KnownRegions)
 
 
 class Selsa(RegionMethod[SupportHead]):
@@ -79,17 +82,19 @@ class Selsa(RegionMethod[SupportHead]):
         state = SelsaState(settings)
         if references is None:
             return state
-        frames = [self.support_of(frame, settings) for frame in single_frames(references)]
+        regions = self._regions_of(references, state)
+        frames = self._supports(references, [own() for own in regions])
         if settings.slides:
             state.window = frames
         else:
             state.fixed = _joined(frames)
-            state.known = {f.number: f for f in frames if f.number is not None}
+            if references.numbers:
+                state.known.keep(references, regions)
         return state
 
     @torch.no_grad()
-    def step(self, frame: Frames, state: SelsaState, references: Frames | None = None) -> Found:
-        """Detections in one frame, whose own regions belong to the support too.
+    def hidden(self, frame: Frames, state: SelsaState, references: Frames | None = None) -> Hidden:
+        """Regions of one frame, which belong to the support too.
 
         Args:
             frame: of N = 1.
@@ -97,17 +102,23 @@ class Selsa(RegionMethod[SupportHead]):
             references: new frames of a sliding window, none with adaptive references.
         """
         own, support = self._own_and_support(frame, state, references)
-        x = self.head.attend(self.head.pool(own.maps, [own.boxes]), support)
-        return self.head.detect(
-            x, own.boxes, frame.sizes[0], frame.scales[0], state.settings.detections
-        )
+        return Hidden(self.head.attend_from(own.first, support), own.boxes)
 
-    def support_of(self, frame: Frames, settings: InferConfig) -> FrameSupport:
-        """One frame as support."""
-        maps = self.detector.maps(frame.images)
-        boxes = self.detector.propose(maps, frame.sizes, settings.proposals)[0].boxes
-        projected = self.head.support(self.head.pool(maps, [boxes]))
-        return FrameSupport(maps, boxes, projected, frame.numbers[0] if frame.numbers else None)
+    def support_of(self, frames: Frames, state: SelsaState) -> list[FrameSupport]:
+        """Every frame as support."""
+        return [self._own(frame, state) for frame in single_frames(frames)]
+
+    def _supports(self, frames: Frames, regions: Sequence[Regions]) -> list[FrameSupport]:
+        numbers: Sequence[int | None] = frames.numbers or [None] * len(frames)
+        return [self._support(r, n) for r, n in zip(regions, numbers, strict=True)]
+
+    def _support(self, regions: Regions, number: int | None) -> FrameSupport:
+        projected = self.head.projected(self.head.support_rows_from(regions.first))
+        return FrameSupport(regions.boxes, regions.first, projected, regions.maps, number)
+
+    def _regions_of(self, frames: Frames, state: SelsaState) -> list[Callable[[], Regions]]:
+        slides = state.settings.slides
+        return self.detector.regions(frames, state.settings, keep_maps=slides)
 
     def _own_and_support(
         self, frame: Frames, state: SelsaState, references: Frames | None
@@ -116,11 +127,14 @@ class Selsa(RegionMethod[SupportHead]):
         if state.settings.slides and state.window:
             own, window = self._slide(frame, state, references)
             return own, _joined(window)
-        known = state.known.pop(frame.numbers[0], None) if frame.numbers else None
-        own = known or self.support_of(frame, state.settings)
+        own = self._own(frame, state)
         if not state.fixed:
             return own, own.projected
         return own, [join_projected(pair) for pair in zip(state.fixed, own.projected, strict=True)]
+
+    def _own(self, frame: Frames, state: SelsaState) -> FrameSupport:
+        number = frame.numbers[0] if frame.numbers else None
+        return self._support(self._own_regions(frame, state), number)
 
     def _slide(
         self, frame: Frames, state: SelsaState, references: Frames | None
@@ -132,11 +146,11 @@ class Selsa(RegionMethod[SupportHead]):
         """
         settings = state.settings
         if references is not None:
-            new = [self.support_of(f, settings) for f in single_frames(references)]
+            new = self.support_of(references, state)
             state.window = [*state.window, *new][len(new) :]
         centre = state.window[settings.frames_before]
         is_known = frame.numbers and centre.number == frame.numbers[0]
-        own = centre if is_known else self.support_of(frame, settings)
+        own = centre if is_known else self._own(frame, state)
         window = list(state.window)
         window[settings.frames_before] = own
         if settings.centre == "official":

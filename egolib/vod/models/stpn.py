@@ -7,9 +7,9 @@ a window; R references.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -17,13 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from egolib.nn.config import SwinConfig
-from egolib.nn.roi import Found
 from egolib.nn.swin import DropPath, PatchMerging, Swin, SwinBlock, SwinStage
 from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import ModelConfig, PromptConfig
-from egolib.vod.models.detector import RegionDetector
-from egolib.vod.models.frames import Clip, Frames, Losses, single_frames
-from egolib.vod.models.heads import Aggregator
+from egolib.vod.models.ahead import Hidden, KnownRegions, Regions, backbone_maps
+from egolib.vod.models.detector import RegionMethod
+from egolib.vod.models.frames import Clip, Frames, Losses
+from egolib.vod.models.heads import Aggregator, RegionHead
 from egolib.vod.models.pixels import as_cells
 
 
@@ -131,20 +131,20 @@ class PromptPredictor(nn.Module):
 
 @dataclass
 class StpnState:
-    """Settings of testing, and the prompts of a video, (P, C); None without references."""
+    """Settings of testing, the prompts of a video, (P, C), None without references, and
+    regions of frames that were computed before their turn."""
 
     settings: InferConfig
     prompts: Tensor | None
+    known: KnownRegions = field(default_factory=KnownRegions)
 
 
-class Stpn(nn.Module):
+class Stpn(RegionMethod[RegionHead]):
     """A detector on a Swin transformer that a video's prompts guide."""
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.config = config
         backbone = PromptSwin(config.swin, config.prompt)
-        self.detector = RegionDetector(config, backbone=backbone)
+        super().__init__(config, RegionHead, backbone)
         self.predictor = PromptPredictor(backbone.channels[-1], config.swin.width, config.prompt)
 
     @property
@@ -178,20 +178,24 @@ class Stpn(nn.Module):
         """
         if references is None:
             return StpnState(settings, None)
-        tokens = [self.reference_tokens(f.images) for f in single_frames(references)]
-        return StpnState(settings, self.predictor(torch.cat(tokens)))
+        maps = backbone_maps(self.detector, references, settings)[-1]
+        return StpnState(settings, self.predictor(torch.stack([as_cells(x) for x in maps])))
 
     @torch.no_grad()
-    def step(self, frame: Frames, state: StpnState, references: Frames | None = None) -> Found:
-        """Detections in one frame.
+    def hidden(self, frame: Frames, state: StpnState, references: Frames | None = None) -> Hidden:
+        """Regions of one frame, ready for prediction.
 
         Args:
             frame: one prepared frame (N = 1).
             state: of the frame's video; the prompts stay as they are.
             references: not used: the prompts stand for them.
         """
-        maps = self.maps(frame.images, state.prompts)
-        return self.detector.detect(maps, frame, state.settings)[0]
+        own = self._own_regions(frame, state)
+        return Hidden(self.head.hidden_from(own.first), own.boxes)
+
+    def _regions_of(self, frames: Frames, state: StpnState) -> list[Callable[[], Regions]]:
+        guides = () if state.prompts is None else (state.prompts,)
+        return self.detector.regions(frames, state.settings, *guides)
 
     def losses(self, clip: Clip, generator: torch.Generator | None = None) -> Losses:
         """Losses of the key frame, guided by prompts from its references.

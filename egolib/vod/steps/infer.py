@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from egolib.config import to_tree
+from egolib.engine.precision import in_precision_of_infer
 from egolib.errors import EgolibError
 from egolib.io.checkpoint import find_state, read_foreign
 from egolib.io.records import file_sha256
@@ -34,7 +35,7 @@ __all__ = ["SupportHead", "TestSet", "frames_of_one_video", "read_truth", "show"
 DETECTIONS = "detections.npz"
 PICKLE = "detections.pkl"
 #: Settings that decide where and what is written, not what is detected.
-ELSEWHERE = ("device", "max_videos", "pickle", "format_only")
+ELSEWHERE = ("frames_ahead", "device", "max_videos", "pickle", "format_only")
 
 
 def weights_file(step: Step[Config]) -> Path:
@@ -110,6 +111,7 @@ def video_table(step: Step[Config]) -> pd.DataFrame:
     return pd.DataFrame({"value": {**rows, "frames": sum(map(len, found))}})
 
 
+@in_precision_of_infer
 def predict(step: Step[Config]) -> DetectionSet:
     """Detects in all test videos and writes the files that the configuration asks for.
 

@@ -81,11 +81,14 @@ class InferConfig:
 
     Args:
         device: of both steps; ``auto`` takes a GPU where there is one.
+        matmul_precision: of float32 products on a GPU, in both steps: ``highest`` is float32
+            itself, ``high`` TensorFloat-32. Step 1's autocast is ``detect.precision``.
         weights: of a training: the last ones (``model``) or those with the best validation AP
             (``best``).
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    matmul_precision: Literal["highest", "high"] = "highest"
     weights: Literal["model", "best"] = "model"
 
 

@@ -8,10 +8,10 @@ per frame and clip, the reference once per query.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -21,14 +21,17 @@ from egolib import progress
 from egolib.errors import EgolibError
 from egolib.io.records import Skipped
 from egolib.runs.result_cache import ResultCache
+from egolib.video.ahead import ahead
 from egolib.vq2d.config import DetectConfig
 from egolib.vq2d.data.annotations import Query
 from egolib.vq2d.data.crop import reference_crop
 from egolib.vq2d.data.resize import resize_to
 from egolib.vq2d.formats import detections as caches
 from egolib.vq2d.formats.detections import Detections
+from egolib.vq2d.localization.scan import Batch, Scanner, Scored
 from egolib.vq2d.models.inputs import network_image, scaled_down
 from egolib.vq2d.models.model import Regions, SiameseRcnn
+from egolib.vq2d.models.whole_batch import fits
 
 PRECISION = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -69,12 +72,22 @@ class Detector:
     Args:
         model: any Siamese R-CNN.
         settings: sizes, proposals, thresholds, precision (autocast).
+        work: ``batches`` computes whole batches in tensors of fixed size (``scan``), ``frames``
+            one frame after the other; equal up to rounding. ``auto`` takes batches on a GPU,
+            where the head allows it.
     """
 
-    def __init__(self, model: SiameseRcnn, settings: DetectConfig):
+    def __init__(
+        self,
+        model: SiameseRcnn,
+        settings: DetectConfig,
+        work: Literal["auto", "batches", "frames"] = "auto",
+    ):
         self.model, self.settings = model.eval(), settings
         self.device = model.pixel_mean.device
         self._type = PRECISION[settings.precision]
+        whole = work == "batches" or (work == "auto" and self.device.type == "cuda")
+        self.scanner = Scanner(model, settings, self.cast) if whole and fits(model) else None
 
     @property
     def reference(self) -> tuple[int, int]:
@@ -85,7 +98,7 @@ class Detector:
     def encode(self, crops: Sequence[Tensor]) -> Tensor:
         """(Q, E) of reference crops (3, 256, 256) uint8 RGB."""
         images = torch.stack([crop.flip(0) for crop in crops]).to(self.device)  # BGR
-        with self._cast():
+        with self.cast():
             return self.model.encode(images).float()
 
     @torch.no_grad()
@@ -98,7 +111,7 @@ class Detector:
             for frame, _ in small
         ]
         batch = self.model.batch(images)
-        with self._cast():
+        with self.cast():
             found = self.model.regions(batch, settings.proposals)
         return [
             FrameRegions(
@@ -115,11 +128,38 @@ class Detector:
         found = self.model.detect(frame.regions, references, *sizes, self.settings)
         return [(self._round(boxes, frame.scale), scores.cpu().numpy()) for boxes, scores in found]
 
+    def prepare(self, frames: Sequence[np.ndarray]) -> Any:
+        """Frames as ``scan`` takes them; for the thread that reads.
+
+        Args:
+            frames: RGB frames (H, W, 3) uint8 of one size.
+        """
+        return frames if self.scanner is None else self.scanner.prepare(frames)
+
+    def scan(
+        self, batches: Iterable[Batch], references: Tensor, ends: Sequence[int]
+    ) -> Iterator[tuple[list[int], Scored]]:
+        """For every frame the queries that come after it, and its detections for them.
+
+        Args:
+            batches: numbers of frames, in order, and what ``prepare`` made of the frames.
+            references: (Q, E) from ``encode``.
+            ends: the frame of every query.
+        """
+        if self.scanner is not None:
+            yield from self.scanner.scan(batches, references, ends)
+            return
+        for numbers, frames in batches:
+            for number, frame in zip(numbers, self.regions(frames), strict=True):
+                asking = [i for i, end in enumerate(ends) if number < end]
+                yield asking, self.compare(frame, references[asking])
+
     def _round(self, boxes: Tensor, scale: float) -> np.ndarray:
         corners = (boxes / scale).cpu().numpy()
         return corners.astype(int) if self.settings.box_rounding == "official" else corners
 
-    def _cast(self) -> AbstractContextManager[Any]:
+    def cast(self) -> AbstractContextManager[Any]:
+        """The context of the network's work: autocast, or none in float32."""
         if self._type is None:
             return nullcontext()
         return torch.autocast(self.device.type, self._type)
@@ -170,16 +210,21 @@ def _detect_group(
     crops = [reference_crop(reader[q.crop.frame], q.crop.xyxy, size, side, margin) for q in queries]
     references = torch.cat([detector.encode([crop]) for crop in crops])
     collectors = [_Collector() for _ in queries]
-    last = max(query.query_frame for query in queries)
-    for numbers in _batches(last, detector.settings.batch_size):
-        frames = [resize_to(frame, size) for frame in reader.batch(numbers)]
-        for number, frame in zip(numbers, detector.regions(frames), strict=True):
-            asking = [i for i, query in enumerate(queries) if number < query.query_frame]
-            answers = detector.compare(frame, references[asking])
-            for i, (boxes, scores) in zip(asking, answers, strict=True):
-                collectors[i].boxes.append(boxes)
-                collectors[i].scores.append(scores)
+    ends = [query.query_frame for query in queries]
+    batches = _read(reader, _batches(max(ends), detector.settings.batch_size), size, detector)
+    for asking, answers in detector.scan(ahead(batches), references, ends):
+        for i, (boxes, scores) in zip(asking, answers, strict=True):
+            collectors[i].boxes.append(boxes)
+            collectors[i].scores.append(scores)
     return {query.key: c.finish() for query, c in zip(queries, collectors, strict=True)}
+
+
+def _read(
+    reader: ClipReader, batches: Iterable[list[int]], size: tuple[int, int], detector: Detector
+) -> Iterator[Batch]:
+    """Frames in the annotated size, ready for the detector."""
+    for numbers in batches:
+        yield numbers, detector.prepare([resize_to(frame, size) for frame in reader.batch(numbers)])
 
 
 def _batches(count: int, size: int) -> Iterator[list[int]]:

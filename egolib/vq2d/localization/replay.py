@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +41,7 @@ class InferenceRecord:
         tracker: their file; empty for none.
         detector: the detector's file, where the tracker reads its features; else empty.
         data: identifies the clips.
+        matmul_precision: of float32 products on a GPU.
         skipped: queries without an answer, with reasons.
     """
 
@@ -49,7 +51,17 @@ class InferenceRecord:
     tracker: str
     detector: str
     data: str
+    matmul_precision: str
     skipped: Mapping[str, str]
+
+    def tracks_key(self, config: LocalizeConfig) -> dict[str, Any]:
+        """What the tracks of these settings rest on."""
+        return tracks_key(
+            config,
+            weights=self.weights,
+            data=self.data,
+            matmul_precision=self.matmul_precision,
+        )
 
     def write(self, folder: Path) -> Path:
         """Into the step's folder."""
@@ -95,7 +107,7 @@ class Replay:
         self.detections: dict[str, Detections] = {
             job.key: caches.read(record.detections, job.key, job.query_frame) for job in self.jobs
         }
-        key = tracks_key(base, weights=record.weights, data=record.data)
+        key = record.tracks_key(base)
         cache = ResultCache(out / TRACKS, key)
         earlier = Path(record.tracks)
         same = earlier.name == cache.folder.name  # the hash of the key

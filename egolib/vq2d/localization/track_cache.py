@@ -16,16 +16,30 @@ from egolib.vq2d.localization.localize import Frames, Tracker
 from egolib.vq2d.localization.tracks import Followed
 
 
-def tracks_key(config: LocalizeConfig, *, weights: Iterable[str], data: str) -> dict[str, Any]:
+def tracks_key(
+    config: LocalizeConfig,
+    *,
+    weights: Iterable[str],
+    data: str,
+    matmul_precision: str = "highest",
+) -> dict[str, Any]:
     """What tracks rest on.
 
     Args:
         config: the tracker and its settings.
         weights: SHA-256 of the tracker's weights.
         data: identifies the clips.
+        matmul_precision: of float32 products on a GPU.
     """
     settings = to_tree(config).get(config.tracker)  # `none` has no settings
-    return cache_key("vq2d", weights=weights, tracker=config.tracker, settings=settings, data=data)
+    return cache_key(
+        "vq2d",
+        weights=weights,
+        tracker=config.tracker,
+        settings=settings,
+        data=data,
+        matmul_precision=matmul_precision,
+    )
 
 
 class CachedTracker:

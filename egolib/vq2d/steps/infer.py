@@ -18,6 +18,11 @@ import torch
 
 from egolib.config import to_tree
 from egolib.engine.device import resolve_device
+from egolib.engine.precision import (
+    MatmulPrecision,
+    in_precision_of_infer,
+    set_matmul_precision,
+)
 from egolib.errors import EgolibError
 from egolib.io.records import Skipped, file_sha256
 from egolib.report.results import identity
@@ -43,7 +48,6 @@ from egolib.vq2d.localization.localize import Tracker, localize
 from egolib.vq2d.localization.peaks import find_curve
 from egolib.vq2d.localization.replay import DETECTIONS, TRACKS, InferenceRecord
 from egolib.vq2d.localization.settings import further
-from egolib.vq2d.localization.track_cache import tracks_key
 from egolib.vq2d.steps.data import clips_folder, read_splits
 from egolib.vq2d.steps.data import table as describe_queries
 from egolib.vq2d.steps.looking import curve_examples, strip_examples
@@ -53,6 +57,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SPLITS = ("val", "test")
+DECODER_THREADS = 8
+"""Threads of a decoder that feeds a GPU; on a CPU one, for the rest compute."""
 
 
 # ---------------------------------------------------------------------------- inputs
@@ -173,6 +179,7 @@ class Predictions:
     answers: Mapping[str, Answers]
 
 
+@in_precision_of_infer
 def predict(step: Step[Config]) -> Predictions:
     """Steps 1 and 2 for val and test; writes submission files and what a replay needs."""
     found, queries = sources(step), read_queries(step)
@@ -197,11 +204,12 @@ def detect(
     loaded = read_detector(found.detector, config.model)
     for line in (*loaded.notes, *_other_settings(step, loaded.detect)):
         print(line)
-    model = loaded.model.to(resolve_device(config.infer.device))
+    device = resolve_device(config.infer.device)
+    model, threads = loaded.model.to(device), 1 if device.type == "cpu" else DECODER_THREADS
     clips = {u: q for own in queries.values() for u, q in own.by_clip().items()}
     cache = ResultCache(step.out / DETECTIONS, detections_key(step, found.detector))
     skipped = extract(
-        clips, partial(_open_clip, found.clips), Detector(model, config.detect), cache
+        clips, partial(_open_clip, found.clips, threads), Detector(model, config.detect), cache
     )
     cache.remove_others()
     return cache.folder, skipped
@@ -216,6 +224,7 @@ def detections_key(step: Step[Config], detector: Path) -> dict[str, Any]:
         weights=[file_sha256(detector)],
         detect=settings,
         model=model,
+        matmul_precision=step.config.infer.matmul_precision,
         data=identity(step.input("data")),
     )
 
@@ -231,8 +240,8 @@ def _other_settings(step: Step[Config], theirs: Any) -> list[str]:
     ]
 
 
-def _open_clip(folder: Path, uid: str) -> VideoReader:
-    return VideoReader(folder / f"{uid}.mp4")
+def _open_clip(folder: Path, threads: int, uid: str) -> VideoReader:
+    return VideoReader(folder / f"{uid}.mp4", threads=threads)
 
 
 # ----------------------------------------------------------------------------- step 2
@@ -257,12 +266,17 @@ def follow(
     """
     config = step.config.localize
     record = _record(step, found, detections)
-    tracks = ResultCache(
-        step.out / TRACKS, tracks_key(config, weights=record.weights, data=record.data)
-    )
+    tracks = ResultCache(step.out / TRACKS, record.tracks_key(config))
     calibration = None if found.calibration is None else Calibration.read(found.calibration)
     work = Work(config, detections, tracks, calibration, further(config, step.config.sweep))
-    source = partial(tracker_of, config, step.config.tracker, record.tracker, record.detector)
+    source = partial(
+        tracker_of,
+        config,
+        step.config.tracker,
+        record.tracker,
+        record.detector,
+        matmul_precision=step.config.infer.matmul_precision,
+    )
     devices, processes = places(step)
     answers = {}
     for split, own in queries.items():
@@ -286,6 +300,7 @@ def _record(step: Step[Config], found: Sources, detections: Path) -> InferenceRe
         tracker=str(found.tracker or ""),
         detector=str(found.detector) if reads_detector else "",
         data=identity(step.input("data")),
+        matmul_precision=step.config.infer.matmul_precision,
         skipped={},
     )
 
@@ -299,7 +314,12 @@ def places(step: Step[Config]) -> tuple[list[str], int]:
 
 
 def tracker_of(
-    config: LocalizeConfig, architecture: KysConfig, tracker: str, detector: str, device: str
+    config: LocalizeConfig,
+    architecture: KysConfig,
+    tracker: str,
+    detector: str,
+    device: str,
+    matmul_precision: MatmulPrecision = "highest",
 ) -> Tracker | None:
     """The tracker of a configuration on a device; made in every process.
 
@@ -309,7 +329,9 @@ def tracker_of(
         tracker: file of its weights; empty for none.
         detector: file of the detector whose features it reads; empty for none.
         device: ``cpu``, ``cuda:0``, ...
+        matmul_precision: of float32 products on a GPU, from now on in this process.
     """
+    set_matmul_precision(matmul_precision)
     network = read_kys(tracker, architecture).to(device) if tracker else None
     model = read_detector(Path(detector)).model.to(device) if detector else None
     return make_tracker(config, kys=network, detector=model)

@@ -164,6 +164,15 @@ def test_weights_by_name_or_file(infer):
         steps.weights_file(given, "ema")
 
 
+def test_one_checkpoint_is_not_compared_with_weights_that_it_lacks(infer, capsys):
+    file = infer.inputs["model"] / "train" / "model.safetensors"
+    tree = merge(to_tree(infer.config), {"infer": {"compare": ["averaged"]}})
+    config = build(type(infer.config), tree)
+    given = changed(infer, config=config, inputs={**infer.inputs, "model": file})
+    assert set(steps.predict(given).files) == {"val.json", "test.json"}
+    assert "no comparison with averaged" in capsys.readouterr().out
+
+
 def test_an_official_file_or_its_folder_answers_like_the_weights_in_it(infer, tmp_path):
     trained = infer.inputs["model"] / "train"
     expected = steps.predict(infer)

@@ -34,11 +34,6 @@ from tests.parity.vod.networks import (
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("vod")]
 
 
-@pytest.fixture
-def device(request: pytest.FixtureRequest) -> str:
-    return request.config.getoption("--device")
-
-
 @pytest.fixture(autouse=True)
 def no_gradient():
     with torch.no_grad():
@@ -103,7 +98,7 @@ def test_faster_rcnn(recording: Path, device: str):
         output = detector.head.predict(hidden)
         check(case, "frame0/boxhead0", output.logits, HEAD)
         check(case, "frame0/boxhead1", output.offsets.flatten(1), HEAD)
-    check_detections(case, "frame0", model.step(frame, settings(model)))
+    check_detections(case, "frame0", model.step(frame, model.start_video(settings(model))))
     check_fixed_regions(case, detector, maps)
 
 
@@ -145,7 +140,7 @@ def test_selsa(recording: Path, device: str):
         frame = case.frames([t])
         if t in (0, last):
             check_region_detector(case, model, f"frame{t}", [t], [*references.numbers, t])
-        support = model.support_of(frame, state.settings)
+        support = model.support_of(frame, state)[0]
         if holds(case, f"frame{t}/proposals0"):
             scores = case.tensor(f"frame{t}/proposals0")[:, 4]
             check_proposals(case, f"frame{t}/proposals0", support.boxes, scores)

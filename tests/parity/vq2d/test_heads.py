@@ -183,9 +183,9 @@ def test_losses_of_a_batch_of_one(recording: Path) -> None:
 @pytest.mark.recordings("heads")
 @pytest.mark.xdist_group("siamese")
 @torch.no_grad()
-def test_cross_batch_negatives(recording: Path, request: pytest.FixtureRequest) -> None:
+def test_cross_batch_negatives(recording: Path, device: str) -> None:
     """The published head's loss with regions of all images, and of its own image only."""
-    case, device = read(recording), request.config.getoption("--device")
+    case = read(recording)
     if "cb_p3" not in case:
         pytest.skip(f"{recording.name} holds no regions of a batch (cb_*)")
     model = siamese_rcnn(recording, int(case["seed"]), DetectorConfig(), device)

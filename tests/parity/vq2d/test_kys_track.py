@@ -44,10 +44,10 @@ def check_start(target: Target, case: dict) -> None:
 
 
 @pytest.mark.recordings("kys_track")
-def test_track(recording: Path, request: pytest.FixtureRequest) -> None:
+def test_track(recording: Path, device: str) -> None:
     """Boxes to 0.05 px in frame 1, three times as much per further frame, at most 5 px."""
     case = read(recording)
-    tracker = make_tracker(recording, int(case["seed"]), request.config.getoption("--device"))
+    tracker = make_tracker(recording, int(case["seed"]), device)
     assert relative(tracker.window[0], case["output_window_sub"]) < 1e-4
     generator = torch.Generator().manual_seed(int(case["torch_seed"]))
     target = tracker.start(case["frame_0"], case["init_box_xywh"], generator)
@@ -76,11 +76,11 @@ def test_track(recording: Path, request: pytest.FixtureRequest) -> None:
 
 
 @pytest.mark.recordings("kys_bidirectional")
-def test_both_ways(recording: Path, request: pytest.FixtureRequest) -> None:
+def test_both_ways(recording: Path, device: str) -> None:
     case = read(recording)
     name = recording.name.replace("kys_bidirectional", "kys_track").replace(".json", ".npz")
     track = read(auxiliary(recording, name))
-    tracker = make_tracker(recording, int(track["seed"]), request.config.getoption("--device"))
+    tracker = make_tracker(recording, int(track["seed"]), device)
     size = tuple(case["oshape"])
     followed = track_both_ways(
         tracker,

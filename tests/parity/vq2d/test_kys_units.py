@@ -45,8 +45,8 @@ class Units:
 
 
 @pytest.fixture
-def units(recording: Path, request: pytest.FixtureRequest) -> Units:
-    return Units(recording, request.config.getoption("--device"))
+def units(recording: Path, device: str) -> Units:
+    return Units(recording, device)
 
 
 @pytest.mark.recordings("kys_units")

@@ -47,8 +47,8 @@ class Forward:
 
 
 @pytest.fixture
-def forward(recording: Path, request: pytest.FixtureRequest) -> Forward:
-    return Forward(recording, request.config.getoption("--device"))
+def forward(recording: Path, device: str) -> Forward:
+    return Forward(recording, device)
 
 
 @pytest.mark.recordings("siamrcnn_forward")
@@ -189,11 +189,10 @@ def step1_settings(recorded: dict) -> DetectConfig:
 
 
 @pytest.mark.recordings("siamrcnn_step1")
-def test_step1(recording: Path, request: pytest.FixtureRequest) -> None:
+def test_step1(recording: Path, device: str) -> None:
     """Official step 1: integer boxes in annotated pixels (+-1 at most), scores."""
     case = read(recording)
     config, crop = json.loads(str(case["config"])), json.loads(str(case["visual_crop"]))
-    device = request.config.getoption("--device")
     model = siamese_rcnn(recording, config["seed"], DetectorConfig(), device)
     clip = Clip(case)
     record = {"query_frame": config["query_frame"], "visual_crop": crop}

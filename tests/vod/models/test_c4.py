@@ -34,5 +34,5 @@ def test_several_frames_at_once_equal_single_ones():
     both = frames(2)
     limits = settings(model.config)
     for i, found in enumerate(model.detect(both, limits)):
-        alone = model.step(both[i : i + 1], limits)
+        alone = model.step(both[i : i + 1], model.start_video(limits))
         torch.testing.assert_close(found.boxes, alone.boxes, rtol=1e-4, atol=1e-4)

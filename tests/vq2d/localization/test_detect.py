@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.gpu_common import Setting, launches_and_synchronisations
 from egolib.config import to_tree
 from egolib.errors import EgolibError
 from egolib.runs.result_cache import ResultCache, cache_key
 from egolib.vq2d.data.annotations import from_content
 from egolib.vq2d.formats import detections as caches
+from egolib.vq2d.localization import scan
 from egolib.vq2d.localization.detect import Detector, detect_clip, extract, frames_needed
+from egolib.vq2d.localization.scan import DevicePixels, host_pixels
 from egolib.vq2d.models.model import SiameseRcnn
 from tests.vq2d import made
 
@@ -125,3 +128,70 @@ def test_failures_are_listed(tmp_path: Path, detector: Detector) -> None:
 
 def test_frames_needed() -> None:
     assert [frames_needed(query) for query in queries()] == [22, 26]
+
+
+# ------------------------------------------------------------------ whole batches
+
+
+@pytest.mark.parametrize("compare", ["bilinear", "dot"])
+def test_whole_batches_as_frame_by_frame(compare: str) -> None:
+    torch.manual_seed(0)
+    model = SiameseRcnn(made.tiny_detector(compare=compare))
+    settings = made.tiny_detect(batch_size=4, box_rounding="exact")
+    clip = made.Clip(made.moving_square(30))
+    expected, found = (
+        detect_clip(clip, queries(), Detector(model, settings, work))
+        for work in ("frames", "batches")
+    )
+    for key, theirs in expected.items():
+        np.testing.assert_array_equal(found[key].counts, theirs.counts)
+        np.testing.assert_allclose(found[key].boxes_xyxy, theirs.boxes_xyxy, atol=1e-3)
+        np.testing.assert_allclose(found[key].scores, theirs.scores, atol=1e-5)
+
+
+def test_whole_batches_take_the_official_pixels() -> None:
+    """Whether a frame is scaled down first or not."""
+    frames = np.random.default_rng(1).integers(0, 256, (2, 108, 144, 3), dtype=np.uint8)
+    for height in (0, 54, 70, 108):
+        settings = replace(made.tiny_detect(), short_side=80, intermediate_height=height)
+        pixels = DevicePixels((108, 144), settings, torch.device("cpu"))
+        assert pixels.exact
+        found = pixels(torch.from_numpy(frames))
+        assert torch.equal(found, host_pixels(list(frames), settings))
+
+
+def test_where_the_pixels_would_differ_the_host_makes_them(
+    detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(detector.settings, intermediate_height=40)
+    clip = made.Clip(made.moving_square(30))
+    expected = detect_clip(clip, queries(), Detector(detector.model, settings, "batches"))
+    monkeypatch.setattr(scan.resize, "opencv_bilinear", lambda x, *taps: x[:, :, :40, :53])
+    found = detect_clip(clip, queries(), Detector(detector.model, settings, "batches"))
+    for key, theirs in expected.items():
+        np.testing.assert_array_equal(found[key].boxes_xyxy, theirs.boxes_xyxy)
+
+
+def test_whole_batches_without_enough_rounds(
+    detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Suppression that is not final is done again with as many rounds as boxes."""
+    clip = made.Clip(made.moving_square(30))
+    expected = detect_clip(clip, queries(), Detector(detector.model, detector.settings, "batches"))
+    monkeypatch.setattr(scan, "ROUNDS", 1)
+    found = detect_clip(clip, queries(), Detector(detector.model, detector.settings, "batches"))
+    for key, theirs in expected.items():
+        np.testing.assert_array_equal(found[key].boxes_xyxy, theirs.boxes_xyxy)
+
+
+def test_nothing_is_asked_of_the_host_within_a_batch(detector: Detector) -> None:
+    """One copy of detections a batch, however many frames and queries."""
+    whole = Detector(detector.model, replace(detector.settings, batch_size=5), "batches")
+    clip = made.Clip(made.moving_square(30))
+    references = torch.zeros(2, 16)
+    batches = [(list(range(5)), whole.prepare([clip[i] for i in range(5)]))]
+    list(whole.scan(batches, references, [9, 9]))  # the check of the pixels comes once
+    counts = launches_and_synchronisations(
+        lambda: list(whole.scan(batches, references, [9, 9])), Setting("cpu", tiny=True)
+    )
+    assert counts.synchronisations <= 1, counts.kinds

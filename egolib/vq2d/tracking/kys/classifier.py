@@ -22,6 +22,15 @@ def apply_filter(features: Tensor, weight: Tensor) -> Tensor:
     return functional.conv2d(features, weight, padding=weight.shape[-1] // 2)
 
 
+def apply_filters(features: Tensor, weights: Tensor) -> Tensor:
+    """(N, 1, S, S) correlation of features (N, C, H, W), each with its own filter
+    (N, C, f, f)."""
+    if len(weights) == 1:
+        return apply_filter(features, weights)
+    products = Products(features, weights.shape[-1])
+    return products.spread(weights.flatten(2).mT.flip(1) @ products.flat)
+
+
 class Products:
     """Correlation with a filter and its transpose, as matrix products.
 
@@ -40,7 +49,10 @@ class Products:
     def scores(self, weight: Tensor) -> Tensor:
         """(N, 1, S, S), what ``apply_filter`` gives."""
         taps = weight[0].flatten(1).T.flip(0)  # (f f, C), last tap first
-        responses = taps @ self.flat  # (N, f f, H W)
+        return self.spread(taps @ self.flat)
+
+    def spread(self, responses: Tensor) -> Tensor:
+        """(N, 1, S, S) sums of the taps' responses (N, f f, H W), last tap first."""
         full = tuple(length + self.side - 1 for length in self.size)
         spread = functional.fold(responses, full, self.side)
         cut = self.side - 1 - self.pad

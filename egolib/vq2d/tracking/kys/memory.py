@@ -12,7 +12,7 @@ from egolib.vq2d.config import TrackConfig
 
 
 class Memory:
-    """Features, boxes and weights of up to n crops of the target.
+    """Features, boxes and weights of up to n crops of the target; the latter two on the CPU.
 
     Args:
         features: (k, C, H, W) of the first frame's crops.
@@ -22,24 +22,29 @@ class Memory:
     def __init__(self, features: Tensor, boxes_xywh: Tensor, config: TrackConfig):
         self.config, self.first, self.count = config, len(features), len(features)
         self.features = features.new_zeros(config.memory_size, *features.shape[1:])
-        self.boxes_xywh = boxes_xywh.new_zeros(config.memory_size, 4)
-        self.weights = features.new_zeros(config.memory_size)
-        self.features[: self.first], self.boxes_xywh[: self.first] = features, boxes_xywh
+        self.boxes_xywh = torch.zeros(config.memory_size, 4)
+        self.weights = torch.zeros(config.memory_size)
+        self.features[: self.first] = features
+        self.boxes_xywh[: self.first] = boxes_xywh.cpu()
         self.weights[: self.first] = 1.0 / self.first
         self.last: int | None = None
 
     def add(self, features: Tensor, box_xywh: Tensor) -> None:
-        """Stores one crop, in a free slot or instead of the lightest later one."""
+        """Stores one crop, in a free slot or instead of the lightest later one.
+
+        Nothing waits for the device: the box is on the CPU.
+        """
         slot = self._weigh()
         self.features[slot], self.boxes_xywh[slot] = features[0], box_xywh
         self.last, self.count = slot, max(self.count, slot + 1)
 
     def samples(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Features, boxes and weights of the filled slots."""
+        """Features, boxes and weights of the filled slots, on the features' device."""
+        device = self.features.device
         return (
             self.features[: self.count],
-            self.boxes_xywh[: self.count],
-            self.weights[: self.count],
+            self.boxes_xywh[: self.count].to(device),
+            self.weights[: self.count].to(device),
         )
 
     def copy(self) -> Memory:

@@ -63,17 +63,61 @@ def cut_patch(
 
     Large parts are first thinned to every n-th pixel.
     """
+    return cut_patches([frame], [position], [size], output, device)[0]
+
+
+def cut_patches(
+    frames: Sequence[np.ndarray],
+    positions: Sequence[Sequence[float] | np.ndarray],
+    sizes: Sequence[Sequence[float]],
+    output: tuple[int, int],
+    device: torch.device | str = "cpu",
+) -> list[Patch]:
+    """A part of each of several frames; all pixels go to the device in one copy.
+
+    Args:
+        frames: (H, W, 3) uint8 each.
+        positions: (row, column) of each part's centre.
+        sizes: (rows, columns) of each part, in image pixels.
+        output: (h, w) of all crops.
+        device: of the results.
+    """
+    parts, corners = zip(
+        *(_part(*each, output) for each in zip(frames, positions, sizes, strict=True)),
+        strict=True,
+    )
+    images = []
+    for part in _on_device(parts, torch.device(device)):
+        image = part.permute(2, 0, 1).float()
+        if image.shape[-2:] != tuple(output):
+            image = functional.interpolate(image[None], tuple(output), mode="bilinear")[0]
+        images.append(image)
+    return [Patch(*each) for each in zip(images, corners, strict=True)]
+
+
+def _part(
+    frame: np.ndarray,
+    position: Sequence[float] | np.ndarray,
+    size: Sequence[float],
+    output: tuple[int, int],
+) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    """The pixels (h', w', 3) of a part, and its corners (top, left, bottom, right)."""
     step = max(int(min(size[0] / output[0], size[1] / output[1]) - 0.1), 1)
     spans = [
         _span(int(p), s / step, step, length)
         for p, s, length in zip(position, size, frame.shape[:2], strict=True)
     ]
     (rows, top, bottom), (columns, left, right) = spans
-    part = frame[rows[:, None], columns]  # (h', w', 3)
-    image = torch.from_numpy(part).to(device).permute(2, 0, 1).float()
-    if image.shape[-2:] != tuple(output):
-        image = functional.interpolate(image[None], tuple(output), mode="bilinear")[0]
-    return Patch(image, (top, left, bottom, right))
+    return frame[rows[:, None], columns], (top, left, bottom, right)
+
+
+def _on_device(parts: Sequence[np.ndarray], device: torch.device) -> list[Tensor]:
+    """The parts as tensors; in one copy from pinned memory where the device is a GPU."""
+    if device.type == "cpu":
+        return [torch.from_numpy(part) for part in parts]
+    flat = torch.from_numpy(np.concatenate([part.ravel() for part in parts])).pin_memory()
+    pieces = torch.split(flat.to(device, non_blocking=True), [part.size for part in parts])
+    return [piece.reshape(part.shape) for piece, part in zip(pieces, parts, strict=True)]
 
 
 def _span(centre: int, size: float, step: int, length: int) -> tuple[np.ndarray, int, int]:

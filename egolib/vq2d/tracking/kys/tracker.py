@@ -7,92 +7,42 @@ Positions and sizes are (row, column) pairs, boxes (x, y, width, height).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from egolib.nn.graphs import Captured
 from egolib.vq2d.config import TrackConfig
-from egolib.vq2d.tracking.kys.classifier import Convolutions, Products, apply_filter
-from egolib.vq2d.tracking.kys.iou_gradient import IouGradient
-from egolib.vq2d.tracking.kys.iou_net import Weighted
+from egolib.vq2d.tracking.kys.ascent import BoxAscent
+from egolib.vq2d.tracking.kys.classifier import Convolutions, Products, apply_filters
 from egolib.vq2d.tracking.kys.memory import Memory
 from egolib.vq2d.tracking.kys.network import KysNetwork, Maps
-from egolib.vq2d.tracking.kys.patches import Patch, cut_patch, first_samples
-from egolib.vq2d.tracking.kys.predictor import Prediction, translate
+from egolib.vq2d.tracking.kys.patches import Patch, cut_patch, cut_patches, first_samples
+from egolib.vq2d.tracking.kys.predictor import translate
+from egolib.vq2d.tracking.kys.target import Motion, Target, TrackStep
 
 CROPS_AT_ONCE = 4
 
 
-@dataclass(frozen=True)
-class TrackStep:
-    """What the tracker says about a frame.
+class Seen(NamedTuple):
+    """What the network makes of the crops of B targets.
 
-    Args:
-        box_xywh: (4,) float64, pixels of the frame.
-        response: highest fused response, 0 to 1.
-        found: False where the target counts as lost; the box is then the last one.
-        scores: (1, 1, h, h) classifier scores.
-        fused: (1, 1, h, h) fused response.
+    shallow and deep maps, features of the classifier (B, C, h, h), scores and fused response
+    (B, 1, h, h), state (B, D, h, h), peaks (B, 3): highest response, its flat place, and the
+    flat place of the highest windowed score.
     """
 
-    box_xywh: np.ndarray
-    response: float
-    found: bool
-    scores: Tensor
-    fused: Tensor
-
-
-@dataclass(frozen=True)
-class Motion:
-    """What is known of the surroundings: the last frame's map and the carried state.
-
-    Args:
-        deep: (1, C, h, h).
-        box_xywh: (4,) the target in that crop.
-        state: (1, D, h, h); None before the first step.
-        label: (1, 1, h, h) of the first frame.
-    """
-
+    shallow: Tensor
     deep: Tensor
-    box_xywh: Tensor
-    state: Tensor | None
-    label: Tensor
-
-
-@dataclass
-class Target:
-    """All that a tracker remembers of its target.
-
-    Args:
-        position: (2,) float32 row and column of the target's middle, in frame pixels.
-        size: (2,) float32 height and width of the target, in frame pixels.
-        base_size: (2,) float32, of the target in crops of scale 1.
-        scale: frame pixels per crop pixel of the next crop.
-        weight: (1, C, f, f) target filter.
-        memory: samples that the filter is fitted to.
-        modulation: vectors of the IoU net.
-        motion: map and state of the last frame in which it was found.
-        generator: of the tracker's random numbers, on the CPU.
-        frames: how many frames were seen.
-    """
-
-    position: np.ndarray
-    size: np.ndarray
-    base_size: np.ndarray
-    scale: float
-    weight: Tensor
-    memory: Memory
-    modulation: tuple[Tensor, Tensor]
-    motion: Motion
-    generator: torch.Generator
-    frames: int = 1
-
-    def copy(self, generator: torch.Generator) -> Target:
-        """An independent target with its own random numbers."""
-        return replace(self, memory=self.memory.copy(), generator=generator)
+    features: Tensor
+    scores: Tensor
+    response: Tensor
+    state: Tensor
+    peaks: Tensor
 
 
 class KysTracker:
@@ -113,9 +63,9 @@ class KysTracker:
         self.config, net = config, network.config
         self.work = Products if self.fast else Convolutions
         # group norms look at whole maps and regions
-        self.local = self.fast and net.norm == "batch"
-        own = IouGradient(self.network.iou_net) if self.local else self._differentiated
-        self.iou_gradient: Callable[[Weighted, Tensor], tuple[Tensor, Tensor]] = own
+        written = self.fast and net.norm == "batch"
+        self.ascend = BoxAscent(self.network.iou_net, config, written_gradient=written)
+        self.look = Captured(self._look) if self.fast else self._look
         self.side, self.cells, self.stride = net.image_side, net.feature_side, net.stride
         self.device = next(network.parameters()).device
         self.window = hann_window(self.cells).to(self.device)
@@ -135,9 +85,10 @@ class KysTracker:
         position = np.array([y + (height - 1) / 2, x + (width - 1) / 2], np.float32)
         size = np.array([height, width], np.float32)
         scale = math.sqrt(self.config.search_area**2 * height * width) / self.side
-        samples, boxes, deep_maps = self._first_crops(frame, position, size, scale, generator)
+        samples, boxes = self._first_crops(frame, position, size, scale, generator)
+        boxes = boxes.to(self.device)
         maps = Maps(samples.shallow[:1], samples.deep[:1])
-        features = self.network.classifier.features(deep_maps)
+        features = self.network.classifier.features(samples.deep)
         features = torch.cat([features, self._dropped(features[:1], generator)])
         boxes = torch.cat([boxes, boxes[:1].expand(self.config.dropout_copies, 4)])
         fit = self.network.classifier.optimiser(
@@ -166,18 +117,17 @@ class KysTracker:
         size: np.ndarray,
         scale: float,
         generator: torch.Generator,
-    ) -> tuple[Maps, Tensor, Tensor]:
-        """Maps of the transformed first crops, and the target's box in each."""
+    ) -> tuple[Maps, Tensor]:
+        """Maps of the transformed first crops, and the target's box in each, on the CPU."""
         centre = np.round(position)
         twice = 2 * self.side
         wide = cut_patch(frame, centre, (scale * twice,) * 2, (twice, twice), self.device)
         samples = first_samples(wide.image, (self.side, self.side), generator)
         box = self._box_in_crop(position, size, centre, scale)
-        moves = torch.tensor(samples.shifts[:, ::-1].copy(), dtype=box.dtype, device=box.device)
+        moves = torch.tensor(samples.shifts[:, ::-1].copy(), dtype=box.dtype)
         boxes = box.repeat(len(moves), 1)
         boxes[:, :2] += moves
-        maps = self._maps_of_many(samples.images)
-        return maps, boxes, maps.deep
+        return self._maps_of_many(samples.images), boxes
 
     def _maps_of_many(self, images: Tensor) -> Maps:
         """Maps of crops (n, 3, S, S); on the CPU a few at a time, which stay in the cache."""
@@ -209,52 +159,104 @@ class KysTracker:
 
     # ------------------------------------------------------------------- next frames
 
-    @torch.no_grad()
     def step(self, target: Target, frame: np.ndarray) -> TrackStep:
         """Finds the target in the next frame and updates what is known of it."""
-        target.frames += 1
-        patch = self._crop(frame, target.position, target.scale)
-        maps = self.network.maps(patch.image[None])
-        features = self.network.classifier.features(maps.deep)
-        scores = apply_filter(features, target.weight)[..., :-1, :-1]
-        windowed = scores * self.window
-        prediction = self._surroundings(target.motion, maps.deep, windowed)
-        response = float(prediction.response.max())
-        found = response >= self.config.lost_threshold
-        if found:
-            peak = _peak(prediction.response, windowed)
-            target.position = self._moved(peak, patch, target, frame.shape)
-            self._refine(target, patch, maps)
-            box = self._box_in_crop(target.position, target.size, patch.centre, patch.scale)
-            self._learn(target, features, box)
-            target.motion = replace(
-                target.motion, deep=maps.deep, box_xywh=box, state=prediction.state
+        return self.step_all([target], [frame])[0]
+
+    @torch.no_grad()
+    def step_all(self, targets: Sequence[Target], frames: Sequence[np.ndarray]) -> list[TrackStep]:
+        """The same for several targets, each with its own frame: one batch for the network.
+
+        Args:
+            targets: B of them; equal to B single steps up to rounding.
+            frames: (H, W, 3) uint8 RGB of each target.
+        """
+        patches = self.crops(targets, frames)
+        seen = Seen(*self.look(*self.inputs(targets, patches)))
+        peaks = seen.peaks.cpu().tolist()
+        found = [peak[0] >= self.config.lost_threshold for peak in peaks]
+        for target, patch, frame, peak, is_found in zip(
+            targets, patches, frames, peaks, found, strict=True
+        ):
+            target.frames += 1
+            if is_found:
+                cell = _peak(int(peak[1]), int(peak[2]), self.cells)
+                target.position = self._moved(cell, patch, target, frame.shape)
+        self._refine(targets, patches, seen, found)
+        for i, (target, patch) in enumerate(zip(targets, patches, strict=True)):
+            if found[i]:
+                one = slice(i, i + 1)
+                box = self._box_in_crop(target.position, target.size, patch.centre, patch.scale)
+                self._learn(target, seen.features[one], box)
+                target.motion = replace(
+                    target.motion, deep=seen.deep[one], box_xywh=box, state=seen.state[one]
+                )
+        return [
+            TrackStep(
+                target.place, peak[0], is_found, seen.scores[i : i + 1], seen.response[i : i + 1]
             )
-        row, column = target.position.astype(np.float64)
-        height, width = target.size.astype(np.float64)
-        place = np.array([column - (width - 1) / 2, row - (height - 1) / 2, width, height])
-        return TrackStep(place, response, found, scores, prediction.response)
+            for i, (target, peak, is_found) in enumerate(zip(targets, peaks, found, strict=True))
+        ]
 
-    def _surroundings(self, motion: Motion, deep: Tensor, windowed: Tensor) -> Prediction:
-        """Fuses the classifier's scores with the state carried from the last frame."""
-        predictor = self.network.predictor
-        previous, state = motion.deep, motion.state
-        if state is None:
-            state = predictor.start(motion.label)
-        else:
-            shift = self._alignment(motion.box_xywh)
-            previous, state = translate(previous, shift), translate(state, shift)
-        found: Prediction = predictor(
-            deep, previous, windowed, state, self.window, official_order=not self.fast
+    def crops(self, targets: Sequence[Target], frames: Sequence[np.ndarray]) -> list[Patch]:
+        """The part of each target's frame where it is searched."""
+        return cut_patches(
+            frames,
+            [target.position for target in targets],
+            [(target.scale * self.side,) * 2 for target in targets],
+            (self.side, self.side),
+            self.device,
         )
-        return found
 
-    def _alignment(self, box_xywh: Tensor) -> Tensor:
+    def inputs(self, targets: Sequence[Target], patches: Sequence[Patch]) -> tuple[Tensor, ...]:
+        """What ``look`` reads: crops, filters, last maps and states moved to this frame's crop."""
+        motions = [target.motion for target in targets]
+        images = torch.stack([patch.image for patch in patches])
+        weights = torch.cat([target.weight for target in targets])
+        previous = torch.cat([motion.deep for motion in motions])
+        states = [
+            self.network.predictor.start(motion.label) if motion.state is None else motion.state
+            for motion in motions
+        ]
+        shifts = torch.cat([self._alignment(motion) for motion in motions]).to(self.device)
+        state = torch.cat(states)
+        moved = translate(previous, shifts), translate(state, shifts)
+        for i, motion in enumerate(motions):
+            if motion.state is None:  # the first step looks at the map as it is
+                moved[0][i], moved[1][i] = previous[i], state[i]
+        return images, weights, *moved
+
+    def _look(
+        self, images: Tensor, weights: Tensor, previous: Tensor, state: Tensor
+    ) -> tuple[Tensor, ...]:
+        """The fields of ``Seen`` for crops (B, 3, S, S).
+
+        Args:
+            images: crops of the frames.
+            weights: (B, C, f, f) filters.
+            previous: (B, C, h, h) aligned maps of the last frames.
+            state: (B, D, h, h) aligned states.
+        """
+        maps = self.network.maps(images)
+        features = self.network.classifier.features(maps.deep)
+        scores = apply_filters(features, weights)[..., :-1, :-1]
+        windowed = scores * self.window
+        prediction = self.network.predictor(
+            maps.deep, previous, windowed, state, self.window, official_order=not self.fast
+        )
+        flat = prediction.response.flatten(1)
+        peaks = [flat.amax(1), flat.argmax(1), windowed.flatten(1).argmax(1)]
+        summary = torch.stack([x.to(flat.dtype) for x in peaks], dim=1)
+        return (*maps, features, scores, prediction.response, prediction.state, summary)
+
+    def _alignment(self, motion: Motion) -> Tensor:
         """(1, 2) shift (x, y) that puts the last box on a cell's middle, or in the crop's
-        middle where it came near the border."""
-        centre = box_xywh[:2] + box_xywh[2:] / 2
+        middle where it came near the border; 0 before the first step."""
+        centre = motion.box_xywh[:2] + motion.box_xywh[2:] / 2
         cell = centre / self.stride
         low, high = 0.3 * self.side, 0.7 * self.side
+        if motion.state is None:
+            return torch.zeros(1, 2)
         if bool(((centre < low) | (centre > high)).any()):
             return (2 * (cell - self.cells / 2) / self.cells)[None]
         return ((cell.round() + 0.5 - cell) / self.cells)[None]
@@ -287,10 +289,29 @@ class KysTracker:
 
     # -------------------------------------------------------------------- refinement
 
-    def _refine(self, target: Target, patch: Patch, maps: Maps) -> None:
-        """Fits the box to the target: gradient ascent on the predicted IoU from ten starts."""
-        start = self._box_in_crop(target.position, target.size, patch.centre, patch.scale)
-        boxes, iou = self._ascend(target, maps, self._jittered(start, target.generator))
+    def _refine(
+        self, targets: Sequence[Target], patches: Sequence[Patch], seen: Seen, found: list[bool]
+    ) -> None:
+        """Fits boxes to the targets that were found: gradient ascent on the predicted IoU from
+        ten starts each."""
+        if not any(found):
+            return
+        starts = [
+            self._jittered(
+                self._box_in_crop(target.position, target.size, patch.centre, patch.scale),
+                target.generator if is_found else None,
+            )
+            for target, patch, is_found in zip(targets, patches, found, strict=True)
+        ]
+        near, far = (torch.cat([target.modulation[i] for target in targets]) for i in range(2))
+        boxes = torch.stack(starts).to(self.device)
+        climbed = self.ascend(seen.shallow, seen.deep, near, far, boxes).cpu()
+        for i, (target, patch) in enumerate(zip(targets, patches, strict=True)):
+            if found[i]:
+                self._choose(target, patch, climbed[i, :, :4], climbed[i, :, 4])
+
+    def _choose(self, target: Target, patch: Patch, boxes: Tensor, iou: Tensor) -> None:
+        """Moves a target to the mean of the best boxes (K, 4), on the CPU; IoU (K,)."""
         boxes[:, 2:].clamp_(min=1)
         aspect = boxes[:, 2] / boxes[:, 3]
         limit = self.config.largest_aspect
@@ -299,7 +320,7 @@ class KysTracker:
         if not len(boxes):
             return
         best = iou.topk(min(self.config.boxes_averaged, len(iou))).indices
-        x, y, width, height = boxes[best].mean(0).cpu().numpy()
+        x, y, width, height = boxes[best].mean(0).numpy()
         centre = np.array([y + height / 2, x + width / 2], np.float32)
         middle = np.float32((self.side - 1) / 2)
         scale = np.float32(patch.scale)
@@ -307,46 +328,17 @@ class KysTracker:
         target.size = np.array([height, width], np.float32) * scale
         target.scale = math.sqrt(float(target.size.prod() / target.base_size.prod()))
 
-    def _jittered(self, box: Tensor, generator: torch.Generator) -> Tensor:
-        """(K, 4) the box itself and random ones around it."""
-        draw = torch.rand(self.config.jittered_boxes, 4, generator=generator).to(box) - 0.5
+    def _jittered(self, box: Tensor, generator: torch.Generator | None) -> Tensor:
+        """(K, 4) the box itself and random ones around it; without a generator, K times itself."""
+        count = self.config.jittered_boxes
+        if generator is None:
+            return box.repeat(1 + count, 1)
+        draw = torch.rand(count, 4, generator=generator).to(box) - 0.5
         amount = torch.tensor(self.config.jitter).to(box).repeat_interleave(2)
         change = draw * (box[2:].prod().sqrt() * amount)
         sizes = torch.maximum(box[2:] + change[:, 2:], box[2:].min() / 3)
         centres = box[:2] + box[2:] / 2 + change[:, :2]
         return torch.cat([box[None], torch.cat([centres - sizes / 2, sizes], dim=1)])
-
-    def _ascend(self, target: Target, maps: Maps, boxes: Tensor) -> tuple[Tensor, Tensor]:
-        """Boxes (K, 4) after the ascent, and the IoU (K,) predicted before its last step.
-
-        Official behaviour: the ranking uses that older IoU.
-        """
-        net = self.network.iou_net
-        if self.local:
-            near = net.weighted_near(target.modulation, *maps, boxes)
-            found = self._climb(near, boxes)
-            if found is not None:
-                return found
-        found = self._climb(net.weighted(target.modulation, *maps), boxes)
-        assert found is not None  # whole maps cover every box
-        return found
-
-    def _climb(self, weighted: Weighted, boxes: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Gradient steps; None where a box leaves the part that the maps cover."""
-        for _ in range(self.config.ascent_steps):
-            if not weighted.covers(boxes):
-                return None
-            iou, gradient = self.iou_gradient(weighted, boxes)
-            boxes = boxes + gradient * boxes[:, 2:].repeat(1, 2)
-        return boxes, iou
-
-    def _differentiated(self, weighted: Weighted, boxes: Tensor) -> tuple[Tensor, Tensor]:
-        """IoU (K,) and its gradient (K, 4) by automatic differentiation."""
-        with torch.enable_grad():
-            moving = boxes.detach().requires_grad_()
-            iou = self.network.iou_net(weighted, moving[None])
-            (gradient,) = torch.autograd.grad(iou.sum(), moving)
-        return iou.detach()[0], gradient
 
     # ---------------------------------------------------------------------- geometry
 
@@ -357,12 +349,12 @@ class KysTracker:
     def _box_in_crop(
         self, position: np.ndarray, size: np.ndarray, centre: np.ndarray, scale: float
     ) -> Tensor:
-        """(4,) x, y, width, height of the target in a crop."""
+        """(4,) x, y, width, height of the target in a crop, on the CPU."""
         middle = (position - centre) / np.float32(scale) + np.float32((self.side - 1) / 2)
         extent = size / np.float32(scale)
         low = middle - (extent - 1) / 2
         box = np.concatenate([low[::-1], extent[::-1]]).astype(np.float32)
-        return torch.from_numpy(box).to(self.device)
+        return torch.from_numpy(box)
 
 
 # ---------------------------------------------------------------------------- parts
@@ -394,13 +386,14 @@ def gaussian_label(centre: np.ndarray, cells: int, sigma: float) -> Tensor:
     return (row[:, None] * column[None, :])[None, None]
 
 
-def _peak(response: Tensor, scores: Tensor) -> tuple[int, int]:
-    """Row and column of the response's peak; the scores' peak where it is a neighbour."""
-    fused, plain = _argmax(response), _argmax(scores)
-    distance = max(abs(fused[0] - plain[0]), abs(fused[1] - plain[1]))
-    return plain if distance == 1 else fused
+def _peak(fused: int, plain: int, cells: int) -> tuple[int, int]:
+    """Row and column of the response's peak; the scores' peak where it is a neighbour.
 
-
-def _argmax(maps: Tensor) -> tuple[int, int]:
-    row, column = divmod(int(maps.argmax()), maps.shape[-1])
-    return row, column
+    Args:
+        fused: flat place of the response's peak.
+        plain: flat place of the scores' peak.
+        cells: along a side.
+    """
+    (row, column), other = divmod(fused, cells), divmod(plain, cells)
+    distance = max(abs(row - other[0]), abs(column - other[1]))
+    return other if distance == 1 else (row, column)

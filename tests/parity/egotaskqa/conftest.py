@@ -1,1 +1,0 @@
-from tests.parity.vlp.conftest import device  # noqa: F401
