@@ -36,10 +36,12 @@ CAPTIONS = Path("book") / "captions.yml"
 _STEP_PAGE = re.compile(r"^(\w+)/(.+)_([0-9]_\w+)$")
 FIGURE = re.compile(
     r'step\.figure\(.*?"(?P<kept>\w+)"\)|\bfigures\.(?P<drawn>\w+)\(made\)'
+    r"|\bviz\.draw\(\w+, (?P<found>\w+)\)|\b(?:viz|widgets)\.(?P<part>picture_row|vary|scrub)\("
     r"|\b(?:scoreboard|chapters)\.(?P<made>\w+_figure)\("
     r'|\bchapters\.picture\(\w+, "(?P<task>\w+)/[^/"]+/(?P<figure>\S+?)"\)'
     r"|\bchapters\.example\(\w+, task, (?P<example>[0-9])\)"
 )
+NAMED = ("kept", "drawn", "made", "found", "part")
 
 
 def page_text(source: Path, page: str, command: str, schema: Schema) -> str:
@@ -234,7 +236,7 @@ def figure_names(source: str, page: Executed) -> list[str]:
     folder = Path(str(page.node["out"])) / "figures"
     found = []
     for match in FIGURE.finditer(source):
-        name = match["kept"] or match["drawn"] or match["made"]
+        name = next((match[kind] for kind in NAMED if match[kind]), "")
         if match["kept"] and not (folder / f"{name}.png").is_file():
             continue
         if match["figure"]:
