@@ -28,7 +28,7 @@ LOOK = """() => ({
   links: [...document.links].map(a => a.href),
   text: document.querySelector("main")?.innerText ?? "",
   nan: [...document.querySelectorAll("td")].map(c => c.innerText.trim())
-    .filter(t => /^(nan|none|<na>)$/i.test(t)).length,
+    .filter(t => /^(nan|NaN|None|NaT|<NA>)$/.test(t)).length,
   banner: document.querySelectorAll(".banner").length,
   first: document.querySelector(".bd-article table, .bd-article figure, .bd-article .cards")
     ?.getBoundingClientRect().top ?? null,
