@@ -63,6 +63,7 @@ def _run_cell(
         "metrics": {k: v for k, v in numbers.items() if isinstance(v, int | float)},
         "commit": result["commit"].rstrip("+"),
         "dirty": result["commit"].endswith("+"),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "hardware": result["hardware"],
         "seconds": round(time.monotonic() - begin, 1),
     }

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -133,7 +134,11 @@ def _call(work: Callable[[], dict[str, Any]], result: Path, output: Path) -> Non
     with output.open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    write_json(result, work())
+    try:
+        write_json(result, work())
+    except Exception:
+        os.write(2, traceback.format_exc().encode())
+        raise SystemExit(1) from None
 
 
 # ------------------------------------------------------------------------- recordings

@@ -19,16 +19,20 @@ import torch
 
 from benchmarks.bars import Bar
 from benchmarks.gpu_common import Measured, Setting, compare, precision
+from egolib.nn.fold import for_inference
 from egolib.nn.roi import Found
+from egolib.nn.rpn import RpnHead
 from egolib.ops import boxes as bx
 from egolib.vod.config import InferConfig, networks
 from egolib.vod.config.infer import published_infer
 from egolib.vod.config.model import ModelConfig
 from egolib.vod.models import detector as detector_module
+from egolib.vod.models import eovod as eovod_module
 from egolib.vod.models import fcos as fcos_module
 from egolib.vod.models.ahead import Batch, pipelined
 from egolib.vod.models.build import build_model
 from egolib.vod.models.frames import Frames, single_frames
+from egolib.vod.models.heads import Predictor
 from tests.oracles.vod import OfficialSelsa
 from tests.vod import small
 
@@ -46,6 +50,7 @@ class Video:
         settings: of testing.
         images: (N, 3, H, W) on the device, met again and again under new numbers.
         size: of a frame without padding.
+        plain: the network as it is trained and loaded, norms of their own.
         state: after the references.
     """
 
@@ -53,6 +58,7 @@ class Video:
     settings: InferConfig
     images: torch.Tensor
     size: tuple[int, int]
+    plain: Any = None
     state: Any = None
     first: int = 1000
 
@@ -73,34 +79,26 @@ class Video:
         start = self.first
         self.first += count
         for i in range(start, start + count, size):
-            frames = self.frames(i, min(size, start + count - i))
+            numbers = list(range(i, min(i + size, start + count)))
             if self.model.config.method == "mega":
-                yield self._mega(frames)
+                yield self._mega(numbers)
             else:
-                yield Batch(frames, (), frames)
+                yield Batch(self.frames(i, len(numbers)), numbers, (), numbers)
 
-    def _mega(self, frames: Frames) -> Batch:
+    def _mega(self, numbers: list[int]) -> Batch:
         """Every frame comes with one ahead, and with a distant one that was a neighbour."""
         ahead = self.settings.mega.window - self.settings.mega.position - 1
-        start, count = frames.numbers[0], len(frames)
-        near = self.frames(start + ahead, count)
-        far = self.frames(start - 8 * count, count)
-        names = ("references", "distant")
-        others = [
-            dict(zip(names, pair, strict=True))
-            for pair in zip(single_frames(near), single_frames(far), strict=True)
-        ]
-        images = torch.cat([near.images, far.images])
-        numbers = near.numbers + far.numbers
-        scales = torch.cat([near.scales, far.scales])
-        return Batch(frames, others, Frames(images, near.sizes + far.sizes, scales, numbers))
+        near, far = ([n + by for n in numbers] for by in (ahead, -8 * len(numbers)))
+        others = [{"references": [a], "distant": [b]} for a, b in zip(near, far, strict=True)]
+        parts = [self.frames(x[0], len(x)) for x in (numbers, near, far)]
+        images, scales = (torch.cat([getattr(p, n) for p in parts]) for n in ("images", "scales"))
+        pool = Frames(images, [self.size] * len(images), scales, numbers + near + far)
+        return Batch(pool, numbers, others, near + far)
 
     def run(self, count: int, size: int) -> list[Found]:
         """Detections in the frames that follow."""
-        found: list[Found] = []
-        for part in pipelined(self.model, self.state, self.batches(count, size)):
-            found += part
-        return found
+        batches = self.batches(count, size)
+        return [found for _, found in pipelined(self.model, self.state, batches)]
 
 
 def randomised(model: torch.nn.Module) -> None:
@@ -127,14 +125,48 @@ def video(builder: Callable[[], ModelConfig], setting: Setting) -> Video:
     with torch.device(setting.device):
         model = build_model(config).eval()
         randomised(model)
-        if setting.cuda:
-            model = model.to(memory_format=torch.channels_last)
         images = torch.zeros(count, 3, *padded)
         shared = torch.randn(1, 3, *size)
         images[:, :, : size[0], : size[1]] = 0.8 * shared + 0.6 * torch.randn(count, 3, *size)
     made = Video(model, settings, images, size)
     begin(made)
+    spread(made)
+    made = replace(made, model=for_inference(model), plain=model) if setting.cuda else made
+    begin(made)
     return made
+
+
+def spread(made: Video) -> None:
+    """Lets proposals and predictions tell regions apart, as trained ones do.
+
+    With random weights one anchor wins everywhere, so that few proposals survive, and all
+    regions get nearly one score, often exactly one, so that the best hundred are arbitrary.
+    Here every channel of logits and offsets gets mean 0 and a fixed spread over one frame.
+
+    Args:
+        made: a network after its references.
+    """
+    widths: dict[torch.nn.Module, float] = {}
+    for module in made.model.modules():
+        if isinstance(module, Predictor):
+            widths |= {module.classify: 2.0, module.locate: 0.5}
+        if isinstance(module, RpnHead):
+            widths |= {module.logits: 2.0, module.offsets: 0.3}
+    seen: dict[torch.nn.Module, list[torch.Tensor]] = {layer: [] for layer in widths}
+
+    def keep(layer: torch.nn.Module, _: Any, values: torch.Tensor) -> None:
+        seen[layer].append(values.movedim(1, -1).flatten(0, -2).float())
+
+    hooks = [layer.register_forward_hook(keep) for layer in widths]
+    with precision("fp32", made.images.device.type), eagerly():
+        made.run(1, 1)
+    for hook in hooks:
+        hook.remove()
+    for layer, width in widths.items():
+        values = torch.cat(seen[layer])
+        scale = width / values.std(0).clamp(min=1e-6)
+        layer.weight *= scale.view(-1, *[1] * (layer.weight.ndim - 1))
+        layer.bias.copy_((layer.bias - values.mean(0)) * scale)
 
 
 @torch.no_grad()
@@ -162,7 +194,7 @@ def fresh(made: Video) -> Video:
 @contextlib.contextmanager
 def eagerly() -> Iterator[None]:
     """Frame by frame, without graphs and without results of fixed size."""
-    modules = (detector_module, fcos_module)
+    modules = (detector_module, fcos_module, eovod_module)
     with contextlib.ExitStack() as stack:
         for module in modules:
             stack.enter_context(mock.patch.object(module, "static", lambda frames: False))
@@ -209,7 +241,7 @@ def measured(setting: Setting, made: Video, bars: dict[str, float], **more: Any)
     )
     row.deviation = {}
     with precision("fp32", setting.device), eagerly():
-        reference = fresh(made).run(size, 1)
+        reference = fresh(replace(made, model=made.plain or made.model)).run(size, 1)
     for name in row.ours:  # from the same state: memories are random
         with precision(name, setting.device):
             row.deviation[name] = apart(fresh(made).run(size, size), reference)
@@ -226,7 +258,7 @@ def selsa(setting: Setting) -> dict[str, Any]:
     """SELSA on ResNet-101, 600 x 1000, 14 references, beside the official order of work."""
     made = video(networks.selsa_r101_dc5, setting)
     with torch.no_grad(), precision("fp32", setting.device):
-        official = OfficialSelsa(made.model, references(made))
+        official = OfficialSelsa(made.plain or made.model, references(made))
     steps = 2 if setting.tiny else 4
 
     def theirs() -> list[Found]:

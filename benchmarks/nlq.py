@@ -22,7 +22,7 @@ import torch
 from benchmarks.bars import Bar, cpu_seconds, interleaved, ratio, run_parts
 from egolib.io.features import Provenance
 from egolib.nlq.api import Grounder
-from egolib.nlq.config import DataConfig, InferConfig, groundnlq
+from egolib.nlq.config import DataConfig, InferConfig, ModelConfig, groundnlq
 from egolib.nlq.data.annotations import Query, to_official
 from egolib.nlq.data.dataset import NlqData
 from egolib.nlq.data.truth import make_truth
@@ -57,12 +57,20 @@ class Memory:
         return uid in self.arrays
 
 
-def questions() -> NlqData:
-    """Random features of the validation clips' lengths, 11 questions each."""
-    rng, model = np.random.default_rng(0), groundnlq()
+def questions(
+    config: ModelConfig | None = None, clips: int = len(CLIP_LENGTHS), shorter: int = 1
+) -> NlqData:
+    """Random features of the validation clips' lengths, 11 questions each.
+
+    Args:
+        config: the network; the published one if None.
+        clips: how many, the six lengths in turns.
+        shorter: what lengths are divided by.
+    """
+    rng, model = np.random.default_rng(0), config or groundnlq()
+    lengths = (CLIP_LENGTHS[i % len(CLIP_LENGTHS)] // shorter for i in range(clips))
     videos = {
-        f"clip{i}": rng.standard_normal((n, 2304), dtype=np.float32)
-        for i, n in enumerate(CLIP_LENGTHS)
+        f"clip{i}": rng.standard_normal((n, 2304), dtype=np.float32) for i, n in enumerate(lengths)
     }
     queries, tokens = [], {}
     for uid, video in videos.items():

@@ -196,8 +196,9 @@ def random_batch(config: ModelConfig, size: int, length: int = 15) -> Pretrainin
 class FixedPairs(PretrainingLoss):
     """The fused objectives alone, with matching pairs that do not change."""
 
-    def similarity(self, model: Any, batch: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.zeros(1, 1), torch.ones(1, 1, dtype=torch.bool)
+    def similarity(self, passes: Any, batch: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        size = len(batch.ids)
+        return torch.zeros(size, size), torch.ones(size, size, dtype=torch.bool)
 
     def plan(self, similarity: torch.Tensor, positives: torch.Tensor, own: int) -> MatchingPlan:
         rows = torch.arange(own)

@@ -31,6 +31,8 @@ from egolib.errors import EgolibError, UsageError, nearest
 from egolib.io.records import read_text
 
 TASKS = ("vq2d", "vod", "vlp", "nlq", "mq")
+#: What a notebook's parameters name beside configuration sections: ``egolib params`` prints them.
+PLACES = ("variant", "preset", "data_root", "out", "inputs")
 STEPS = ("1_data", "2_train", "3_infer", "4_evaluate")
 DEFAULT_INPUTS: dict[str, dict[str, str]] = {
     "1_data": {},
@@ -312,6 +314,12 @@ def read_chain(task: str) -> Chain:
     return Chain(content["default"], tuple(content["chain"]))
 
 
+def main_metrics(task: str) -> list[str]:
+    """Names, or patterns of them, of the metrics that a short table of the task shows."""
+    content = read_yaml(project_root() / "params" / task / "chain.yaml")
+    return list(content.get("metrics") or [])
+
+
 def read_variant(task: str, name: str) -> Variant:
     """One variant's file.
 
@@ -368,14 +376,66 @@ def resolve(
     layers: list[Tree] = [read_variant(task, variant).tree, shared, section]
     layers.append(by_variant.get(variant) or {})
     if params_file is not None:
-        names = _hints(schema)
-        layers.append({k: v for k, v in read_yaml(params_file).items() if k in names})
+        layers.append(_read_parameters(schema, params_file, merge({}, *layers)))
     refuse_old_names(schema, merge({}, *layers))
     tree = to_tree(build(schema, merge({}, *layers)))
     for text in overrides:
         refuse_old_names(schema, {text.partition("=")[0].strip(): None})
         tree = merge(tree, parse_override(text, tree))
-    return to_tree(build(schema, tree))
+    tree = to_tree(build(schema, tree))
+    refuse_impossible(tree)
+    return tree
+
+
+#: By the end of its name, what a number may not be.
+IMPOSSIBLE: Mapping[str, tuple[str, Callable[[float], bool]]] = {
+    "learning_rate": ("negative", lambda value: value < 0),
+    "weight_decay": ("negative", lambda value: value < 0),
+    "fps": ("zero or less", lambda value: value <= 0),
+    "stride_frames": ("zero or less", lambda value: value <= 0),
+    "batch_size": ("zero or less", lambda value: value <= 0),
+    "epochs": ("negative", lambda value: value < 0),
+}
+
+
+def refuse_impossible(tree: Mapping[str, Any]) -> None:
+    """Raises EgolibError where a rate or a size is one that nothing can be computed with."""
+    for name, value in flatten(tree).items():
+        ends = [end for end in IMPOSSIBLE if name.rpartition(".")[2].endswith(end)]
+        if not ends or not isinstance(value, int | float) or isinstance(value, bool):
+            continue
+        word, wrong = IMPOSSIBLE[ends[0]]
+        if wrong(value):
+            raise EgolibError(f"{name} is {value}, it cannot be {word}")
+
+
+def _own_sections(schema: type, params_file: str | Path) -> Tree:
+    """The configuration sections of a parameter file, without the places of a run.
+
+    Raises:
+        EgolibError: a section that no step has; the nearest and the list of all are given.
+    """
+    names, content = _hints(schema), read_yaml(params_file)
+    old = getattr(schema, "renamed", {})
+    for name in content:
+        if name not in (*names, *PLACES, *old):
+            raise EgolibError(
+                f"unknown section {name!r}",
+                file=params_file,
+                remedy=f"{nearest(name, [*names, *PLACES])} All: {', '.join(names)}",
+            )
+    return {k: v for k, v in content.items() if k in names or k in old}
+
+
+def _read_parameters(schema: type, path: str | Path, base: Tree) -> Tree:
+    """The sections of a user's file; errors name it."""
+    tree = _own_sections(schema, path)
+    try:
+        refuse_old_names(schema, tree)
+        build(schema, merge(base, tree))
+    except EgolibError as error:
+        raise EgolibError(error.what, file=path, remedy=error.remedy) from error
+    return tree
 
 
 def refuse_old_names(schema: type, tree: Mapping[str, Any]) -> None:
@@ -423,4 +483,7 @@ def _full_name(name: str, tree: Mapping[str, Any]) -> str:
     if isinstance(flat.get(parent), dict):  # an entry of an empty mapping
         return name
     short = {known.rpartition(".")[2]: known for known in flat}
-    raise EgolibError(f"unknown parameter {name!r}", remedy=nearest(name, [*flat, *short]))
+    beside = list(tree) if "." not in name else [k for k in flat if k.startswith(f"{parent}.")]
+    listed = f"; {parent or 'sections'}: {', '.join(k.removeprefix(parent + '.') for k in beside)}"
+    remedy = nearest(name, [*flat, *short]) + (listed if beside else "")
+    raise EgolibError(f"unknown parameter {name!r}", remedy=remedy)

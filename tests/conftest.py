@@ -29,7 +29,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=HERE.parent.parent / "shared" / "real",
         help="folder of real files; their tests skip where it is absent",
     )
+    parser.addoption(
+        "--evidence",
+        type=Path,
+        default=None,
+        help="write to this file how closely the recordings of tests/parity agree",
+    )
     parser.addoption("--device", default="cpu", help="device for the network parity cases")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    file = config.getoption("--evidence")
+    if file is not None:
+        from tests.parity.evidence import Evidence
+
+        config.pluginmanager.register(Evidence(file))
 
 
 @pytest.fixture(scope="session")

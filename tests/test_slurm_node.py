@@ -9,11 +9,6 @@ import pytest
 
 from tests.helpers.slurm_node import CANNOT, run_script
 
-# Not run yet since the runner was rearranged: a scheduler is started on request only.
-if os.environ.get("EGOLIB_SLURM") != "1":
-    pytest.skip("EGOLIB_SLURM=1 runs it", allow_module_level=True)
-
-
 pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.usefixtures("slurm_node")]
 
 

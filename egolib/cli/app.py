@@ -43,6 +43,11 @@ def schema(task: str) -> type:
     return result
 
 
+def name_of(command: Any) -> str:
+    """The name of a registered command."""
+    return str(command.name or command.callback.__name__)
+
+
 def task_module(task: str, module: str) -> Any:
     """A module of a task's package; exit code 2 where there is no such task or module."""
     if task not in configs.TASKS:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from inspect import signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import yaml
@@ -15,7 +17,9 @@ from egolib.cli.app import (
     app,
     task_module,
     world_app,
+    wrong_use,
 )
+from egolib.errors import nearest
 
 
 @world_app.command("make")
@@ -45,7 +49,7 @@ def world_figure(
     print(draw_world(preset, out))
 
 
-@app.command()
+@app.command(epilog="Example: egolib convert official.pth ours.safetensors")
 def convert(
     source: Annotated[Path, typer.Argument(help="Official or egolib checkpoint.")],
     target: Annotated[Path, typer.Argument(help=".safetensors, or .pth for the official layout.")],
@@ -65,7 +69,9 @@ def convert(
     print(json.dumps(report) if as_json else "\n".join(f"{k}: {v}" for k, v in report.items()))
 
 
-@app.command()
+@app.command(
+    epilog="Example: egolib evaluate nlq --truth nlq_val.json --predictions predictions.json"
+)
 def evaluate(
     task: Annotated[str, typer.Argument(help="vq2d, vod, vlp, nlq or mq.")],
     truth: Annotated[Path, typer.Option(help="Official annotations.")],
@@ -77,9 +83,26 @@ def evaluate(
     """Score a prediction file; prints JSON."""
     from egolib.report.results import plain
 
-    module = task_module(task, "evaluation")
-    options = {k: yaml.safe_load(v) for k, _, v in (t.partition("=") for t in option or ())}
-    print(json.dumps(plain(module.evaluate_files(truth, predictions, **options)), indent=1))
+    score = task_module(task, "evaluation").evaluate_files
+    options = _options(option or (), list(signature(score).parameters)[2:], task)
+    print(json.dumps(plain(score(truth, predictions, **options)), indent=1))
+
+
+def _options(texts: Iterable[str], known: list[str], task: str) -> dict[str, Any]:
+    """``key=value`` texts as the keyword arguments of a metric."""
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise wrong_use(f"-o {text!r} is not of the form key=value")
+        if name not in known:
+            listed = f"options of {task}: {', '.join(known) or 'none'}"
+            raise wrong_use(f"unknown option {name!r}: {nearest(name, known)}; {listed}")
+        try:
+            found[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise wrong_use(f"-o {text!r}: {value!r} is no YAML value") from None
+    return found
 
 
 @app.command()
@@ -106,7 +129,7 @@ def ensemble(
     print(module.ensemble_files(predictions, out, mode))
 
 
-@app.command()
+@app.command(epilog="Example: egolib demo vod kitchen.mp4 --fps 5")
 def demo(
     task: Annotated[str, typer.Argument(help="vq2d, vod, vlp, nlq or mq.")],
     video: Annotated[Path, typer.Argument(help="Any video file.")],

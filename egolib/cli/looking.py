@@ -31,7 +31,7 @@ def status(
     print(json.dumps(rows) if as_json else inventory.as_text(rows))
 
 
-@app.command()
+@app.command(epilog="Example: egolib logs tiny/nlq/scratch/2_train")
 def logs(
     step: Annotated[Path, typer.Argument(help="Folder of a step, or RUN/TASK/VARIANT/STEP.")],
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until it ends.")] = False,
@@ -59,7 +59,7 @@ def _step_folder(step: Path, runs_dir: Path | None) -> Path:
     return step if step.is_dir() else (runs_dir or configs.project_root() / "runs") / step
 
 
-@app.command()
+@app.command(epilog="Example: egolib compare tiny/nlq/scratch --published")
 def compare(
     run: Annotated[str, typer.Argument(help="A run: <name>/<task>/<variant>, or its folder.")],
     other: Annotated[str | None, typer.Argument(help="The run to compare it with.")] = None,
@@ -87,11 +87,18 @@ def compare(
 def book(
     name: Annotated[str, typer.Option(help="The run whose notebooks are shown.")] = "mini",
     runs_dir: RunsDir = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Show it at a local address until Ctrl-C.")
+    ] = False,
+    port: Annotated[int, typer.Option(help="Port of that address.")] = 8000,
 ) -> None:
     """Copy a run's executed notebooks into the book and build its HTML."""
-    from egolib.cli.book import build_book
+    from egolib.cli.book import build_book, serve_book
 
-    print(build_book(name, runs_dir or configs.project_root() / "runs"))
+    index = build_book(name, runs_dir or configs.project_root() / "runs")
+    print(index)
+    if serve:
+        serve_book(Path(index).parent, port)
 
 
 @app.command()

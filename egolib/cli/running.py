@@ -31,7 +31,7 @@ from egolib.runs.node import Node
 from egolib.runs.plan import Request, plan, plan_grid
 
 
-@app.command()
+@app.command(epilog="Example: egolib init DIR")
 def init(
     folder: Annotated[Path, typer.Argument(help="A new folder, or one to complete.")],
 ) -> None:
@@ -41,7 +41,7 @@ def init(
     print("\n".join(workspace.init(folder)))
 
 
-@app.command()
+@app.command(epilog="Example: egolib run nlq --preset tiny")
 def run(
     target: Annotated[str, typer.Argument(help="<task>, <task>/<step>, or all.")],
     variant: Variant = None,
@@ -151,7 +151,16 @@ def grid_axis(text: str) -> tuple[str, list[Any]]:
     key, equals, values = text.partition("=")
     if not equals:
         raise EgolibError(f"--grid {text!r} is not of the form key=a,b,c")
-    return key, [yaml.safe_load(value) for value in values.split(",")]
+    return key, [_value(value, text) for value in values.split(",")]
+
+
+def _value(value: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise EgolibError(
+            f"--grid {text!r}: {value!r} is no YAML value", remedy="for instance seed=0,1,2"
+        ) from error
 
 
 def _show_list(task: str, as_json: bool) -> None:
@@ -213,7 +222,7 @@ def _show_plan(nodes: list[Node], request: Request, as_json: bool) -> None:
         print(f"needs, below {root}:\n{needs.as_text(needed)}")
 
 
-@app.command()
+@app.command(epilog="Example: egolib params nlq/2_train > p.yaml")
 def params(
     target: Annotated[str, typer.Argument(help="<task>/<step>.")],
     variant: Variant = None,

@@ -6,6 +6,7 @@ the same weights and the same log, bit for bit on a CPU.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from egolib.engine import distributed
 from egolib.engine.config import FitConfig, batch_plan, total_updates, updates_per_epoch
+from egolib.engine.host_copy import HostCopy
 from egolib.engine.job import Held, Job, MovingAverage, Objective
 from egolib.engine.loading import UpdateSampler, epoch_order, loader
 from egolib.engine.log import Averages, Stopwatch, TrainingLog
@@ -32,6 +34,7 @@ from egolib.engine.snapshot import (
 )
 from egolib.errors import EgolibError
 from egolib.io import checkpoint
+from egolib.nn.compiled import compile_blocks
 from egolib.progress import Progress
 
 
@@ -122,6 +125,7 @@ class _Training:
         self.total = total_updates(self.samples, settings)
         for group in job.optimizer.param_groups:
             group["base_lr"] = group["lr"]
+        self.compiled = self._compile()
         self.objective, self.optimizer = fabric.setup(Objective(job.model, job.loss), job.optimizer)
         self.ema = (
             MovingAverage(job.model, settings.ema_decay, job.ema_initial)
@@ -132,9 +136,15 @@ class _Training:
         self.update = 0
         self.best: float | None = None
         self.averages = Averages()
-        self.unchecked: list[Tensor] = []
+        self.unchecked: list[HostCopy] = []
         self.finished = False
         self.snapshot_time = time.monotonic()
+
+    def _compile(self) -> int:
+        """Compiles the task's blocks where that pays; how many."""
+        if self.settings.compile == "off" or self.fabric.device.type != "cuda":
+            return 0
+        return compile_blocks(self.job.blocks, checkpointing=self.job.checkpointing)
 
     # ------------------------------------------------------------------ snapshots
 
@@ -230,7 +240,7 @@ class _Training:
         with Progress(self.what, self.total, unit="update", start=self.update) as progress:
             while self.update < self.total:
                 for batches, waited in self._updates_of_epoch():
-                    with self._memory_errors():
+                    with self._memory_errors(), self._cold_time():
                         note = self.one_update(batches, waited)
                     progress.step(note=note)
                     self.after_update()
@@ -278,7 +288,7 @@ class _Training:
                 losses = self.objective(Held(batch))
                 self.fabric.backward(losses["loss"] / len(batches))
             self.averages.add(losses)
-            self.unchecked.append(losses["loss"].detach())
+            self.unchecked.append(HostCopy(losses["loss"]))
         if self.settings.clip_norm is not None:
             self.fabric.clip_gradients(
                 self.objective,
@@ -294,6 +304,16 @@ class _Training:
         self.update += 1
         watch.compute()
         return self._log(watch, factor)
+
+    @contextmanager
+    def _cold_time(self) -> Iterator[None]:
+        """Tells how long the first update took where blocks are compiled in it."""
+        begin = time.monotonic()
+        yield
+        if self.compiled:
+            taken = time.monotonic() - begin
+            self.tell(f"{self.compiled} blocks compiled: the first update took {taken:.0f} s")
+            self.compiled = 0
 
     @contextmanager
     def _memory_errors(self) -> Iterator[None]:
@@ -324,15 +344,15 @@ class _Training:
         """Stops when a loss was not finite. The newest ``keep`` are looked at next time,
         so that a GPU need not wait."""
         while len(self.unchecked) > keep:
-            value = self.unchecked.pop(0)
-            if not bool(torch.isfinite(value)):
+            value = self.unchecked.pop(0).get()
+            if not math.isfinite(value):
                 number = self.update - keep
                 epoch, place = divmod(number, self.per_epoch)
                 order = epoch_order(self.job.data, epoch, self.seed)
                 size = self.batch.global_size
                 samples = order[place * size : (place + 1) * size].tolist()
                 raise EgolibError(
-                    f"the loss became {float(value)} near update {number + 1} (epoch {epoch})",
+                    f"the loss became {value} near update {number + 1} (epoch {epoch})",
                     file=self.out,
                     record=f"training samples {samples[:8]}{' ...' if size > 8 else ''}",
                     remedy="the last good snapshot is kept; lower the rate, clip the gradient, "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -40,6 +40,8 @@ class Job:
         sidecar: what is written beside the weights (``model``, ``config``).
         ema_initial: weights that the moving average starts from; None for the model's.
         unused_parameters: some parameters may get no gradient in an update.
+        blocks: modules that repeat, which ``fit.compile`` compiles on a GPU.
+        checkpointing: whether these keep a part of their activations only.
     """
 
     model: nn.Module
@@ -52,6 +54,8 @@ class Job:
     sidecar: Mapping[str, Any] = field(default_factory=dict)
     ema_initial: Mapping[str, Tensor] | None = None
     unused_parameters: bool = True
+    blocks: Sequence[nn.Module] = ()
+    checkpointing: bool = False
 
 
 class Held:

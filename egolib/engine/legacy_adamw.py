@@ -57,9 +57,9 @@ class LegacyAdamW(torch.optim.Optimizer):
         torch._foreach_lerp_(first, grads, 1 - beta1)
         torch._foreach_mul_(second, beta2)
         torch._foreach_addcmul_(second, grads, grads, 1 - beta2)
-        for state in states:
-            state["step"] += 1
-        steps = [int(state["step"]) for state in states]
+        counters: list[Tensor] = [state["step"] for state in states]
+        torch._foreach_add_(counters, 1)  # on the CPU, and read there all at once
+        steps = torch.stack(counters).tolist()
         sizes = [-group["lr"] * math.sqrt(1 - beta2**t) / (1 - beta1**t) for t in steps]
         roots = torch._foreach_sqrt(second)
         torch._foreach_add_(roots, group["eps"])

@@ -5,7 +5,8 @@ registry; ``model_settings`` writes its ``model=`` section.
 
     register()
     model = mmdet.registry.MODELS.build(model_settings("frcnn_r101_dc5"))
-    model.train_step(batch, optimizer)
+
+``model.train_step(batch, optimizer)`` and ``model.test_step(batch)`` then do what mmdet's own do.
 
 Theirs here: ``load_frames`` makes any mmdet detector a frame detector with the verbs of
 ``egolib.vod``, so that it goes through its videos, files, notebooks and metrics.

@@ -25,24 +25,33 @@ from egolib.io import checkpoint
 from egolib.io.feature_arrays import feature_array
 from egolib.io.features import Provenance, Store
 from egolib.nlq.config import DataConfig, InferConfig, ModelConfig
+from egolib.nlq.config.span import SpanDataConfig, SpanInferConfig
 from egolib.nlq.data.annotations import Query
 from egolib.nlq.data.dataset import Item, NlqData, pad
 from egolib.nlq.data.text import TextEncoder, known_encoder, require_same_text
 from egolib.nlq.formats.checkpoint import describe, read
 from egolib.nlq.formats.submission import prediction
-from egolib.nlq.localization.decode import decode
-from egolib.nlq.models.blocks import Tokens
+from egolib.nlq.localization.batched import BatchedGrounding, Pending, in_batches, kept
+from egolib.nlq.localization.decode import decode, to_seconds
+from egolib.nlq.localization.on_device import decodes
 from egolib.nlq.models.clip_text import ClipTextEncoder
-from egolib.nlq.models.network import GroundNLQ, Predictions, padded_length
+from egolib.nlq.models.network import GroundNLQ, padded_length
+from egolib.nlq.models.vslnet.infer import SpanGrounder
+from egolib.nlq.models.vslnet.network import Vslnet
+from egolib.nn.points import Predictions
+from egolib.nn.temporal_blocks import Tokens
 from egolib.progress import track
 from egolib.report.results import Moments
-from egolib.runs.inputs import locate, weights_file
+from egolib.runs.inputs import Told, locate, weights_file, who
 
 Thing = TypeVar("Thing")
 Streams = dict[str, Tokens]
 
+#: A batch that is being computed: its windows, questions by clip as indices, and as items.
+Queued = tuple[Pending, Sequence[list[int]], Sequence[Sequence[Item]]]
 
-class Grounder:
+
+class Grounder(Told):
     """A network with everything that turns its outputs into windows in seconds.
 
     Args:
@@ -67,6 +76,7 @@ class Grounder:
         self.data, self.infer = data or DataConfig(), infer or InferConfig()
         self.device = torch.device(device)
         self.text_encoder, self.text = text_encoder, text
+        self._batches: BatchedGrounding | None = None
 
     def ground(
         self,
@@ -148,6 +158,10 @@ class Grounder:
         if not left:
             return
         tokens = [] if official else [data.tokens(query) for query in data.queries]
+        on_device = self.device.type == "cuda" and decodes(infer, self.model.config.classes)
+        if on_device and not official:
+            yield from self.stream_batches(data, left, tokens, infer)
+            return
         streams = self._encode_texts(tokens, infer)
         for part in track(left, "grounding", unit="batch" if official else "clip"):
             items = [data[i] for i in part]
@@ -155,6 +169,59 @@ class Grounder:
                 yield part, self._answer_batch(items, infer)
             else:
                 yield part, self._answer_clip(items, [streams[i] for i in part], infer)
+
+    @torch.inference_mode()
+    def stream_batches(
+        self,
+        data: NlqData,
+        parts: Sequence[list[int]],
+        tokens: Sequence[Mapping[str, np.ndarray]],
+        infer: InferConfig,
+    ) -> Iterator[tuple[list[int], list[Moments]]]:
+        """``stream`` on a GPU: questions about several clips at once, see ``BatchedGrounding``.
+
+        Args:
+            data: the questions and their features.
+            parts: indices of questions about one clip each.
+            tokens: of all questions, in file order.
+            infer: decoding.
+        """
+        batched = self._batched(infer)
+        texts = batched.encode_texts(tokens)
+        lengths = [data.video.length(data.queries[part[0]].clip_uid) for part in parts]
+        waiting: Queued | None = None
+        batches = list(in_batches(parts, lengths))
+        for batch in track(batches, "grounding", unit="batch"):
+            items = [[data[index] for index in part] for part in batch]
+            rows = [index for part in batch for index in part]
+            queued = batched.ask(items, rows, texts), batch, items
+            if waiting is not None:
+                yield from self._fetched(waiting, infer)
+            waiting = queued
+        if waiting is not None:
+            yield from self._fetched(waiting, infer)
+
+    def _batched(self, infer: InferConfig) -> BatchedGrounding:
+        """What computes batches with these settings; its graphs are kept for the next time."""
+        if self._batches is None or self._batches.infer != infer:
+            self._batches = BatchedGrounding(self.model, infer, self.device)
+        return self._batches
+
+    def _fetched(
+        self, queued: Queued, infer: InferConfig
+    ) -> Iterator[tuple[list[int], list[Moments]]]:
+        """The answers of a queued batch, part by part."""
+        pending, batch, items = queued
+        windows = iter(pending.fetch())
+        for part, asked in zip(batch, items, strict=True):
+            found = []
+            for item in asked:
+                segments, scores = kept(next(windows))
+                data = replace(self.data, stride_frames=item.stride_frames)
+                duration = item.query.duration_sec
+                seconds = to_seconds(segments, duration, infer.decode_offset, data)
+                found.append(_moments(item, seconds, scores))
+            yield part, found
 
     def answer_items(
         self, items: Sequence[Item], infer: InferConfig | None = None
@@ -231,9 +298,10 @@ class Grounder:
         encoder = given or self.text_encoder
         if encoder is None:
             made = self.text.model if self.text else "CLIP ViT-B/32, where it is a published one"
+            theirs = "vlp.load().text_encoder" if made.startswith("vlp/") else "..."
             raise EgolibError(
                 f"the model does not bring its text encoder along (it was trained on: {made})",
-                remedy="pass text_encoder=..., or load it with nlq.load(..., text_encoder=FOLDER), "
+                remedy=f"pass text_encoder={theirs}, or nlq.load(..., text_encoder=FOLDER), "
                 "a folder with CLIP's text weights and vocabulary",
             )
         require_same_text(encoder, self.text)
@@ -248,19 +316,10 @@ class Grounder:
         for row, item in enumerate(items):
             data = replace(self.data, stride_frames=item.stride_frames)
             duration = item.query.duration_sec
-            segments, kept, _ = decode(
+            segments, scores_kept, _ = decode(
                 scores[row], offsets[row], predictions.lengths, duration, infer, data
             )
-            truth = item.query.windows_sec
-            found.append(
-                Moments(
-                    question=item.query.text,
-                    segments_sec=segments,
-                    scores=kept,
-                    duration_sec=duration,
-                    truth_sec=None if truth is None else np.array(truth, float),
-                )
-            )
+            found.append(_moments(item, segments, scores_kept))
         return found
 
     def _video(self, features: np.ndarray | torch.Tensor | Store, uid: str | None) -> np.ndarray:
@@ -276,6 +335,17 @@ class Grounder:
                 remedy="extract features with the model's stride",
             )
         return feature_array(features.get(uid), record=uid)
+
+
+def _moments(item: Item, segments_sec: np.ndarray, scores: np.ndarray) -> Moments:
+    truth = item.query.windows_sec
+    return Moments(
+        question=item.query.text,
+        segments_sec=segments_sec,
+        scores=scores,
+        duration_sec=item.query.duration_sec,
+        truth_sec=None if truth is None else np.array(truth, float),
+    )
 
 
 def question_parts(queries: Sequence[Query], infer: InferConfig) -> list[list[int]]:
@@ -339,7 +409,7 @@ def load(
     model: ModelConfig | None = None,
     data: DataConfig | None = None,
     infer: InferConfig | None = None,
-) -> Grounder:
+) -> Grounder | SpanGrounder:
     """A grounder from an egolib checkpoint (``.safetensors``) or an official file.
 
     Args:
@@ -362,10 +432,12 @@ def load(
     chosen, path = resolve_device(device), weights_file(locate(name, "nlq"))
     network, known = read(path, weights=weights, start=model)
     parts = known.get("config", {})
+    if isinstance(network, Vslnet):
+        return _spans(network, parts, data, infer, chosen, text_encoder)
     text = build(Provenance, known["text"]) if known.get("text") else None
     if isinstance(text_encoder, str | Path):
         text_encoder = ClipTextEncoder.from_folder(text_encoder, chosen)
-    return Grounder(
+    loaded = Grounder(
         network,
         data or build(DataConfig, parts.get("data", {})),
         infer or build(InferConfig, parts.get("infer", {})),
@@ -373,11 +445,31 @@ def load(
         text_encoder or (known_encoder(text) if text else None),
         text,
     )
+    loaded.about = who(path)
+    return loaded
+
+
+def _spans(
+    network: Vslnet,
+    parts: Mapping[str, Any],
+    data: DataConfig | None,
+    infer: InferConfig | None,
+    device: torch.device,
+    text_encoder: TextEncoder | str | Path | None,
+) -> SpanGrounder:
+    if isinstance(text_encoder, str | Path):
+        raise EgolibError(
+            "VSLNet does not read CLIP's tokens",
+            remedy="pass a function from a question to the token states that it was trained on",
+        )
+    cells = data.span if data else build(SpanDataConfig, parts.get("data", {}))
+    decoding = infer.span if infer else build(SpanInferConfig, parts.get("infer", {}))
+    return SpanGrounder(network, cells, decoding, device, text_encoder)
 
 
 def save(
     path: str | Path,
-    model: GroundNLQ,
+    model: GroundNLQ | Vslnet,
     data: DataConfig | None = None,
     infer: InferConfig | None = None,
     **sidecar: Any,
@@ -391,5 +483,6 @@ def save(
         infer: decoding and batching that it should be asked with.
         sidecar: further JSON values, for instance step and metrics.
     """
-    about = describe(model.config, data or DataConfig(), infer or InferConfig())
+    settings = ModelConfig(span=model.config) if isinstance(model, Vslnet) else model.config
+    about = describe(settings, data or DataConfig(), infer or InferConfig())
     return checkpoint.save(path, model.state_dict(), {**sidecar, **about})

@@ -17,9 +17,9 @@ from egolib.io import checkpoint
 from egolib.io.checkpoint import LoadReport
 from egolib.nlq.config import Config, OptimConfig
 from egolib.nlq.formats.checkpoint import KEYS
-from egolib.nlq.models.attention import DepthwiseConv
-from egolib.nlq.models.blocks import MaskedConv
 from egolib.nlq.models.network import GroundNLQ
+from egolib.nn.temporal_attention import DepthwiseConv
+from egolib.nn.temporal_blocks import MaskedConv
 
 LOWEST_RATE = 1e-8  # of the cosine schedule after a warm-up
 HEADS = ("classification.", "regression.", "level_scales.")
@@ -116,6 +116,8 @@ def _decay(
     """The factor t updates after the warm-up."""
     if config.schedule == "constant":
         return lambda t: 1.0
+    if config.schedule == "linear":
+        return lambda t: max(0.0, 1 - t / max(steps, 1))
     if config.schedule == "multistep":
         unit = steps_per_epoch if config.milestone_unit == "epochs" else 1
         milestones = sorted(unit * place for place in config.milestones)

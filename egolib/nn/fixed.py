@@ -239,9 +239,8 @@ def select(
     scales = scales[:, None, None]
     if config.rescale == "before":
         boxes = boxes / scales
-    by_class, order = scores.transpose(1, 2).sort(dim=2, descending=True, stable=True)
     lists = (batch * classes, count)
-    order = order.reshape(lists)
+    order = scores.transpose(1, 2).reshape(lists).argsort(dim=1, descending=True, stable=True)
     ordered = rows_at(boxes.transpose(1, 2).reshape(*lists, 4), order)
     allowed = valid.transpose(1, 2).reshape(lists).gather(1, order)
     stay, settled = survivors(ordered, allowed, config.nms_threshold, extent=coder.config.extent)
@@ -304,5 +303,6 @@ def select_dense(
     places = first_of(stay, config.limit)
     number = stay.sum(dim=1).clamp(max=config.limit)
     seen = valid.sum(dim=1) <= there.sum(dim=1)
-    found = (rows_at(x, places) for x in (boxes, labels, ranked))
-    return FixedFound(*found, number, settled & (seen | (number == config.limit)))
+    boxes, labels, ranked = (rows_at(x, places) for x in (boxes, labels, ranked))
+    complete = settled & (seen | (number == config.limit))
+    return FixedFound(boxes, labels, ranked, number, complete)

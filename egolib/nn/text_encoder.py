@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from egolib.nn.compiled import is_compiled
+
 
 def attention_bias(mask: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """What is added to attention scores so that padding is not attended to.
@@ -246,6 +248,7 @@ class TextEncoder(nn.Module):
             bias: (B, 1, 1, L), see ``attention_bias``.
             context: (B, S, C), or None.
         """
-        if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
+        wanted = self.gradient_checkpointing and self.training and torch.is_grad_enabled()
+        if wanted and not is_compiled(layer):
             return checkpoint(layer, x, bias, context, use_reentrant=False)  # type: ignore[no-any-return]
         return layer(x, bias, context)  # type: ignore[no-any-return]

@@ -21,6 +21,8 @@ from egolib.io.records import read_json
 from egolib.runs.node import Node
 from egolib.runs.plan import Request, Schema, plan_point
 
+CONFIDENCE = 0.95  # of each bound of an interval, one-sided
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -105,6 +107,18 @@ def read_claims(task: str) -> Claims:
     return claims
 
 
+def current_claims(task: str) -> list[dict[str, Any]]:
+    """The claims of a task, judged now from the recorded cells.
+
+    Cells that are no longer claimed do not count; without evidence every claim is open.
+    """
+    if not (configs.project_root() / "params" / task / "claims.yaml").is_file():
+        return []
+    claims = read_claims(task)
+    cells = [c for c in read_evidence(task)["cells"] if c["cell"] in claims.cells]
+    return judge_all(claims, cells)
+
+
 def evidence_file(task: str) -> Path:
     """Where a task's evidence is kept."""
     return configs.project_root() / "book" / "evidence" / f"{task}.json"
@@ -156,7 +170,7 @@ def cell_hash(nodes: Sequence[Node]) -> str:
 def judge(
     claim: Claim, pair: Claim | Pair, cells: Sequence[Mapping[str, Any]], once: bool = False
 ) -> dict[str, Any]:
-    """Differences paired by seed, their mean and standard error, and the verdict.
+    """Differences paired by seed, their mean with its interval, and the verdict.
 
     Args:
         claim: what is claimed.
@@ -164,10 +178,13 @@ def judge(
         cells: all results.
         once: the cells are meant for one seed alone, which shows a direction and no more.
 
-    The verdict is ``held`` when the mean difference exceeds twice its standard error
-    (sd/sqrt(n)), or, for a claim of equality, when the mean lies within the stated
-    distance; else ``not held``; ``open`` while a cell is missing. One seed that was meant
-    to be alone gives ``above, one seed`` or ``below, one seed``.
+    The interval is the mean plus and minus Student's t times its standard error (sd/sqrt(n));
+    each end is a one-sided 95 % bound, with three seeds 2.92 standard errors away. The verdict
+    is ``held`` when the whole interval lies above zero, ``not held`` when none of it does, and
+    ``undecided`` when it holds zero but also values above. A claim of equality is held when the
+    interval lies within the stated distance, not held when all of it lies outside. ``open``
+    while a cell is missing. One seed that was meant to be alone gives ``above, one seed`` or
+    ``below, one seed``.
     """
     better = _values(pair.better, claim.metric, cells)
     worse = _values(pair.worse, claim.metric, cells, like=better)
@@ -177,8 +194,11 @@ def judge(
         "better": pair.better,
         "worse": pair.worse,
         "differences": differences,
+        "means": [_mean([side[s] for s in seeds]) for side in (better, worse)],
+        "deviations": [_deviation([side[s] for s in seeds]) for side in (better, worse)],
         "mean": None,
         "standard_error": None,
+        "interval": None,
         "verdict": "open",
     }
     if once and len(differences) == 1:
@@ -188,9 +208,41 @@ def judge(
         return found
     mean = statistics.mean(differences)
     error = statistics.stdev(differences) / math.sqrt(len(differences))
-    held = mean > 2 * error if claim.near is None else abs(mean) <= claim.near
-    verdict = "held" if held else "not held"
-    return found | {"mean": mean, "standard_error": error, "verdict": verdict}
+    reach = student_t(len(differences)) * error
+    interval = [mean - reach, mean + reach]
+    return found | {
+        "mean": mean,
+        "standard_error": error,
+        "interval": interval,
+        "verdict": _verdict(interval, claim.near),
+    }
+
+
+def student_t(seeds: int) -> float:
+    """How many standard errors a one-sided 95 % bound lies from a mean over so many seeds.
+
+    Six digits, so that evidence is the same whatever library computed it.
+    """
+    from scipy.stats import t
+
+    return round(float(t.ppf(CONFIDENCE, seeds - 1)), 6)
+
+
+def _verdict(interval: Sequence[float], near: float | None) -> str:
+    low, high = interval
+    if near is None:
+        return "held" if low > 0 else "undecided" if high > 0 else "not held"
+    if -near <= low and high <= near:
+        return "held"
+    return "not held" if low > near or high < -near else "undecided"
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return statistics.mean(values) if values else None
+
+
+def _deviation(values: Sequence[float]) -> float | None:
+    return statistics.stdev(values) if len(values) > 1 else None
 
 
 def judge_all(claims: Claims, cells: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -198,7 +250,13 @@ def judge_all(claims: Claims, cells: Sequence[Mapping[str, Any]]) -> list[dict[s
     found = []
     for claim in claims.claims:
         tried = [{"why": p.why, **judge(claim, p, cells)} for p in claim.tried]
-        about = {"name": claim.name, "metric": claim.metric, "expected": claim.expected}
+        about: dict[str, Any] = {
+            "name": claim.name,
+            "metric": claim.metric,
+            "expected": claim.expected,
+        }
+        if claim.near is not None:
+            about["near"] = claim.near
         own = judge(claim, claim, cells, once=claims.is_single(claim))
         found.append({**about, **own, "tried": tried})
     return found

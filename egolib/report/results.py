@@ -18,12 +18,14 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from egolib.errors import EgolibError
 from egolib.io.records import file_sha256, read_json, write_json
+from egolib.io.schema import OPEN, validated
 
 # ------------------------------------------------------------------- result types
 
@@ -189,14 +191,30 @@ def write_result(
 def read_result(path: str | Path) -> dict[str, Any]:
     """A ``result.json``, or the one in a step's folder."""
     path = Path(path)
-    result: dict[str, Any] = read_json(path / "result.json" if path.is_dir() else path, dict)
+    file = path / "result.json" if path.is_dir() else path
+    result: dict[str, Any] = validated(_Result, read_json(file, dict), file=file)
     return result
+
+
+class _Result(TypedDict):
+    """A ``result.json``."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    metrics: NotRequired[dict[str, Any]]
+    data: NotRequired[dict[str, Any]]
+    config: NotRequired[dict[str, Any]]
+    versions: NotRequired[dict[str, Any]]
+    hardware: NotRequired[dict[str, Any]]
+    task: NotRequired[str | None]
+    variant: NotRequired[str | None]
+    preset: NotRequired[str | None]
+    step: NotRequired[str | None]
 
 
 def identity(path: str | Path) -> str:
     """Identifies what an input holds.
 
-    A file by its content, a step by its result, but for time and place, and another folder
+    A file by its content, a step by its result, but for time, place and work, and another folder
     by the names, sizes and times of its files.
     """
     path = Path(path)
@@ -206,7 +224,7 @@ def identity(path: str | Path) -> str:
         files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else []
         status = [(str(f.relative_to(path)), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
         return hashlib.sha256(json.dumps([str(path), status]).encode()).hexdigest()[:12]
-    volatile = {"versions", "hardware", "commit", "wall_sec"}
+    volatile = {"versions", "hardware", "commit", "wall_sec", "work"}
     result = {k: v for k, v in read_result(path).items() if k not in volatile}
     return hashlib.sha256(json.dumps(result, sort_keys=True).encode()).hexdigest()[:12]
 

@@ -17,7 +17,13 @@ from typing import TextIO
 
 from egolib import config as configs
 from egolib.errors import EgolibError
-from egolib.io.records import read_json, remove_temporaries, write_json, write_text
+from egolib.io.records import (
+    make_folder,
+    read_json,
+    remove_temporaries,
+    write_json,
+    write_text,
+)
 from egolib.runs import stamps
 from egolib.runs.node import Node
 
@@ -33,7 +39,7 @@ def execute(node: Node) -> None:
     Raises:
         EgolibError: a cell failed, the kernel died, or the notebook wrote no ``result.json``.
     """
-    node.out.mkdir(parents=True, exist_ok=True)
+    make_folder(node.out)
     with _lock(node.out / ".lock") as waited:
         if waited and not node.force and not stamps.reasons(node):
             return

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from egolib import config as configs
 from egolib.errors import EgolibError, UsageError, nearest
+from egolib.io.records import read_json
 
 HUB_FILES = ["*.safetensors", "*.json", "*.yaml"]
 #: How the files of official checkpoints end.
@@ -21,8 +22,10 @@ def locate(name: str | Path | None, task: str, runs_dir: str | Path | None = Non
 
     Args:
         name: an existing path; ``<task>/<variant>``, whose newest finished training is
-            taken; ``owner/repository`` on the Hub, optionally with ``@revision``; or
-            None for the newest training of the task.
+            taken; ``<run>/<task>/<variant>``, the training of that run;
+            ``owner/repository`` on the Hub, optionally with ``@revision``; or None for the
+            newest training of the task. The newest is looked for among runs that bear a
+            preset's name: runs of other names may know other classes, and are named.
         task: whose model is wanted.
         runs_dir: where runs lie; None for ``runs`` in the checkout.
 
@@ -36,6 +39,11 @@ def locate(name: str | Path | None, task: str, runs_dir: str | Path | None = Non
     if name is None or head in configs.TASKS:
         folder = Path(runs_dir) if runs_dir else configs.project_root() / "runs"
         return _newest(folder, head or task, variant, task)
+    run, _, rest = text.partition("/")
+    if rest.partition("/")[0] in configs.TASKS:
+        folder = Path(runs_dir) if runs_dir else configs.project_root() / "runs"
+        head, _, variant = rest.partition("/")
+        return _newest(folder, head, variant, task, run)
     looks_local = text.startswith((".", "/", "~")) or Path(text).suffix in OFFICIAL_SUFFIXES
     if text.count("/") == 1 and not looks_local:
         return _from_hub(text)
@@ -92,13 +100,74 @@ def _only(folder: Path, files: list[Path]) -> Path:
     )
 
 
-def _newest(runs: Path, head: str, variant: str, task: str) -> Path:
-    pattern = f"*/{head}/{variant or '*'}/2_train/**/model.safetensors"
+def _newest(runs: Path, head: str, variant: str, task: str, run: str = "*") -> Path:
+    pattern = f"{run}/{head}/{variant or '*'}/2_train/**/model.safetensors"
     finished = sorted(runs.glob(pattern), key=lambda file: file.stat().st_mtime)
+    usual = [f for f in finished if run != "*" or f.relative_to(runs).parts[0] in configs.presets()]
+    if usual:
+        return usual[-1]
+    wanted = f"{head}/{variant}" if variant else head
+    what = f"no finished training of {wanted} in {runs}"
     if not finished:
-        wanted = f"{head}/{variant}" if variant else head
-        raise UsageError(f"no finished training of {wanted} in {runs}", remedy=_remedy(task))
-    return finished[-1]
+        raise UsageError(what, remedy=_remedy(task, variant))
+    others = sorted({"/".join(f.relative_to(runs).parts[:3]) for f in finished})
+    what += " under the name of a preset"
+    raise UsageError(what, remedy=f"name one of your own runs: {', '.join(others[:4])}")
+
+
+def of_hash(sha256: str, task: str, runs_dir: str | Path | None = None) -> Path | None:
+    """The weights of a task's training among the runs whose file has this hash; None if none.
+
+    Args:
+        sha256: of the file, as sidecars and feature stores state it.
+        task: whose training it was.
+        runs_dir: where runs lie; None for ``runs`` in the checkout.
+    """
+    runs = Path(runs_dir) if runs_dir else configs.project_root() / "runs"
+    for sidecar in sorted(runs.glob(f"*/{task}/*/2_train/**/*.json")):
+        file = sidecar.with_suffix(".safetensors")
+        if file.is_file() and read_json(sidecar, dict).get("sha256") == sha256:
+            return file
+    return None
+
+
+def who(weights: Path) -> str:
+    """Which model some weights are, and what they were trained on, in a sentence.
+
+    Args:
+        weights: a file of weights.
+    """
+    step = next((folder for folder in weights.parents if is_step(folder)), None)
+    if step is not None:
+        about = read_json(step / "result.json", dict)
+        name = f"{about.get('task')}/{about.get('variant')}, preset {about.get('preset')}"
+        return f"{name}, trained {_trained_on(step, str(about.get('preset')))} ({weights})"
+    sidecar = weights.with_suffix(".json")
+    if weights.suffix == ".safetensors" and sidecar.is_file():
+        model = read_json(sidecar, dict).get("model", "unknown")
+        return f"{model}; what it was trained on is not recorded ({weights})"
+    return f"an official file; what it was trained on is not recorded ({weights})"
+
+
+def _trained_on(step: Path, preset: str) -> str:
+    """What the training of a step saw, as far as its parameters tell."""
+    node = step / "node.json"
+    given = read_json(node, dict).get("parameters", {}) if node.is_file() else {}
+    root = given.get("data_root", "")
+    world = preset in configs.presets() and "world" in configs.read_preset(preset)
+    if world and (not root or (Path(root) / "world.json").is_file()):
+        return "on the built-in world and knows only that"
+    return f"on {root or 'data of its own'}"
+
+
+class Told:
+    """A loaded model that says which one it is."""
+
+    #: Which model answers, and what it was trained on.
+    about: str = "given weights; what they were trained on is not recorded"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}: {self.about}"
 
 
 def _from_hub(text: str) -> Path:
@@ -117,7 +186,9 @@ def _from_hub(text: str) -> Path:
     return files[0] if len(files) == 1 else Path(folder)
 
 
-def _remedy(task: str) -> str:
+def _remedy(task: str, variant: str = "") -> str:
+    chosen = f" --variant {variant}" if variant else ""
     return (
-        f"train one: `make book` or `egolib run {task}`; or name a file that `egolib convert` wrote"
+        f"train one: `make book` or `egolib run {task}{chosen}`; or name a file that "
+        "`egolib convert` wrote"
     )

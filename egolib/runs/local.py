@@ -12,6 +12,7 @@ from pathlib import Path
 
 from egolib import config as configs
 from egolib.errors import EgolibError
+from egolib.io.records import make_folder
 from egolib.progress import PROGRESS_FILE
 from egolib.runs.display import Bars, Lines, Say, display, main_metrics
 from egolib.runs.node import Node
@@ -109,7 +110,7 @@ class _Run:
         self.running[self._spawn(node)] = (node, time.monotonic())
 
     def _spawn(self, node: Node) -> Process:
-        node.out.mkdir(parents=True, exist_ok=True)
+        make_folder(node.out)
         # One thread, unless told otherwise: sums, and so numbers, do not depend on the machine.
         environment = {
             "OMP_NUM_THREADS": "1",

@@ -19,7 +19,9 @@ from egolib.runs.node import Node
 from egolib.runs.places import Places, default_data_root, task_variant_step
 
 WORLD = "0_world"
-PAGES_AFTER_ALL = ("9_scoreboard",)
+AFTER_ALL = ("your_video", "9_scoreboard")
+RESULTS = "results"  # the notebook of all tasks' results pages
+PAGES = "pages"  # notebooks of pages that look at a finished run
 
 Schema = Callable[[str], type]  # from a task's name to its Config dataclass
 
@@ -91,8 +93,7 @@ def plan(request: Request, schema: Schema) -> list[Node]:
             planner.asked.add(planner.add(task, variant, step).key)
     planner.require_all_overrides_used()
     if request.task == "all":
-        for page in PAGES_AFTER_ALL:
-            planner.add_page(page)
+        planner.add_pages()
     if request.force:
         return [replace(node, force=node.key in planner.asked) for node in planner.nodes.values()]
     return list(planner.nodes.values())
@@ -244,18 +245,44 @@ class _Planner:
         used = {"world": content["world"], "world_seed": seed}
         self._add_page(WORLD, parameters, {}, "world", {"parameters": configs.flatten(used)})
 
-    def add_page(self, page: str) -> None:
-        """Adds a notebook that looks at everything the run has made."""
+    def add_pages(self) -> None:
+        """Adds the notebooks that look at everything the run has made.
+
+        The page on one's own video, the scoreboard, and in ``notebooks/pages`` the front page
+        and for each task its idea (a notebook of its own) and its results (one for all).
+        """
+        seen = dict(self.nodes)
+        for page in AFTER_ALL:
+            self._add_looking(page, page, seen)
+        folder = configs.project_root() / "notebooks" / PAGES
+        for notebook in sorted(folder.glob("*.ipynb")):
+            if notebook.stem == RESULTS:
+                continue
+            self._add_looking(f"{PAGES}/{notebook.stem}", f"{PAGES}/{notebook.stem}", seen)
+        if (folder / f"{RESULTS}.ipynb").is_file():
+            for task in tasks_with_chains():
+                page = f"{PAGES}/{task}_{RESULTS}"
+                self._add_looking(page, f"{PAGES}/{RESULTS}", seen, {"task": task})
+
+    def _add_looking(
+        self, page: str, notebook: str, seen: Mapping[str, Node], more: Tree | None = None
+    ) -> None:
         runs = self.request.places.runs_dir / self.request.places.name
-        upstream = {key: node.out for key, node in self.nodes.items()}
+        upstream = {key: node.out for key, node in seen.items()}
         evidence = stamps.texts_hash(configs.project_root() / "book" / "evidence", "*.json")
-        parameters = {"preset": self.request.preset, "runs": str(runs)}
-        self._add_page(page, parameters, upstream, "", {"evidence": evidence})
+        parameters = {"preset": self.request.preset, "runs": str(runs), **(more or {})}
+        self._add_page(page, parameters, upstream, "", {"evidence": evidence}, notebook)
 
     def _add_page(
-        self, page: str, parameters: Tree, upstream: dict[str, Path], package: str, parts: Tree
+        self,
+        page: str,
+        parameters: Tree,
+        upstream: dict[str, Path],
+        package: str,
+        parts: Tree,
+        source: str = "",
     ) -> None:
-        notebook = configs.project_root() / "notebooks" / f"{page}.ipynb"
+        notebook = configs.project_root() / "notebooks" / f"{source or page}.ipynb"
         out = self.request.places.page(page)
         own = {
             "notebook": stamps.notebook_hash(notebook),

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from egolib import config as configs
 from egolib.errors import EgolibError
+from egolib.io.records import make_folder
 from egolib.runs import inputs as known_inputs
 from egolib.runs.local import run_local
 from egolib.runs.places import Places, default_data_root, default_inputs
@@ -69,7 +70,7 @@ def start(
         out=_absolute(out) if out else places.step(task, variant, name),
         inputs=usual | chosen,
     )
-    step.out.mkdir(parents=True, exist_ok=True)
+    make_folder(step.out)
     _run_missing(schema, step, usual)
     return step
 

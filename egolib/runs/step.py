@@ -104,6 +104,7 @@ class Step(Generic[Config]):
         metrics: Mapping[str, Any],
         *,
         data: Mapping[str, Any],
+        work: Mapping[str, Any] | None = None,
         **more: Any,
     ) -> dict[str, Any]:
         """Writes ``result.json`` and returns its content.
@@ -111,6 +112,8 @@ class Step(Generic[Config]):
         Args:
             metrics: names to numbers; NaN is refused.
             data: version and counts of the data used.
+            work: counts of what this time was made or found there, which do not identify
+                the result: a repetition with equal outputs keeps what rests on it.
             more: further plain values worth keeping.
         """
         about = {"task": self.task, "step": self.name, "variant": self.variant}
@@ -122,7 +125,13 @@ class Step(Generic[Config]):
             config_hash=self.config_hash,
             data=data,
             wall_sec=time.time() - self.begin,
-            extra={**about, "preset": self.preset, **seeds, **more},
+            extra={
+                **about,
+                "preset": self.preset,
+                **seeds,
+                **more,
+                **({"work": work} if work else {}),
+            },
         )
         return results.read_result(path)
 

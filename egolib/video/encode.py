@@ -67,7 +67,7 @@ class VideoWriter:
             what was written cannot be read back.
 
     Example:
-        >>> with VideoWriter("out.mp4", fps=10) as writer:   # doctest: +SKIP
+        >>> with VideoWriter("out.mp4", fps=10) as writer:
         ...     for image in images:
         ...         writer.write(image)
     """

@@ -43,10 +43,10 @@ class VideoReader:
             degrees.
 
     Example:
-        >>> reader = VideoReader("kitchen.mp4")             # doctest: +SKIP
-        >>> len(reader), reader.size, reader.fps            # doctest: +SKIP
+        >>> reader = VideoReader("kitchen.mp4")
+        >>> len(reader), reader.size, reader.fps
         (310, (426, 240), 30.0)
-        >>> reader.batch([30, 10, 10]).shape                # doctest: +SKIP
+        >>> reader.batch([30, 10, 10]).shape
         (3, 240, 426, 3)
     """
 

@@ -1,6 +1,6 @@
 """Video-language pre-training on egocentric video: EgoVLPv2, its data, losses and metrics.
 
-model = vlp.load("checkpoint.safetensors", tokenizer="roberta-base")
+model = vlp.load("checkpoint.safetensors")  # with its vocabulary beside it
 model.similarity("kitchen.mp4", ["#C C washes the pan", "#C C opens the door"]).scores
 """
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -24,7 +24,9 @@ from egolib.config import to_tree
 from egolib.engine.device import resolve_device
 from egolib.errors import EgolibError, nearest
 from egolib.io import checkpoint
+from egolib.io.provenance import Provenance
 from egolib.report.results import Moments, Similarity
+from egolib.runs.inputs import Told, locate, weights_file, who
 from egolib.text.tokens import Tokenizer, encode
 from egolib.video import VideoReader
 from egolib.vlp.config import ModelConfig
@@ -46,7 +48,7 @@ Scores = Literal["dual", "fusion", "ensemble"]
 log = logging.getLogger(__name__)
 
 
-class VideoLanguage:
+class VideoLanguage(Told):
     """A model with everything that turns files and strings into its input.
 
     Args:
@@ -79,6 +81,7 @@ class VideoLanguage:
         self.model = model.to(self.device).eval()
         self.tokenizer, self.batch_size = tokenizer, batch_size
         self.view = View(model.config.frames, model.config.image_size, view)
+        self.sha256 = "unknown"  # of the file of weights
         self.answers: list[str] = []  # of a network that was trained on EgoTaskQA
         self.summarizer: VideoSummarizer | None = None  # of one that was trained on QFVS
 
@@ -225,6 +228,24 @@ class VideoLanguage:
             frames = moment_frames(0.0, len(reader) / fps, len(reader), width, fps)
         return self.embed_windows(reader, window_frames(frames, width))
 
+    def strided_features(
+        self, video: str | Path | VideoReader, stride_sec: float, window_sec: float = 2.0
+    ) -> np.ndarray:
+        """Features (W, P) float32 of a whole video, a row each ``stride_sec`` seconds.
+
+        As in the store of the NLQ clips: row i stands for the time (i + 0.5) strides and sees
+        a window around it.
+
+        Args:
+            video: a file, or a reader.
+            stride_sec: distance of the rows.
+            window_sec: length of the window that each row sees.
+        """
+        reader = video if isinstance(video, VideoReader) else VideoReader(video)
+        return self.embed_video(
+            reader, rows_between(0.0, reader.duration_sec, stride_sec, window_sec)
+        )
+
     @torch.inference_mode()
     def embed_windows(self, reader: VideoReader, windows: np.ndarray) -> np.ndarray:
         """Embeddings (W, P) float32 of windows of frame numbers (W, F)."""
@@ -236,6 +257,11 @@ class VideoLanguage:
         """Text states (L, width) float32 of a text's tokens, without start and end."""
         ids, mask = next(self.token_batches([text]))
         return np.asarray(self.model.text(ids, mask)[0, 1:-1].float().cpu().numpy())
+
+    @property
+    def text_encoder(self) -> TextStates:
+        """``tokens`` with the provenance of its states, as nlq wants a text encoder."""
+        return TextStates(self, text_provenance(self, self.about, self.sha256))
 
     @property
     def rows_per_sec(self) -> float:
@@ -299,6 +325,49 @@ class VideoLanguage:
         return np.asarray(torch.cat(found).numpy())
 
 
+@dataclass(frozen=True)
+class TextStates:
+    """Text states of a model's tokens, with their provenance.
+
+    Args:
+        model: with its vocabulary.
+        provenance: which weights make them, and how wide they are.
+    """
+
+    model: VideoLanguage
+    provenance: Provenance
+
+    def __call__(self, text: str) -> np.ndarray:
+        """(L, width) float32."""
+        return self.model.tokens(text)
+
+
+def text_provenance(model: VideoLanguage, name: str, sha256: str) -> Provenance:
+    """What text states of a model are.
+
+    Args:
+        model: the network.
+        name: of its weights.
+        sha256: of their file.
+    """
+    return Provenance("text", model.model.config.text_width, model=name, model_hash=sha256)
+
+
+def rows_between(start: float, end: float, stride_sec: float, window_sec: float) -> list[Stretch]:
+    """The stretch of a video that each row of features of a part of it sees.
+
+    Args:
+        start: of the part, in seconds.
+        end: of the part, in seconds.
+        stride_sec: distance of the rows.
+        window_sec: length of their windows, also where that is wider than a stride.
+    """
+    count = int((end - start) / stride_sec)
+    centres = start + (np.arange(count) + 0.5) * stride_sec
+    half = window_sec / 2
+    return [(max(0.0, float(c) - half), float(c) + half) for c in centres]
+
+
 def _as_texts(texts: str | Sequence[str]) -> list[str]:
     return [texts] if isinstance(texts, str) else list(texts)
 
@@ -351,14 +420,14 @@ def load(
         EgolibError: no such weights, weights of another model, a vocabulary that
             they were not trained with, or a device that this machine lacks.
     """
-    from egolib.runs.inputs import locate, weights_file
-
     path = weights_file(locate(name, "vlp"))
     backbone = backbone_file(path)
     model, about = read_model(backbone, frames, like)
     words = find_tokenizer(path, tokenizer, about.get("tokenizer_hash"), model.config)
     chosen = view or about.get("view", "ego4d")
     loaded = VideoLanguage(model, words, device=device, view=chosen, batch_size=batch_size)
+    loaded.about = who(path)
+    loaded.sha256 = about.get("sha256", "unknown") if backbone == path else "unknown"
     loaded.answers = list(about.get("answers", []))
     if backbone != path:
         loaded.summarizer = read_summarizer(path, backbone, loaded.device)

@@ -7,9 +7,13 @@ a method's own bounded memory.
 
 from __future__ import annotations
 
+import copy
+import os
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,13 +23,17 @@ from torch import nn
 
 from egolib.config import build, merge
 from egolib.engine.device import resolve_device
+from egolib.engine.precision import computing
+from egolib.engine.prefetch import prefetched
+from egolib.errors import EgolibError
 from egolib.io import checkpoint
 from egolib.metrics.detection import Boxes
+from egolib.nn.fold import for_inference
 from egolib.nn.roi import Found
-from egolib.progress import track
 from egolib.report.results import FrameDetections
 from egolib.runs import inputs
 from egolib.runs.result_cache import ResultCache
+from egolib.runs.shards import map_items
 from egolib.video import VideoReader
 from egolib.vod.config import DataConfig, InferConfig, ModelConfig
 from egolib.vod.config.infer import causal_settings, published_infer
@@ -37,11 +45,19 @@ from egolib.vod.data.references import test_places
 from egolib.vod.formats.network import description, load_network, load_official
 from egolib.vod.formats.network import published_data as published_data
 from egolib.vod.formats.submission import DetectionSet, join
-from egolib.vod.models.frames import Frames
+from egolib.vod.models.ahead import Batch, frames_ahead, pipelined
+
+LOADERS = min(8, os.cpu_count() or 1)  # threads that read and resize frames for a GPU
+Load = Callable[..., Iterable[Prepared]]
 
 
 class Video(Protocol):
-    """A video as a source of network inputs."""
+    """A video as a source of network inputs.
+
+    ``parallel`` says whether several threads may read frames at once.
+    """
+
+    parallel: bool
 
     @property
     def order(self) -> Sequence[int]:
@@ -67,6 +83,7 @@ class VideoFile:
     """
 
     number = 0
+    parallel = False  # a decoder goes from frame to frame
 
     def __init__(self, reader: VideoReader, config: DataConfig, fps: float | None = None) -> None:
         self.reader, self.config = reader, config
@@ -88,7 +105,7 @@ class VideoFile:
         return self._recent[place]
 
 
-class Detector:
+class Detector(inputs.Told):
     """A network with everything that turns videos into detections.
 
     The network keeps no setting of testing: ``settings`` are passed when a video is started,
@@ -122,6 +139,8 @@ class Detector:
         self.config, self.data, self.seed = config, data, seed
         self.device = resolve_device(self.settings.device)
         self.model = model.to(self.device).eval()
+        if self.device.type == "cuda":  # equal up to rounding
+            self.model = for_inference(self.model)
         self.class_names = tuple(names) or class_names(data)
 
     # ------------------------------------------------------------------ one video
@@ -159,24 +178,55 @@ class Detector:
             yield place, found
 
     def _steps(self, video: Video, previous: Any) -> Iterator[tuple[int, Found, Any]]:
-        shuffled = np.random.RandomState(self.seed).permutation(len(video)).tolist()
-        state: Any = None
+        """(place, detections, state after it) of every frame, a few frames at a time."""
+        size, on_gpu = frames_ahead(self.settings, self.device), self.device.type == "cuda"
+        groups = [video.order[i : i + size] for i in range(0, len(video.order), size)]
+        parallel = on_gpu and video.parallel
+        with ThreadPoolExecutor(LOADERS if parallel else 1) as pool:
+            read = partial(self._batches, video, load=pool.map if parallel else map)
+            loaded = prefetched(read, groups, ahead=2 if on_gpu else 0)
+            batches = (batch.to(self.device) for part in loaded for batch in part)
+            state = self._start(video, previous)
+            for place, found in pipelined(self.model, state, batches, ahead=size > 1):
+                yield place, _best_first(found), state
+
+    def _start(self, video: Video, previous: Any) -> Any:
+        """The state before a video's first frame, with the references that come with it."""
+        references = None
+        if self.config.method != "mega" and len(video.order):
+            near, _ = self._companions(video.order[0], len(video), [])
+            inputs = [video.input(place) for place in near]
+            references = make_frames(inputs, near)
+        return self.model.start_video(  # type: ignore[operator]
+            self.settings,
+            references and references.to(self.device),
+            seed=self.seed,
+            number=video.number,
+            previous=previous,
+        )
+
+    def _batches(self, video: Video, places: Sequence[int], load: Load) -> list[Batch]:
+        """Frames in the order of testing with what comes with them, on the host: one batch, or
+        one for every frame where their sizes differ."""
         mega = self.config.method == "mega"
-        for count, place in enumerate(video.order):
+        others: list[dict[str, list[int]]] = []
+        shuffled = np.random.RandomState(self.seed).permutation(len(video)).tolist()
+        for place in places:
             near, far = self._companions(place, len(video), shuffled)
-            references, frame = self._frames(video, near), self._frames(video, [place])
-            if count == 0:
-                state = self.model.start_video(  # type: ignore[operator]
-                    self.settings,
-                    None if mega else references,
-                    seed=self.seed,
-                    number=video.number,
-                    previous=previous,
-                )
-                references = references if mega else None
-            extra = {"distant": self._frames(video, far)} if mega else {}
-            found = self.model.step(frame, state, references, **extra)  # type: ignore[operator]
-            yield place, _best_first(found), state
+            if place == video.order[0] and not mega:
+                near = []  # the state was started with them
+            others.append({"references": near} | ({"distant": far} if mega else {}))
+        wanted = list(dict.fromkeys([*places, *(n for o in others for v in o.values() for n in v)]))
+        inputs = dict(zip(wanted, load(video.input, wanted), strict=True))
+        if len({p.pixels.shape + p.size for p in inputs.values()}) > 1 and len(places) > 1:
+            return [b for place in places for b in self._batches(video, [place], map)]
+        pool = make_frames(list(inputs.values()), wanted)
+        assert pool is not None
+        if self.device.type == "cuda":
+            pool = pool.pin_memory()
+        coming = [n for n in wanted if n not in places]
+        slides = self.settings.slides and self.settings.references.stride == 1
+        return [Batch(pool, places, others, coming if slides and coming else wanted)]
 
     def _companions(
         self, place: int, length: int, shuffled: Sequence[int]
@@ -189,14 +239,13 @@ class Detector:
             return [place] * (place > 0), [shuffled[place] % (place + 1)]
         return mega_test_places(place, shuffled, rules.window, rules.position, rules.global_size)
 
-    def _frames(self, video: Video, places: Sequence[int]) -> Frames | None:
-        frames = make_frames([video.input(place) for place in places], places)
-        return None if frames is None else frames.to(self.device)
-
     # ----------------------------------------------------------------- a data set
 
     def predict(
-        self, videos: Iterable[TestVideo], cache: ResultCache | None = None
+        self,
+        videos: Iterable[TestVideo],
+        cache: ResultCache | None = None,
+        devices: Sequence[str] = (),
     ) -> DetectionSet:
         """Detections of a data set, in its order of testing.
 
@@ -204,18 +253,56 @@ class Detector:
             videos: in the order of testing.
             cache: where the detections of finished videos are kept, and taken from when
                 this is repeated.
+            devices: what computes, a process each; this process and its device without any.
+
+        Raises:
+            EgolibError: videos that could not be detected in, after all others are finished.
         """
-        parts: list[DetectionSet] = []
-        for chain in track(self._chains(videos), "detecting", unit="video"):
-            wanted = np.array([v.image_id(p) for v in chain for p in v.order], np.int64)
-            part = self._cached(cache, chain[0].name, wanted)
-            if part is None:
+        chains = self._chains(videos)
+        outcomes = map_items(
+            chains,
+            partial(_ChainWorker, self._on_host() if devices else self, cache),
+            devices=devices or (str(self.device),),
+            cost=(lambda chain: sum(map(len, chain))) if len(devices) > 1 else None,
+            what="detecting",
+            unit="video",
+        )
+        failed = [(o.item[0].name, o.error) for o in outcomes if o.error is not None]
+        if failed:
+            raise EgolibError(
+                f"{len(failed)} of {len(chains)} videos failed, the others are finished: "
+                + "; ".join(f"{name}: {error}" for name, error in failed[:10]),
+                remedy="mend or leave out those; a second run goes on from here",
+            )
+        return join([o.result for o in outcomes if o.result is not None], self.class_names)
+
+    def _on_host(self) -> Detector:
+        """A twin on the CPU, which can be sent to other processes."""
+        twin = copy.copy(self)
+        twin.device = torch.device("cpu")
+        twin.model = copy.deepcopy(self.model).to(twin.device)
+        return twin
+
+    def kept_or_computed(
+        self, chain: Sequence[TestVideo], cache: ResultCache | None
+    ) -> DetectionSet:
+        """Detections of videos that must be seen one after the other.
+
+        Args:
+            chain: the videos.
+            cache: where detections are kept under the first one's name; None for nowhere.
+        """
+        wanted = np.array([v.image_id(p) for v in chain for p in v.order], np.int64)
+        part = self._cached(cache, chain[0].name, wanted)
+        if part is None:
+            settings = self.settings
+            device = str(self.device)
+            with computing(device, settings.precision, settings.matmul_precision):
                 part = self._predict_chain(chain)
-                if cache is not None:
-                    arrays = {**vars(part.boxes), "image_id": part.image_id}
-                    cache.put(chain[0].name, **arrays)
-            parts.append(part)
-        return join(parts, self.class_names)
+            if cache is not None:
+                arrays = {**vars(part.boxes), "image_id": part.image_id}
+                cache.put(chain[0].name, **arrays)
+        return part
 
     def _cached(
         self, cache: ResultCache | None, name: str, wanted: np.ndarray
@@ -249,6 +336,27 @@ class Detector:
                 rows.append(Found(*(x.cpu() for x in found)))
                 previous = state
         return DetectionSet(_columns(rows), np.array(ids, np.int64), self.class_names)
+
+
+class _ChainWorker:
+    """Detects in chains of videos on one device.
+
+    Args:
+        detector: of the process that asked; on another device a twin of it.
+        cache: where finished chains are kept.
+        device: what computes.
+    """
+
+    def __init__(self, detector: Detector, cache: ResultCache | None, device: str) -> None:
+        if torch.device(device) != detector.device:
+            settings = replace(detector.settings, device=device)
+            detector = copy.copy(detector)
+            detector.settings, detector.device = settings, torch.device(device)
+            detector.model = detector.model.to(device)
+        self.detector, self.cache = detector, cache
+
+    def __call__(self, chain: Sequence[TestVideo]) -> DetectionSet:
+        return self.detector.kept_or_computed(chain, self.cache)
 
 
 def _best_first(found: Found) -> Found:
@@ -303,7 +411,9 @@ def load(
         network, config = load_official(path, model, classes)
     changes = merge(dict(infer or {}), {"causal": causal, "device": device})
     settings = build(InferConfig, merge(asdict(config.infer), changes), where="infer.")
-    return Detector(network, config.model, config.data, settings, seed=seed)
+    loaded = Detector(network, config.model, config.data, settings, seed=seed)
+    loaded.about = inputs.who(path)
+    return loaded
 
 
 def save(

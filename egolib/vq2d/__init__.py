@@ -1,7 +1,7 @@
 """Visual queries with 2D localisation: where was this object last seen?
 
-locator = vq2d.load("path/to/model", tracker="path/to/kys.pth")
-track = locator.locate("video.mp4", crop, until=900)
+locator = vq2d.load("vq2d/improved")  # the newest run; or a folder with model.pth
+track = locator.locate("kitchen.mp4", crop, until=150)
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,15 @@ import pytest
 from egolib import config as configs
 from egolib import vlp
 from egolib.cli import demos
+from egolib.config import to_tree
 from egolib.errors import EgolibError
 from egolib.mq import api
 from egolib.mq.config import ModelConfig
 from egolib.mq.models.vsgn import build
+from egolib.nlq import api as nlq_api
+from egolib.nlq.config import DataConfig
 from egolib.video import write_video
+from tests.nlq.small import SMALL, network
 from tests.vlp.small import save_small
 
 NAMES = ["Background", "open", "wash"]
@@ -44,13 +49,14 @@ def test_classes_that_are_asked_for(video: Path, finder: Path, tmp_path: Path) -
     out = tmp_path / "a.png"
     lines = demos.run("mq", video, ["wash"], str(finder), None, None, None, out)
     assert out.is_file() and lines[-1] == f"drawn: {out}"
-    assert all(line.endswith("  wash") for line in lines[:-1])
-    assert 1 < len(lines) <= demos.MOST_SEGMENTS + 1
+    assert lines[0].startswith("model: mq/") and lines[1].startswith("features: vlp/")
+    assert all(line.endswith("  wash") for line in lines[2:-1])
+    assert 3 < len(lines) <= demos.MOST_SEGMENTS + 3
 
 
 def test_all_classes(video: Path, finder: Path, tmp_path: Path) -> None:
     lines = demos.run("mq", video, [], str(finder), None, None, None, tmp_path / "a.svg")
-    assert {line.rsplit("  ", 1)[1] for line in lines[:-1]} <= set(NAMES[1:])
+    assert {line.rsplit("  ", 1)[1] for line in lines[2:-1]} <= set(NAMES[1:])
 
 
 def test_unknown_class(video: Path, finder: Path) -> None:
@@ -59,4 +65,43 @@ def test_unknown_class(video: Path, finder: Path) -> None:
 
 
 def test_the_default_model_is_a_variant() -> None:
-    assert demos.GROUNDING in configs.variants("mq")
+    for name in (demos.FOUND, demos.ASKED):
+        task, variant = name.split("/")
+        assert variant in configs.variants(task)
+
+
+# ------------------------------------------------------------------------ questions (nlq)
+
+
+@pytest.fixture
+def grounder(finder: Path, tmp_path: Path) -> Path:
+    """A small GroundNLQ for features and text states of that vlp model."""
+    seeing = vlp.load()
+    model = replace(
+        SMALL,
+        video_streams=(("vlp", seeing.model.config.projection_width),),
+        text_streams=(("query", seeing.model.config.text_width),),
+    )
+    text = to_tree(seeing.text_encoder.provenance)
+    data = DataConfig(fps=10.0, stride_frames=2.0, window_frames=2.0)
+    return nlq_api.save(tmp_path / "nlq.safetensors", network(model), data, text=text)
+
+
+def test_a_question_is_asked_on_features_and_text_of_vlp(video, grounder, tmp_path) -> None:
+    out = tmp_path / "a.png"
+    lines = demos.run("nlq", video, ["where is the mug ?"], str(grounder), None, None, None, out)
+    assert out.is_file() and lines[0].startswith("model: nlq/")
+    assert lines[1].startswith("features: vlp/")
+    assert any(" s to " in line for line in lines)
+
+
+def test_text_of_another_model_is_refused(grounder) -> None:
+    model = nlq_api.load(grounder, device="cpu")
+    own = vlp.load().text_encoder
+    other = replace(own, provenance=replace(own.provenance, model_hash="of other weights"))
+    features = np.zeros((12, model.model.config.video_streams[0][1]), np.float32)
+    with pytest.raises(EgolibError, match="the model was trained on those of"):
+        model.ground(features, "where?", text_encoder=other)
+    assert len(model.ground(features, "where is the mug ?", text_encoder=own).scores)
+    with pytest.raises(EgolibError, match=r"vlp.load\(\).text_encoder"):
+        model.ground(features, "where?")

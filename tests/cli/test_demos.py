@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import weakref
 from dataclasses import replace
 from pathlib import Path
@@ -72,7 +74,9 @@ def test_detections_are_drawn_into_the_video(
     found = list(vod.load(detector).detect(video, fps=fps, min_score=demos.LEAST_SCORE))
     boxes = sum(len(frame.scores) for frame in found)
     assert boxes > 0
-    assert lines == [
+    assert lines[0] == f"model: vod/single; what it was trained on is not recorded ({detector})"
+    assert lines[1].startswith("it knows: thing0, thing1")
+    assert lines[2:] == [
         f"{boxes} boxes of score 0.3 and more in {frames} frames",
         f"drawn: {tmp_path / 'a.mp4'}",
     ]
@@ -83,7 +87,7 @@ def test_detections_are_drawn_into_the_video(
 
 def test_a_figure_of_detections(video: Path, detector: Path, tmp_path: Path):
     lines = run("vod", video, detector, out=tmp_path / "a.png")
-    assert lines[1].endswith("a.png") and (tmp_path / "a.png").stat().st_size > 1000
+    assert lines[-1].endswith("a.png") and (tmp_path / "a.png").stat().st_size > 1000
 
 
 def test_drawing_keeps_no_frame(video: Path, tmp_path: Path):
@@ -115,7 +119,10 @@ def test_an_object_is_located_and_drawn(video: Path, locator: Path, tmp_path: Pa
     lines = run(
         "vq2d", video, locator, query_frame=15, box="20,20,30,30", out=tmp_path / "track.mp4"
     )
-    assert lines[0].startswith("frames ") and lines[1].endswith("track.mp4")
+    assert lines[0].startswith("model: vq2d/") and lines[1].startswith(
+        "looked at 5 frames a second"
+    )
+    assert lines[2].startswith("frames ") and lines[-1].endswith("track.mp4")
     assert len(VideoReader(tmp_path / "track.mp4")) > 0
 
 
@@ -156,13 +163,48 @@ def test_wrong_use_of_vq2d(options: dict, message: str, video: Path, locator: Pa
 
 def test_a_short_video_gets_a_curve_too(video: Path, tmp_path: Path):
     save_small(tmp_path)
-    found = demos._similarity(video, ["#C C takes the mug", "#C C opens the box"], str(tmp_path))
+    texts = ["#C C takes the mug", "#C C opens the box"]
+    told, found = demos._similarity(demos._Question(video, texts, str(tmp_path)))
+    assert told[0].startswith("model: vlp/")
     assert found.curve.shape == (7, 2)
     np.testing.assert_allclose(found.times_sec, np.arange(1, 8) / 4)
-    assert len(run("vlp", video, tmp_path, texts=["the mug"], out=tmp_path / "a.png")) == 2
+    lines = run("vlp", video, tmp_path, texts=["the zebra"], out=tmp_path / "a.png")
+    assert lines[1] == "words that it does not know: zebra" and len(lines) == 4
 
 
 # --------------------------------------------------------------------------- in general
+
+
+def test_an_answer_without_a_peak_says_so():
+    nothing = np.zeros(0)
+    track = ResponseTrack(np.arange(3), np.zeros((3, 4)), 1.0, nothing, nothing.astype(int))
+    (line,) = demos.describe(track)
+    assert "no peak" in line and "1.000" not in line
+
+
+def test_wrong_arguments_load_no_torch(video: Path):
+    """They are refused before anything heavy is imported."""
+    commands = (
+        ["demo", "tracking", str(video)],
+        ["demo", "vq2d", str(video), "--query-frame", "99", "--box", "1,2,3,4"],
+        ["demo", "vod", str(video), "--fps", "0"],
+        ["demo", "nlq", str(video)],
+        ["demo", "vlp", str(video)],
+        ["run", "nlq", "-p", "fit.epoch=3"],
+        ["run", "nlq", "--grid", "seed=["],
+    )
+    code = f"""
+import sys
+from egolib.cli import main
+for words in {commands!r}:
+    sys.argv = ["egolib", *words]
+    try:
+        main()
+    except SystemExit as end:
+        print("torch" in sys.modules, end.code)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["False 2"] * len(commands), done.stderr
 
 
 def test_wrong_use(video: Path, detector: Path):
@@ -191,9 +233,9 @@ def test_on_the_real_video(detector: Path, locator: Path, real_dir: Path, tmp_pa
     if not real.is_file():
         pytest.skip(f"no real video at {real}")
     lines = run("vod", real, detector, fps=2, out=tmp_path / "vod.mp4")
-    assert lines[0].endswith("in 21 frames")
+    assert lines[2].endswith("in 21 frames")
     lines = run(
         "vq2d", real, locator, query_frame=200, box="150,80,60,50", out=tmp_path / "vq2d.mp4"
     )
-    assert lines[0].startswith("frames ")
+    assert lines[2].startswith("frames ")
     assert len(VideoReader(tmp_path / "vq2d.mp4")) > 0

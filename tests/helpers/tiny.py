@@ -35,5 +35,7 @@ def egolib(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """The project folder after ``egolib run all --preset tiny``, and what that printed."""
+    if finished := os.environ.get("EGOLIB_TINY"):  # a folder with such a run, for repeated tries
+        return Path(finished), subprocess.CompletedProcess([], 0, "", "")
     root = copy_project(tmp_path_factory.mktemp("project"))
     return root, egolib(root, "run", "all", "--preset", "tiny", "--jobs", "1")

@@ -15,7 +15,7 @@ from tests.parity.recordings import DEFAULT
 from tests.parity.weights import make_state_dict
 
 TABLE = read_table("nlq")
-CONTROLS = {"features_random", "features_vlp", "osgnet_like"}  # published by nobody
+CONTROLS = {"features_random", "features_vlp", "vlp_states", "osgnet_like"}  # published by nobody
 
 
 def test_no_published_variant_is_absent():

@@ -26,7 +26,10 @@ def cells(**values):
         ([], [], "open"),
         ([0.5], [0.1], "open"),
         ([0.5, 0.6, 0.7], [0.1, 0.2, 0.3], "held"),
-        ([0.5, 0.1, 0.7], [0.4, 0.3, 0.1], "not held"),
+        ([0.5, 0.1, 0.7], [0.4, 0.3, 0.1], "undecided"),
+        ([0.103, 0.205, 0.302], [0.1, 0.2, 0.3], "held"),  # 3.8 standard errors above zero
+        ([0.101, 0.203, 0.304], [0.1, 0.2, 0.3], "held"),  # 3.0 of them: just enough
+        ([0.1005, 0.2030, 0.3040], [0.1, 0.2, 0.3], "undecided"),  # 2.4: enough for 2, not for t
         ([0.1, 0.2, 0.3], [0.5, 0.6, 0.7], "not held"),
     ],
 )
@@ -43,10 +46,22 @@ def test_differences_are_paired_by_seed():
     assert found["verdict"] == "held"
 
 
+def test_the_interval_is_students():
+    """With three seeds 2.92 standard errors each way (published tables of Student's t)."""
+    claim = Claim("x", "r1", "a", "b")
+    found = evidence.judge(claim, claim, cells(a=[0.1, 0.3, 0.9], b=[0.0, 0.1, 0.6]))
+    reach = 2.920 * 0.1 / math.sqrt(3)
+    assert found["interval"] == pytest.approx([0.2 - reach, 0.2 + reach], abs=1e-5)
+    assert found["means"] == pytest.approx([1.3 / 3, 0.7 / 3])
+    assert evidence.student_t(2) == pytest.approx(6.314, abs=1e-3)
+    assert evidence.student_t(11) == pytest.approx(1.812, abs=1e-3)
+
+
 def test_numbers_equality_and_further_tries():
     near = Claim("x", "r1", "a", 0.5, near=0.05)
     assert evidence.judge(near, near, cells(a=[0.52, 0.49, 0.5]))["verdict"] == "held"
     assert evidence.judge(near, near, cells(a=[0.62, 0.59, 0.6]))["verdict"] == "not held"
+    assert evidence.judge(near, near, cells(a=[0.58, 0.47, 0.5]))["verdict"] == "undecided"
     claim = Claim("x", "r1", "a", "b", tried=(Pair("c", "b", "longer"),))
     claims = evidence.Claims(claims=(claim,))
     found = evidence.judge_all(claims, cells(a=[0, 0], b=[0.5, 0.4], c=[0.6, 0.5]))[0]

@@ -15,11 +15,6 @@ from egolib.runs.slurm import run_slurm
 from tests.helpers.tiny import copy_project, egolib
 from tests.runs.project import schema
 
-# Not run yet since the runner was rearranged: a scheduler is started on request only.
-if os.environ.get("EGOLIB_SLURM") != "1":
-    pytest.skip("EGOLIB_SLURM=1 runs it", allow_module_level=True)
-
-
 pytestmark = [pytest.mark.xdist_group("slurm"), pytest.mark.usefixtures("slurm_node")]
 REQUEST = Request("nlq", variant="scratch", preset="tiny")
 TRAINING = ["run", "nlq", "--variant", "scratch", "--preset", "tiny", "-p", "fit.epochs=60"]

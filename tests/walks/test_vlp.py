@@ -7,6 +7,7 @@ The files are those of reduced networks; everything else is what a person with t
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,9 @@ from tests.helpers.tiny import copy_project, egolib
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("walk_vlp")]
 
+MINUTES = pytest.mark.skipif(
+    os.environ.get("EGOLIB_WALKS") != "all", reason="minutes: `make walks`"
+)
 SHORT = ("-p", "fit.epochs=1", "-p", "fit.max_updates=2", "-p", "fit.evaluate_every=1")
 
 
@@ -95,11 +99,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 
 def test_every_command_of_the_page_is_walked() -> None:
-    """Each variant that ``book/reproduce_vlp.md`` names in a command is one of those below."""
+    """Each variant that ``book/reproduce_vlp.md`` names in a command has a walk."""
     page = (configs.project_root() / "book/reproduce_vlp.md").read_text()
     named = set(re.findall(r"^egolib run vlp --variant (\w+)", page, re.MULTILINE))
-    walked = set(re.findall(r'"([a-z]+_[a-z_]+)"', Path(__file__).read_text()))
-    assert len(named) == 6 and named <= walked
+    files = Path(__file__).parent.glob("test_*.py")
+    walked = {name for file in files for name in re.findall(r'"(\w+)"', file.read_text())}
+    assert len(named) == 9 and named <= walked, named - walked
 
 
 def test_egomcq(place: Place) -> None:
@@ -151,6 +156,9 @@ def test_egomq_features(place: Place) -> None:
     [
         ("epic_finetune_published", "EgoVLPv2_smallproj.pth", "epic"),
         ("charades_finetune_published", "EgoVLPv2_smallproj_epoch1.pth", "charades"),
+        ("egotaskqa_direct_published", "EgoVLPv2.pth", "egotaskqa"),
+        pytest.param("egotaskqa_indirect_published", "EgoVLPv2.pth", "egotaskqa", marks=MINUTES),
+        pytest.param("qfvs_published", "EgoVLPv2.pth", "qfvs", marks=MINUTES),
     ],
 )
 def test_fine_tuning_from_the_authors_file(

@@ -8,6 +8,7 @@ from typing import Literal
 from egolib.engine import config as engine
 from egolib.nlq.config.data import TextPadding
 from egolib.nlq.config.rules import bounded, require
+from egolib.nlq.config.span import SpanInferConfig
 from egolib.ops.segments import Suppression
 
 
@@ -106,10 +107,15 @@ class InferConfig:
             what it changes: ``consistent`` (decode offset), ``per_query`` (text
             padding), ``averaged`` (weights).
         device: ``auto`` takes a GPU where there is one.
+        devices: what clips are spread over: ``all`` GPUs, a number of them, or ``cpu``; empty
+            for ``device`` alone.
+        processes: on each of them.
         precision: of products and convolutions: ``float32``, or autocast to ``bfloat16`` or
             ``float16``.
         matmul_precision: of float32 products on a GPU: ``highest`` is float32 itself, ``high``
             TensorFloat-32.
+        span: decoding and batching of VSLNet (``model.span``), in place of all above but
+            ``weights`` and ``device``.
     """
 
     score_threshold: float = 0.001
@@ -124,11 +130,15 @@ class InferConfig:
     weights: str = "model"
     compare: tuple[Literal["consistent", "per_query", "averaged"], ...] = ()
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: str = ""
+    processes: int = 1
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     matmul_precision: Literal["highest", "high"] = "highest"
+    span: SpanInferConfig = field(default_factory=SpanInferConfig)
 
     def __post_init__(self) -> None:
-        bounded(self, "infer", "text_batch", "clip_batch", "candidates_per_level", least=1)
+        counts = ("text_batch", "clip_batch", "candidates_per_level", "processes")
+        bounded(self, "infer", *counts, least=1)
         bounded(self, "infer", "score_threshold", "duration_threshold")
         bounded(self.suppression, "infer.suppression", "max_segments", least=1)
         bounded(self.suppression, "infer.suppression", "sigma", above=True)

@@ -87,7 +87,10 @@ def require_same_text(encoder: TextEncoder, trained: Provenance | None) -> None:
     own = getattr(encoder, "provenance", None)
     if own is None or trained is None or "unknown" in (own.model, trained.model):
         return
-    if (own.model, own.width) != (trained.model, trained.width):
+    hashes = {own.model_hash, trained.model_hash} - {"unknown", ""}
+    known = "unknown" not in (own.model_hash, trained.model_hash) and hashes
+    same = len(hashes) == 1 if known else own.model == trained.model
+    if not same or own.width != trained.width:
         raise EgolibError(
             f"text features of {own.model!r}, {own.width} wide; the model was trained on those of "
             f"{trained.model!r}, {trained.width} wide",

@@ -23,7 +23,7 @@ class Truth:
         rows: (clip_uid, annotation_uid) -> first row and number of rows.
         windows: (N, 2) seconds; NaN for entries without times.
         asked: (N,) false for entries without a text, which nobody is asked about.
-        durations: (N,) seconds of the clips.
+        durations: (N,) seconds of the clips; NaN where the file does not say.
     """
 
     rows: dict[Key, tuple[int, int]]
@@ -51,9 +51,16 @@ def make_truth(content: Mapping[str, Any]) -> Truth:
                 start, end = entry.get("clip_start_sec"), entry.get("clip_end_sec")
                 windows.append((np.nan, np.nan) if start is None or end is None else (start, end))
                 asked.append(bool(entry.get("query")))
-                durations.append(clip["video_end_sec"] - clip["video_start_sec"])
+                durations.append(_duration(clip))
     all_windows = np.array(windows, float).reshape(-1, 2)
     return Truth(rows, all_windows, np.array(asked, bool), np.array(durations, float))
+
+
+def _duration(clip: Mapping[str, Any]) -> float:
+    """Seconds of a clip; NaN where the file does not say (evaluation needs none)."""
+    if "video_end_sec" not in clip or "video_start_sec" not in clip:
+        return np.nan
+    return float(clip["video_end_sec"] - clip["video_start_sec"])
 
 
 def read_truth(path: str | Path) -> Truth:

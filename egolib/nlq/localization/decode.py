@@ -5,38 +5,21 @@ Shapes: P points, K classes, N candidates.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from egolib.nlq.config import DataConfig, InferConfig
+from egolib.ops import point_windows
+from egolib.ops.point_windows import Candidates
 from egolib.ops.segments import suppress
 
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Candidates:
-    """Windows before suppression, levels from fine to coarse, each sorted by score.
-
-    Args:
-        segments: (N, 2) float32, in features.
-        scores: (N,) float32.
-        labels: (N,) int64.
-    """
-
-    segments: Floats
-    scores: Floats
-    labels: NDArray[np.int64]
-
-
 def candidates(
     scores: Floats, offsets: Floats, lengths: tuple[int, ...], config: InferConfig
 ) -> Candidates:
-    """The windows of one sample that are likely and long enough.
-
-    Equal scores keep the order of the points.
+    """The windows of one sample that are likely and long enough, see ``ops.point_windows``.
 
     Args:
         scores: (P, K) probabilities, 0 in the padding.
@@ -44,27 +27,14 @@ def candidates(
         lengths: points of each level.
         config: thresholds.
     """
-    parts = []
-    start = 0
-    for level, length in enumerate(lengths):
-        part = slice(start, start + length)
-        parts.append(_level(scores[part], offsets[part], np.float32(2**level), config))
-        start += length
-    return Candidates(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-
-
-def _level(
-    scores: Floats, offsets: Floats, stride: np.float32, config: InferConfig
-) -> tuple[Floats, Floats, NDArray[np.int64]]:
-    flat = scores.reshape(-1)  # point * K + class
-    index = np.flatnonzero(flat > config.score_threshold)
-    index = index[np.argsort(-flat[index], kind="stable")[: config.candidates_per_level]]
-    point, label = np.divmod(index, scores.shape[1])
-    position = point.astype(np.float32) * stride
-    reach = offsets[point] * stride
-    segments = np.stack([position - reach[:, 0], position + reach[:, 1]], 1)
-    long_enough = segments[:, 1] - segments[:, 0] > config.duration_threshold
-    return segments[long_enough], flat[index][long_enough], label[long_enough]
+    return point_windows.candidates(
+        scores,
+        offsets,
+        lengths,
+        score_threshold=config.score_threshold,
+        per_level=config.candidates_per_level,
+        shortest=config.duration_threshold,
+    )
 
 
 def decode(

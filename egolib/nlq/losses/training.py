@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from egolib.engine import distributed
 from egolib.nlq.config import Config, LossConfig, TextPadding, Validation
 from egolib.nlq.data.dataset import Batch
-from egolib.nlq.localization.points import assign_batch, make_points
-from egolib.nlq.losses.grounding import GroundingLoss
+from egolib.nn.point_losses import PointLoss
+from egolib.nn.points import assign_batch, make_points
 
 
 class TrainingLoss:
@@ -22,8 +22,8 @@ class TrainingLoss:
         config: targets and losses.
         classes: of the network.
         text_padding: how questions see the padding of their batch.
-        sum_over_processes: see ``GroundingLoss``.
-        processes: see ``GroundingLoss``.
+        sum_over_processes: see ``PointLoss``.
+        processes: see ``PointLoss``.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class TrainingLoss:
         processes: int = 1,
     ):
         self.config, self.classes, self.text_padding = config, classes, text_padding
-        self.loss = GroundingLoss(config, sum_over_processes, processes)
+        self.loss = PointLoss(config, sum_over_processes, processes)
 
     def __call__(self, model: nn.Module, batch: Batch, *, update: bool = True) -> dict[str, Tensor]:
         """``loss``, ``classification`` and ``regression``, scalars.
@@ -43,7 +43,7 @@ class TrainingLoss:
         Args:
             model: the network.
             batch: its input and the true windows.
-            update: see ``GroundingLoss``.
+            update: see ``PointLoss``.
         """
         predictions = model(
             batch.video,

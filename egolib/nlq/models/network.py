@@ -10,37 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from egolib.errors import EgolibError
 from egolib.nlq.config import ModelConfig, TextPadding
-from egolib.nlq.models.blocks import Block, ConvStack, MaskedConv, Tokens
-
-
-@dataclass
-class Predictions:
-    """What the network says about every point, levels concatenated from fine to coarse.
-
-    Args:
-        logits: (B, P, K).
-        offsets: (B, P, 2) distances to the left and right end, in strides of the
-            point's level, not negative.
-        mask: (B, P), false in the padding, where logits and offsets are 0.
-        lengths: points of each level.
-    """
-
-    logits: Tensor
-    offsets: Tensor
-    mask: Tensor
-    lengths: tuple[int, ...]
-
-    def level(self, values: Tensor, number: int) -> Tensor:
-        """The part of a (B, P, ...) tensor that belongs to one level."""
-        return torch.split(values, list(self.lengths), 1)[number]
+from egolib.nn.point_head import PointHead, predict_points
+from egolib.nn.points import Predictions
+from egolib.nn.temporal_blocks import Block, ConvStack, Tokens, position_table
 
 
 @dataclass
@@ -84,20 +62,6 @@ class TextEncoder(nn.Module):
         return Tokens(x, mask)
 
 
-class Head(nn.Module):
-    """Convolutions shared by all levels, then one convolution to the outputs."""
-
-    def __init__(self, config: ModelConfig, outputs: int):
-        super().__init__()
-        width, kernel, layers = config.head_width, config.head_kernel, config.head_layers - 1
-        self.body = ConvStack(config.width, width, kernel, layers, norm=config.head_norm)
-        self.output = MaskedConv(width if layers else config.width, outputs, kernel)
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        output: Tensor = self.output(self.body(x, mask), mask)
-        return output
-
-
 class GroundNLQ(nn.Module):
     """The network of a ``ModelConfig``; nothing in it knows of files or seconds."""
 
@@ -129,8 +93,8 @@ class GroundNLQ(nn.Module):
             nn.LayerNorm(config.width) if config.level_norm else nn.Identity()
             for _ in range(config.levels)
         )
-        self.classification = Head(config, config.classes)
-        self.regression = Head(config, 2)
+        self.classification = PointHead(config, config.classes)
+        self.regression = PointHead(config, 2)
         self.level_scales = nn.ParameterList(torch.ones(()) for _ in range(config.levels))
         self._initialise()
 
@@ -208,17 +172,8 @@ class GroundNLQ(nn.Module):
 
     def _predict(self, levels: list[Tensor], masks: list[Tensor]) -> Predictions:
         levels = [norm(x) for norm, x in zip(self.level_norms, levels, strict=True)]
-        logits = [self.classification(x, m) for x, m in zip(levels, masks, strict=True)]
-        offsets = [
-            F.relu(self.regression(x, m) * scale)
-            for x, m, scale in zip(levels, masks, self.level_scales, strict=True)
-        ]
-        return Predictions(
-            torch.cat(logits, 1),
-            torch.cat(offsets, 1),
-            torch.cat(masks, 1).squeeze(2),
-            tuple(m.shape[1] for m in masks),
-        )
+        heads = (self.classification, self.regression)
+        return predict_points(levels, masks, *heads, self.level_scales)
 
     def _positions(self, video: Tensor) -> Tensor:
         """(T, C) position table for this length.
@@ -231,7 +186,8 @@ class GroundNLQ(nn.Module):
                 f"a video of {length} features is longer than max_length {config.max_length}",
                 remedy="raise model.max_length, or set data.too_long to resample",
             )
-        return position_table(length, config.max_length, config.width, video.device)
+        rows = max(length, config.max_length)  # one table serves all lengths, and stays
+        return position_table(rows, config.max_length, config.width, video.device)[:length]
 
     def _initialise(self) -> None:
         """Zero biases everywhere, then the classes' prior probabilities."""
@@ -261,30 +217,6 @@ def branch_windows(config: ModelConfig) -> list[int]:
         crossing, plain = config.cross_branch_blocks, config.plain_branch_blocks
         return [*windows[: 1 + crossing], *windows[1 : 1 + plain]]
     return windows
-
-
-@lru_cache(maxsize=8)
-def position_table(length: int, max_length: int, channels: int, device: torch.device) -> Tensor:
-    """(length, C) sinusoids divided by sqrt(C); stretched beyond ``max_length``.
-
-    Even channels hold sines, odd ones cosines, of position / 10000^(2 floor(j/2) / C).
-
-    Args:
-        length: rows.
-        max_length: rows of the table that a longer one stretches.
-        channels: columns.
-        device: where it is needed.
-    """
-    with torch.inference_mode(False):  # a cached tensor must serve training too
-        channel = torch.arange(channels)
-        rate = 10000.0 ** (-2 * (channel // 2).double() / channels)
-        angle = torch.arange(max_length).double()[:, None] * rate
-        table = torch.where(channel % 2 == 0, angle.sin(), angle.cos()).float()
-        table = table / math.sqrt(channels)
-        if length > max_length:
-            table = F.interpolate(table.t()[None], length, mode="linear", align_corners=False)
-            table = table[0].t()
-        return table[:length].to(device)
 
 
 def padded_length(longest: int, config: ModelConfig) -> int:

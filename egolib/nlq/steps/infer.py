@@ -5,15 +5,17 @@ Answers are kept as they are found, so that an interrupted run resumes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from egolib.config import to_tree
-from egolib.engine.precision import in_precision_of_infer
+from egolib.engine.device import resolve_devices
+from egolib.engine.precision import computing, in_precision_of_infer
 from egolib.errors import EgolibError
 from egolib.io.records import file_sha256
 from egolib.nlq.api import Grounder, load, question_parts
@@ -27,18 +29,22 @@ from egolib.nlq.formats.submission import (
 from egolib.nlq.formats.submission import read as read_submission
 from egolib.nlq.formats.submission import table as submission_table
 from egolib.nlq.formats.submission import write as write_submission
+from egolib.nlq.models.vslnet.infer import SpanGrounder
+from egolib.nlq.steps import spans
 from egolib.nlq.steps.data import list_file, read_list, roots
 from egolib.ops.segments import soft_nms
 from egolib.report.results import Moments
 from egolib.report.source import show
 from egolib.runs import inputs
 from egolib.runs.result_cache import ResultCache, cache_key
+from egolib.runs.shards import balanced_parts, map_items
 from egolib.runs.step import Step
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SPLITS = ("val", "test")
+PLACES = ("weights", "compare", "device", "devices", "processes")  # what changes no answer
 CONFIGURED = ""  # the name of the variant without a correction
 
 __all__ = ["show", "soft_nms"]  # what the notebook takes from elsewhere
@@ -107,7 +113,7 @@ def weights_file(step: Step[Config], name: str | None = None) -> Path:
         raise EgolibError(
             "a single egolib checkpoint holds no averaged weights beside the last ones",
             file=found,
-            remedy="leave 'averaged' out of infer.compare",
+            remedy="give the folder of the training, or take infer.weights=model",
         )
     return found
 
@@ -120,28 +126,67 @@ def _is_ours(file: Path) -> bool:
 def predict(step: Step[Config]) -> Answers:
     """Answers val and test in every variant.
 
-    A split that ``1_data`` did not find is skipped.
+    A split that ``1_data`` did not find is skipped, and so is a comparison with weights that a
+    checkpoint does not hold; both are told.
     """
+    if step.config.model.span is not None:
+        return _predict_spans(step)
     files: dict[str, Path] = {}
     lists: dict[str, NlqData] = {}
     for variant in inference_variants(step.config.infer):
-        weights = weights_file(step, variant.weights)
-        grounder = _load(step, variant, weights)
+        try:
+            weights = weights_file(step, variant.weights)
+            grounder = _load(step, variant, weights)
+        except EgolibError as error:
+            if variant.name == CONFIGURED:
+                raise
+            print(f"no comparison with {variant.name}: {error}", flush=True)
+            continue
+        assert isinstance(grounder, Grounder)
         lists = lists or _lists(step, grounder.model.config)
         cache = _cache(step, variant, weights, lists, grounder.device.type)
         for split, data in lists.items():
-            records = _answer(grounder, data, cache, split)
+            records = _answer_all(_Task(step, variant, weights, split), grounder, data, cache)
             files[variant.file(split)] = write_submission(step.out / variant.file(split), records)
         cache.remove_others()
     return Answers(files, {split: data.queries for split, data in lists.items()})
 
 
-def _load(step: Step[Config], variant: InferenceVariant, weights: Path) -> Grounder:
+def _predict_spans(step: Step[Config]) -> Answers:
+    """The same by VSLNet, which has one variant; questions that cannot be asked are listed."""
+    variant = inference_variants(step.config.infer)[0]
+    weights = weights_file(step)
+    grounder = _load(step, variant, weights)
+    if not isinstance(grounder, SpanGrounder):
+        raise EgolibError("weights of GroundNLQ for a variant of VSLNet", file=weights)
+    found = {split: read_list(step, split) for split in _found_splits(step)}
+    opened = {split: spans.open_spans(step, queries, split) for split, queries in found.items()}
+    lists = {split: data for split, (data, _) in opened.items()}
+    cache = ResultCache(
+        step.out / "answers" / "configured",
+        _cache_key(step, variant, weights, list(lists), grounder.device.type)
+        | {"features": {k: str(v) for k, v in step.inputs.items() if k == "features"}},
+    )
+    files, asked = {}, {}
+    for split, data in lists.items():
+        if skipped := opened[split][1]:
+            print(f"{split}: not asked: {skipped.summary()}")
+        records = spans.answer(grounder, data, cache, split)
+        files[variant.file(split)] = write_submission(step.out / variant.file(split), records)
+        answered = {query.query_id for query in data.queries}
+        asked[split] = [query for query in found[split] if query.query_id in answered]
+    cache.remove_others()
+    return Answers(files, asked)
+
+
+def _load(
+    step: Step[Config], variant: InferenceVariant, weights: Path, device: str | None = None
+) -> Grounder | SpanGrounder:
     config = step.config
     averaged = variant.weights == "ema" and not _is_ours(weights)
     return load(
         weights,
-        device=config.infer.device,
+        device=device or config.infer.device,
         weights="averaged" if averaged else "official",
         model=config.model,
         data=config.data,
@@ -151,11 +196,15 @@ def _load(step: Step[Config], variant: InferenceVariant, weights: Path) -> Groun
 
 def _lists(step: Step[Config], model: ModelConfig) -> dict[str, NlqData]:
     """The splits that ``1_data`` found, with the features that the trained network reads."""
-    found = [s for s in SPLITS if (step.input("data") / list_file(step.config.data, s)).is_file()]
     return {
         split: open_data(step.config, read_list(step, split), roots(step), model=model)
-        for split in found
+        for split in _found_splits(step)
     }
+
+
+def _found_splits(step: Step[Config]) -> list[str]:
+    folder, data = step.input("data"), step.config.data
+    return [split for split in SPLITS if (folder / list_file(data, split)).is_file()]
 
 
 def _cache(
@@ -166,10 +215,23 @@ def _cache(
     device: str,
 ) -> ResultCache:
     """The answers that were found before with the same weights, settings, data and code."""
-    infer, folder = to_tree(variant.infer), step.input("data")
     stores = [store for data in lists.values() for store in (data.video, *data.texts.values())]
-    settings = {k: v for k, v in infer.items() if k not in ("weights", "compare", "device")}
-    key = cache_key(
+    key = _cache_key(step, variant, weights, list(lists), device)
+    key |= {"features": [to_tree(store.provenance) for store in stores]}
+    return ResultCache(step.out / "answers" / (variant.name or "configured"), key)
+
+
+def _cache_key(
+    step: Step[Config],
+    variant: InferenceVariant,
+    weights: Path,
+    splits: Sequence[str],
+    device: str,
+) -> dict[str, Any]:
+    """What answers rest on, but for the features."""
+    infer, folder = to_tree(variant.infer), step.input("data")
+    settings = {k: v for k, v in infer.items() if k not in PLACES}
+    return cache_key(
         "nlq",
         weights=[file_sha256(weights)],
         averaged=variant.weights == "ema",
@@ -178,28 +240,78 @@ def _cache(
         model=to_tree(step.config.model),
         data=to_tree(step.config.data),
         data_root=str(step.data_root),
-        features=[to_tree(store.provenance) for store in stores],
-        questions=[file_sha256(folder / list_file(step.config.data, split)) for split in lists],
+        questions=[file_sha256(folder / list_file(step.config.data, split)) for split in splits],
     )
-    return ResultCache(step.out / "answers" / (variant.name or "configured"), key)
 
 
-def _answer(
-    grounder: Grounder, data: NlqData, cache: ResultCache, split: str
+@dataclass(frozen=True)
+class _Task:
+    """Which split is answered by what; every process opens it for itself."""
+
+    step: Step[Config]
+    variant: InferenceVariant
+    weights: Path
+    split: str
+
+
+def _answer_all(
+    task: _Task, grounder: Grounder, data: NlqData, cache: ResultCache
 ) -> list[dict[str, Any]]:
     """Prediction records of all questions in their order; kept ones are not repeated."""
     records: dict[int, dict[str, Any]] = {}
-    for part in question_parts(data.queries, grounder.infer):
-        if kept := cache.get_json(_item(split, part)):
+    parts = question_parts(data.queries, grounder.infer)
+    for part in parts:
+        if kept := cache.get_json(_item(task.split, part)):
             records |= dict(zip(part, kept, strict=True))
-    for indices, answers in grounder.stream(data, records.keys()):
+    infer = task.step.config.infer
+    devices = [str(d) for d in resolve_devices(infer.devices)] if infer.devices else []
+    left = [part for part in parts if part[0] not in records]
+    count = min(len(devices) * infer.processes, len(left))
+    if count > 1:
+        shares = balanced_parts(left, count, len)
+        source = partial(_worker, task, cache)
+        for outcome in map_items(
+            shares, source, devices=devices, per_device=infer.processes, what="grounding"
+        ):
+            if outcome.error is not None:
+                raise outcome.error
+            records |= outcome.result or {}
+    else:
+        records |= _answer(grounder, data, cache, task.split, records.keys())
+    return [records[index] for index in range(len(data))]
+
+
+def _worker(
+    task: _Task, cache: ResultCache, device: str
+) -> Callable[[list[list[int]]], dict[int, dict[str, Any]]]:
+    """What answers some clips' questions, in a process and on a device of its own."""
+    grounder = _load(task.step, task.variant, task.weights, device)
+    assert isinstance(grounder, Grounder)
+    data = _lists(task.step, grounder.model.config)[task.split]
+    infer = task.step.config.infer
+
+    def work(parts: list[list[int]]) -> dict[int, dict[str, Any]]:
+        wanted = {index for part in parts for index in part}
+        others = set(range(len(data))) - wanted
+        with computing(device, infer.precision, infer.matmul_precision):
+            return _answer(grounder, data, cache, task.split, others)
+
+    return work
+
+
+def _answer(
+    grounder: Grounder, data: NlqData, cache: ResultCache, split: str, done: Collection[int]
+) -> dict[int, dict[str, Any]]:
+    """Prediction records of the questions that are not done, which the cache keeps."""
+    records: dict[int, dict[str, Any]] = {}
+    for indices, answers in grounder.stream(data, done):
         found = [
             prediction(data.queries[index], moments.segments_sec, moments.scores)
             for index, moments in zip(indices, answers, strict=True)
         ]
         cache.put_json(_item(split, indices), found)
         records |= dict(zip(indices, found, strict=True))
-    return [records[index] for index in range(len(data))]
+    return records
 
 
 def _item(split: str, part: list[int]) -> str:

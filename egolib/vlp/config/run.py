@@ -50,7 +50,7 @@ class InitialConfig:
 
 
 Benchmark = Literal[
-    "egomcq", "reversal", "epic", "charades", "egotaskqa", "qfvs", "moments", "clips"
+    "egomcq", "reversal", "epic", "charades", "egotaskqa", "qfvs", "moments", "clips", "questions"
 ]  # fmt: skip
 
 
@@ -63,7 +63,8 @@ class InferConfig:
             weights of trainings on them; ``reversal``: which of two opposite
             actions a clip shows, with its frames in order, in random order, and with one
             of them; ``moments``: EgoMQ features; ``clips``: a feature store of the clips
-            of the NLQ annotations.
+            of the NLQ annotations; ``questions``: features of those clips that know the
+            question, and the questions' token states, as EgoNLQ's VSLNet reads them.
         weights: which weights of a training: ``model``, the last ones, ``best``, ...
         frames: frames of a clip; 0 takes the model's.
         fusion: ask the matching head about EgoMCQ too.

@@ -1,4 +1,4 @@
-"""Feature stores that a run writes: EgoMQ's, and one of the clips of the NLQ annotations.
+"""Feature stores that a run writes: EgoMQ's, one of the NLQ clips, and those of NLQ questions.
 
 Legend: W rows of a clip, P embedding width.
 """
@@ -10,23 +10,38 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from egolib.errors import EgolibError
-from egolib.io.features import FeatureStore, FeatureWriter, Provenance
-from egolib.io.records import Skipped, read_json, write_json
+from egolib.io.features import FeatureStore, FeatureWriter, Provenance, write_packed
+from egolib.io.records import Skipped, file_sha256, read_json, write_json
 from egolib.progress import track
 from egolib.report.results import plain
 from egolib.runs.result_cache import cache_key
 from egolib.runs.step import Step
-from egolib.vlp.api import Stretch, VideoLanguage
+from egolib.vlp.api import Stretch, VideoLanguage, rows_between, text_provenance
 from egolib.vlp.config import Config
-from egolib.vlp.data.moments import ANNOTATIONS, FILES, VIDEOS, MomentClip, read_moment_clips
+from egolib.vlp.data.moments import (
+    ANNOTATIONS,
+    FILES,
+    VIDEOS,
+    MomentClip,
+    read_moment_clips,
+    read_query_texts,
+)
 from egolib.vlp.data.readers import OpenVideos
 from egolib.vlp.data.training import frame_source
 from egolib.vlp.data.videos import Source
+from egolib.vlp.features.questions import (
+    STORES,
+    Questions,
+    extract_questions,
+    read_questions,
+)
 from egolib.vlp.features.videos import ASSUMED_FPS, extract_moments, provenance
 
+QUESTIONS = Path("nlq/questions")
+"""Below the data root: the prepared question files, where the input ``questions`` is not given."""
+SPLITS = ("train.json", "val.json", "test.json")
+TEXTS = "vlp_text"  #: the store of text states, beside that of the clips
 KEY = "key.json"  #: beside features: what they rest on
 #: Annotation files whose clips nlq reads features of; those that are absent are passed over.
 CLIP_FILES = tuple(
@@ -65,6 +80,25 @@ def moment_store(
     return folder, skipped
 
 
+def text_store(step: Step[Config], model: VideoLanguage, name: str, model_hash: str) -> Path | None:
+    """Text states (L, width) of the NLQ questions, beside the store of their clips.
+
+    Args:
+        step: its configuration.
+        model: the network; without a vocabulary nothing is written.
+        name: of the weights, for the store's provenance.
+        model_hash: SHA-256 of their file.
+    """
+    folder = (step.data_root / step.config.infer.clip_store).with_name(TEXTS)
+    files = [step.data_root / ANNOTATIONS / name for name in CLIP_FILES if name.startswith("nlq")]
+    questions = read_query_texts([file for file in files if file.is_file()])
+    if model.tokenizer is None or not questions or not _is_ours(folder):
+        return None
+    arrays = {uid: model.tokens(text) for uid, text in questions.items()}
+    write_packed(folder, text_provenance(model, name, model_hash), arrays)
+    return folder
+
+
 def clip_store(
     step: Step[Config], model: VideoLanguage, name: str, model_hash: str
 ) -> tuple[Path, Skipped]:
@@ -89,8 +123,43 @@ def clip_store(
     )
     if _is_ours(folder):
         forget_others(folder, feature_key(step, model, model_hash, about=asdict(about)))
+    text_store(step, model, name, model_hash)
     source = frame_source(step) or OpenVideos()
     return folder, write_clips(model, clips, step.data_root / VIDEOS, folder, about, source)
+
+
+def question_stores(
+    step: Step[Config], model: VideoLanguage, name: str, model_hash: str
+) -> tuple[Path, Skipped]:
+    """EgoNLQ features by question, in the step's folder: the stores ``video``, ``text``, ``mask``.
+
+    The questions are those of the files ``{train,val,test}.json`` of the input ``questions``
+    (a ``1_data`` of nlq's VSLNet), or below the data root.
+
+    Args:
+        step: its configuration.
+        model: the network, with its vocabulary.
+        name: of the weights, for the stores' provenance.
+        model_hash: SHA-256 of their file.
+
+    Raises:
+        EgolibError: no file of questions.
+    """
+    folder, fps = step.out / "questions", step.config.data.assumed_fps
+    given = "questions" in step.inputs
+    files = _present(step.input("questions") if given else step.data_root / QUESTIONS, SPLITS)
+    questions: dict[str, Questions] = {}
+    for file in files:
+        questions |= read_questions(file)
+    clips = read_moment_clips(_present(step.data_root / ANNOTATIONS, CLIP_FILES))
+    about = provenance(model, name, model_hash, fps)
+    key = feature_key(step, model, model_hash, fps=fps, questions=list(map(file_sha256, files)))
+    for store in STORES:
+        forget_others(folder / store, key)
+    skipped = extract_questions(
+        model, clips, questions, step.data_root / VIDEOS, folder, about=about, fps=fps
+    )
+    return folder, skipped
 
 
 def feature_key(
@@ -164,10 +233,8 @@ def rows_of(clip: MomentClip, about: Provenance) -> list[Stretch]:
     as wide as stated, also where that is wider than a stride.
     """
     assert about.fps and about.stride_frames and about.window_frames
-    stride, half = about.stride_frames / about.fps, about.window_frames / about.fps / 2
-    count = int((clip.end_sec - clip.start_sec) / stride)
-    centres = clip.start_sec + (np.arange(count) + 0.5) * stride
-    return [(max(0.0, float(c) - half), float(c) + half) for c in centres]
+    stride, window = about.stride_frames / about.fps, about.window_frames / about.fps
+    return rows_between(clip.start_sec, clip.end_sec, stride, window)
 
 
 def _present(folder: Path, names: Iterable[str]) -> list[Path]:

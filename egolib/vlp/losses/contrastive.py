@@ -12,7 +12,12 @@ from torch.nn import functional as F
 from egolib.vlp.losses.similarity import cosine_similarity
 
 
-def positive_pairs(nouns: Tensor | None, verbs: Tensor | None, count: int | None = None) -> Tensor:
+def positive_pairs(
+    nouns: Tensor | None,
+    verbs: Tensor | None,
+    count: int | None = None,
+    device: torch.device | None = None,
+) -> Tensor:
     """(N, N) bool: pairs whose clips share a noun and a verb, and the pairs themselves.
 
     Lin et al., EgoNCE (arXiv 2206.01670, section 4.1).
@@ -21,12 +26,13 @@ def positive_pairs(nouns: Tensor | None, verbs: Tensor | None, count: int | None
         nouns: (N, classes) multi-hot noun classes; None leaves the nouns out.
         verbs: the same for verbs. Without either only the pairs themselves are left.
         count: N, where neither is given.
+        device: of the result, where neither is given.
     """
     given = [v for v in (nouns, verbs) if v is not None]
     if not given:
         if count is None:
             raise ValueError("without nouns and verbs the number of pairs is needed")
-        return torch.eye(count, dtype=torch.bool)
+        return torch.eye(count, dtype=torch.bool, device=device)
     shared = torch.stack([cosine_similarity(v, v) for v in given]).prod(0)
     return shared + torch.eye(len(shared), device=shared.device) > 0
 

@@ -51,8 +51,17 @@ def corrupt(
     return np.where(chosen, replaced, ids), np.where(chosen, ids, IGNORED)
 
 
+def masked_places(labels: Tensor) -> Tensor:
+    """(K,) int64, where in flattened labels (B, L) something is to be predicted."""
+    return (labels.flatten() != IGNORED).nonzero()[:, 0]
+
+
 def masked_language(
-    model: VideoLanguageModel, text: Tensor, labels: Tensor, backward: Backward = "exact"
+    model: VideoLanguageModel,
+    text: Tensor,
+    labels: Tensor,
+    backward: Backward = "exact",
+    places: Tensor | None = None,
 ) -> Tensor:
     """Mean cross-entropy over the tokens to be predicted, of all processes.
 
@@ -64,9 +73,11 @@ def masked_language(
         text: (B, L, D) fused text states.
         labels: (B, L) word ids, ``IGNORED`` where nothing is to be predicted.
         backward: see ``egolib.engine.distributed.gather_rows``.
+        places: (K,) ``masked_places`` of the labels, where they are known already: a GPU
+            is waited for until they are counted.
     """
-    wanted = labels != IGNORED
-    logits = model.mlm_logits(text[wanted])  # K V
-    total = F.cross_entropy(logits.float(), labels[wanted], reduction="sum")
-    count = sum_over_processes(wanted.sum(), "local")
+    places = masked_places(labels) if places is None else places
+    logits = model.mlm_logits(text.flatten(0, 1)[places])  # K V
+    total = F.cross_entropy(logits.float(), labels.flatten()[places], reduction="sum")
+    count = sum_over_processes(labels.new_full((), len(places)), "local")
     return sum_over_processes(total, backward) / count.clamp_min(1)

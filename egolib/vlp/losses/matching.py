@@ -78,16 +78,33 @@ def plan_matching(
     """
     count = len(similarity) - first if count is None else count
     own = slice(first, first + count)
-    of_texts = negative_weights(similarity[own], positives[own], temperature).cpu()
-    of_videos = negative_weights(similarity.mT[own], positives[own], temperature).cpu()
+    of_texts = negative_weights(similarity[own], positives[own], temperature)
+    of_videos = negative_weights(similarity.mT[own], positives[own], temperature)
     if negatives == "straight":
         of_texts, of_videos = of_videos, of_texts
     labels = (torch.randperm(count, generator=generator) < count // 2).long()
     replace_video = torch.rand(count, generator=generator) > 0.5
-    videos = torch.multinomial(of_videos, 1, generator=generator)[:, 0]
-    texts = torch.multinomial(of_texts, 1, generator=generator)[:, 0]
-    own_rows = torch.arange(first, first + count)
-    return make_plan(labels, own_rows, replace_video, videos, texts, similarity.device)
+    videos, texts = draw(of_videos, generator), draw(of_texts, generator)
+    device = similarity.device
+    own_rows = torch.arange(first, first + count, device=device)
+    labels, replace_video = (to_device(x, device) for x in (labels, replace_video))
+    return make_plan(labels, own_rows, replace_video, videos, texts, device)
+
+
+def draw(weights: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """(b,) one column of each row of weights (b, N), likely in proportion to its weight.
+
+    The numbers are drawn on the CPU and compared where the weights are, so that a GPU is not
+    waited for: the smallest of exponential waiting times decides, as in
+    ``torch.multinomial``, of which these are the draws on a CPU.
+    """
+    waits = torch.empty(weights.shape, dtype=weights.dtype).exponential_(generator=generator)
+    return (weights / to_device(waits, weights.device)).argmax(1)
+
+
+def to_device(x: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU on a device, without waiting for what the device computes."""
+    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)
 
 
 def make_plan(
@@ -125,5 +142,5 @@ def matching(logits: Tensor, labels: Tensor, backward: Backward = "exact") -> Te
         backward: how gradients cross processes, see ``distributed.gather_rows``.
     """
     total = F.cross_entropy(logits.float(), labels, reduction="sum")
-    count = sum_over_processes(torch.tensor(len(labels), device=logits.device), "local")
+    count = sum_over_processes(labels.new_full((), len(labels)), "local")
     return sum_over_processes(total, backward) / count

@@ -6,7 +6,9 @@ L tokens, N = W B pairs of all W processes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +16,9 @@ from torch import Tensor, nn
 from egolib.engine.distributed import Backward, gather_rows, is_parallel, rank
 from egolib.vlp.config import LossConfig
 from egolib.vlp.losses.contrastive import egonce, order_loss, positive_pairs
-from egolib.vlp.losses.masked_language import masked_language
-from egolib.vlp.losses.matching import MatchingPlan, matching, plan_matching
+from egolib.vlp.losses.masked_language import masked_language, masked_places
+from egolib.vlp.losses.matching import MatchingPlan, matching, plan_matching, to_device
+from egolib.vlp.losses.passes import SeparatePasses, SharedPasses
 from egolib.vlp.losses.similarity import cosine_similarity
 from egolib.vlp.models.model import VideoLanguageModel
 
@@ -47,18 +50,32 @@ class PretrainingBatch:
     black: Tensor
     opposites: Tensor = field(default_factory=lambda: torch.zeros(0, 2, dtype=torch.int64))
 
+    @cached_property
+    def masked_places(self) -> Tensor:
+        """(K,) int64 places of what is to be predicted, counted before the batch moves."""
+        return masked_places(self.labels)
+
     def to(self, device: torch.device | str) -> PretrainingBatch:
-        """The batch on another device."""
-        return PretrainingBatch(**{k: v.to(device) for k, v in vars(self).items()})
+        """The batch on another device; copies from page-locked memory are not waited for."""
+        away = torch.device(device).type != "cpu"
+        return self._each(lambda x: x.to(device, non_blocking=away))
 
     def every(self, step: int) -> PretrainingBatch:
         """Every ``step``-th pair, without what relates pairs."""
-        rows = {k: v[::step] for k, v in vars(self).items() if k != "opposites"}
-        return PretrainingBatch(**rows)
+        if step == 1:
+            return self
+        rows = {f.name: getattr(self, f.name)[::step] for f in fields(self)}
+        return PretrainingBatch(**{**rows, "opposites": self.opposites[:0]})
 
     def pin_memory(self) -> PretrainingBatch:
         """The batch in page-locked memory."""
-        return PretrainingBatch(**{k: v.pin_memory() for k, v in vars(self).items()})
+        return self._each(torch.Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> PretrainingBatch:
+        places = change(self.masked_places)
+        moved = PretrainingBatch(**{f.name: change(getattr(self, f.name)) for f in fields(self)})
+        vars(moved)["masked_places"] = places
+        return moved
 
 
 class PretrainingLoss:
@@ -82,19 +99,18 @@ class PretrainingLoss:
         assert isinstance(model, VideoLanguageModel)
         objectives = self.config.objectives
         losses: dict[str, Tensor] = {}
-        similarity, positives = self.similarity(model, batch)
+        part = batch.every(self.config.fused_every)
+        passes = self.passes(model, batch, part)
+        similarity, positives = self.similarity(passes, batch)
         if "egonce" in objectives:
             losses["egonce"] = egonce(similarity, positives, self.config.temperature)
-        part = batch.every(self.config.fused_every)
-        fusion = _FusedPasses(model, part, self.config.share_prefix)
-        if "mlm" in objectives:
-            text = fusion.masked_language()
-            losses["mlm"] = masked_language(model, text, part.labels, self.backward)
-        if "itm" in objectives:
-            kept = torch.arange(len(similarity)) % len(batch.ids) % self.config.fused_every == 0
-            among = similarity.detach().float()[kept][:, kept]
-            plan = self.plan(among, positives[kept][:, kept], len(part.ids))
-            losses["itm"] = matching(fusion.matching(plan), plan.labels, self.backward)
+        plan = self.matching_plan(similarity, positives, batch) if "itm" in objectives else None
+        spoken, matched = passes.fused(plan)
+        if spoken is not None:
+            places = part.masked_places
+            losses["mlm"] = masked_language(model, spoken.text, part.labels, self.backward, places)
+        if plan is not None and matched is not None:
+            losses["itm"] = matching(model.itm_logits(matched), plan.labels, self.backward)
         if self.config.order_weight:
             own = batch.opposites + (rank() * len(batch.ids) if is_parallel() else 0)
             losses["order"] = order_loss(similarity, own, self.config.temperature)
@@ -115,16 +131,48 @@ class PretrainingLoss:
         if self.generator is not None:
             self.generator.set_state(state["generator"])
 
-    def similarity(
-        self, model: VideoLanguageModel, batch: PretrainingBatch
-    ) -> tuple[Tensor, Tensor]:
+    def passes(
+        self, model: VideoLanguageModel, batch: PretrainingBatch, part: PretrainingBatch
+    ) -> SeparatePasses:
+        """The passes of a batch; those that fuse see a part of its pairs.
+
+        Args:
+            model: the network.
+            batch: pairs.
+            part: every ``fused_every``-th of them.
+        """
+        words, matched = ("mlm" in self.config.objectives, "itm" in self.config.objectives)
+        if self.config.share_prefix and (words or matched):
+            compared = "egonce" in self.config.objectives or self.config.order_weight > 0
+            step = self.config.fused_every
+            return SharedPasses(model, batch, part, words, matched, compared, step)
+        return SeparatePasses(model, batch, part, words)
+
+    def similarity(self, passes: SeparatePasses, batch: PretrainingBatch) -> tuple[Tensor, Tensor]:
         """(N, N) cosines of texts (rows) with videos, and which pairs are positives."""
-        text = gather_rows(model.encode_text(batch.ids, batch.mask), self.backward)
-        video = gather_rows(model.encode_video(batch.video), self.backward)
+        text, video = (gather_rows(x, self.backward) for x in passes.dual())
         nouns = gather_rows(batch.nouns) if self.config.egonce_noun else None
         verbs = gather_rows(batch.verbs) if self.config.egonce_verb else None
-        positives = positive_pairs(nouns, verbs, len(text)).to(text.device)
+        positives = positive_pairs(nouns, verbs, len(text), text.device)
         return cosine_similarity(text, video), positives
+
+    def matching_plan(
+        self, similarity: Tensor, positives: Tensor, batch: PretrainingBatch
+    ) -> MatchingPlan:
+        """The matching pairs among those that are fused.
+
+        Args:
+            similarity: (N, N) float, see ``similarity``.
+            positives: (N, N) bool.
+            batch: the pairs of this process.
+        """
+        step, own = self.config.fused_every, len(batch.ids)
+        similarity, positives = similarity.detach().float(), positives
+        if step > 1:
+            rows = [n for n in range(len(similarity)) if n % own % step == 0]
+            kept = to_device(torch.tensor(rows), similarity.device)
+            similarity, positives = (x[kept][:, kept] for x in (similarity, positives))
+        return self.plan(similarity, positives, -(-own // step))
 
     def plan(self, similarity: Tensor, positives: Tensor, own: int) -> MatchingPlan:
         """The matching pairs of this process.
@@ -149,39 +197,3 @@ class PretrainingLoss:
             generator=self.generator,
         )
         return plan.rows(first, first + own) if exact else plan
-
-
-class _FusedPasses:
-    """The fused passes of one batch, on one run of the unfused part where that is asked for."""
-
-    def __init__(self, model: VideoLanguageModel, batch: PretrainingBatch, one_prefix: bool):
-        self.model, self.batch, self.one_prefix = model, batch, one_prefix
-        self._video: Tensor | None = None
-
-    def masked_language(self) -> Tensor:
-        """(B, L, D) fused states of the corrupted texts, under the uncorrupted texts' mask."""
-        model, batch = self.model, self.batch
-        text = model.text_prefix(batch.corrupted, batch.mask)
-        return model.fuse(self._video_prefix(), text, batch.mask).text
-
-    def matching(self, plan: MatchingPlan) -> Tensor:
-        """(B, 2) match logits of the planned pairs.
-
-        Replaced items come from the batch of all processes. With a shared prefix their
-        unfused states are taken from there, which is the same: gradients return to
-        where the states were computed. Without it they are computed from pixels.
-        """
-        model, batch = self.model, self.batch
-        mask = gather_rows(batch.mask)[plan.text_source]
-        if self.one_prefix:
-            video = gather_rows(self._video_prefix())[plan.video_source]
-            text = gather_rows(model.text_prefix(batch.ids, batch.mask))[plan.text_source]
-        else:
-            video = model.video_prefix(gather_rows(batch.video)[plan.video_source])
-            text = model.text_prefix(gather_rows(batch.ids)[plan.text_source], mask)
-        return model.itm_logits(model.fuse(video, text, mask))
-
-    def _video_prefix(self) -> Tensor:
-        if self._video is None or not self.one_prefix:
-            self._video = self.model.video_prefix(self.batch.video)
-        return self._video

@@ -75,7 +75,8 @@ class VideoLanguageModel(nn.Module):
 
     def encode_video(self, video: Tensor) -> Tensor:
         """Embeddings (B, P) of normalised clips (B, F, 3, height, width) float."""
-        return self._project(self.video_projector, self.video_class(video))
+        tokens = self.video.run(self.video.embed(video, self.video.class_token))
+        return self.project_video(tokens[:, 0])
 
     def video_class(self, video: Tensor) -> Tensor:
         """Class tokens (B, D) of the dual path after the encoder's final norm."""
@@ -84,18 +85,26 @@ class VideoLanguageModel(nn.Module):
 
     def encode_text(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Embeddings (B, P) of token ids (B, L) with a mask (B, L), 1 for tokens."""
-        return self._project(self.text_projector, self.text(ids, mask)[:, 0])
+        return self.project_text(self.text(ids, mask)[:, 0])
+
+    def project_video(self, token: Tensor) -> Tensor:
+        """Embeddings (B, P) of class tokens (B, D) after the dual path's last block."""
+        return self._project(self.video_projector, self.video.norm(token))
+
+    def project_text(self, token: Tensor) -> Tensor:
+        """Embeddings (B, P) of class tokens (B, D) after the last layer without context."""
+        return self._project(self.text_projector, token)
 
     # ------------------------------------------------------------------ fused path
 
     def video_prefix(self, video: Tensor) -> Tensor:
         """Video tokens (B, N, D) of the fused path where the fusion starts."""
         tokens = self.video.embed(video, self.fusion_class_token)
-        return self.video.run(tokens, 0, self._unfused)
+        return self.video.run(tokens, 0, self.unfused)
 
     def text_prefix(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Text states (B, L, D) where the fusion starts."""
-        return self.text(ids, mask, 0, self._unfused)  # type: ignore[no-any-return]
+        return self.text(ids, mask, 0, self.unfused)  # type: ignore[no-any-return]
 
     def fuse(self, video: Tensor, text: Tensor, mask: Tensor) -> Fused:
         """The last blocks and layers, each reading the other side's state before it.
@@ -106,7 +115,7 @@ class VideoLanguageModel(nn.Module):
             mask: (B, L), 1 for tokens.
         """
         bias = attention_bias(mask)
-        blocks, layers = self.video.blocks[self._unfused :], self.text.layers[self._unfused :]
+        blocks, layers = self.video.blocks[self.unfused :], self.text.layers[self.unfused :]
         for block, layer in zip(blocks, layers, strict=True):
             video, text = (
                 self.video.run_block(block, video, text, bias),
@@ -136,7 +145,8 @@ class VideoLanguageModel(nn.Module):
     # --------------------------------------------------------------------- details
 
     @property
-    def _unfused(self) -> int:
+    def unfused(self) -> int:
+        """Blocks and layers before the fusion."""
         return self.config.depth - self.config.fusion_depth
 
     def _project(self, head: nn.Module, token: Tensor) -> Tensor:

@@ -16,10 +16,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from egolib.nn.compiled import is_compiled
 from egolib.nn.text_encoder import fitting
 from egolib.vlp.config import ModelConfig
 
 Axis = Literal["time", "space"]
+
+#: Groups of so few frames are compared product by product on a GPU: attention kernels are made
+#: for hundreds of keys, and take longer for five of them.
+FEW_FRAMES = 4
 
 
 class DividedAttention(nn.Module):
@@ -46,11 +51,35 @@ class DividedAttention(nn.Module):
         batch = len(x)
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # B H N E
         class_token = F.scaled_dot_product_attention(q[:, :, :1], k, v)  # B H 1 E
-        patches = F.scaled_dot_product_attention(
-            self._group(q), self._group(k, with_class=True), self._group(v, with_class=True)
-        )
-        joined = torch.cat([class_token, self._ungroup(patches, batch)], 2)  # B H N E
+        if self.axis == "time" and x.is_cuda and self._frames(x) <= FEW_FRAMES:
+            patches = self._few_frames(q, k, v)
+        else:
+            grouped = F.scaled_dot_product_attention(
+                self._group(q), self._group(k, with_class=True), self._group(v, with_class=True)
+            )
+            patches = self._ungroup(grouped, batch)
+        joined = torch.cat([class_token, patches], 2)  # B H N E
         return self.out(joined.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+    def _frames(self, x: Tensor) -> int:
+        return (x.shape[1] - 1) // self.patches
+
+    def _few_frames(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """(B, H, F P, E): attention over time of (B, H, N, E) each, by products and sums.
+
+        A compiler makes a few kernels of it; the softmax is in float32.
+        """
+        query = q[:, :, 1:].unflatten(2, (-1, self.patches))  # type: ignore[no-untyped-call]  # B H F P E
+        key, value = self._over_time(k), self._over_time(v)  # B H 1+F P E
+        scores = (query[:, :, :, None] * key[:, :, None]).sum(-1)  # B H F 1+F P
+        weights = (scores.float() * q.shape[-1] ** -0.5).softmax(3).to(v.dtype)
+        return (weights[..., None] * value[:, :, None]).sum(3).flatten(2, 3)
+
+    def _over_time(self, x: Tensor) -> Tensor:
+        """(B, H, 1 + F, P, E): the class token of every place, then the frames."""
+        grid = x[:, :, 1:].unflatten(2, (-1, self.patches))  # type: ignore[no-untyped-call]
+        first = x[:, :, :1, None].expand(-1, -1, -1, self.patches, -1)
+        return torch.cat([first, grid], 2)
 
     def _group(self, x_BHNE: Tensor, with_class: bool = False) -> Tensor:
         """(B G, H, M, E): G groups of M patches, the class token in front if asked for."""
@@ -220,6 +249,14 @@ class VideoEncoder(nn.Module):
             video: normalised pictures.
             class_token: (1, 1, D).
         """
+        return self.with_class(self.places(video), class_token)
+
+    def places(self, video: Tensor) -> Tensor:
+        """Patches (B, F P, D) of a video with their positions in space and time.
+
+        Args:
+            video: (B, F, 3, height, width) normalised pictures.
+        """
         batch, frames = video.shape[:2]
         if frames != self.config.frames:
             raise ValueError(f"the model takes {self.config.frames} frames, not {frames}")
@@ -227,9 +264,12 @@ class VideoEncoder(nn.Module):
         if grid.shape[1] != self.config.patches:
             raise ValueError(f"expected pictures of {self.config.image_size} pixels, {video.shape}")
         places = grid.unflatten(0, (batch, frames)) + self.positions[:, None, 1:]  # B F P D
-        tokens = (places + self.times[:, :, None]).flatten(1, 2)  # B (F P) D
-        first = (class_token + self.positions[:, :1]).expand(batch, -1, -1)
-        return torch.cat([first.to(tokens.dtype), tokens], 1)
+        return (places + self.times[:, :, None]).flatten(1, 2)
+
+    def with_class(self, places: Tensor, class_token: Tensor) -> Tensor:
+        """Tokens (B, N, D): a class token (1, 1, D) before patches (B, F P, D)."""
+        first = (class_token + self.positions[:, :1]).expand(len(places), -1, -1)
+        return torch.cat([first.to(places.dtype), places], 1)
 
     def run(self, x: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
         """Tokens (B, N, D) after the blocks ``[start, stop)``, without text.
@@ -258,6 +298,10 @@ class VideoEncoder(nn.Module):
             text: (B, L, C) text states; None passes the cross-attention over.
             text_bias: (B, 1, 1, L) added to the scores over text tokens.
         """
-        if self.config.gradient_checkpointing and self.training and torch.is_grad_enabled():
-            return checkpoint(block, x, text, text_bias, use_reentrant=False)  # type: ignore[no-any-return]
+        wanted = self.config.gradient_checkpointing and self.training and torch.is_grad_enabled()
+        if wanted and not is_compiled(block):
+            random = self.config.drop_path > 0
+            return checkpoint(  # type: ignore[no-any-return]
+                block, x, text, text_bias, use_reentrant=False, preserve_rng_state=random
+            )
         return block(x, text, text_bias)  # type: ignore[no-any-return]

@@ -56,6 +56,7 @@ VIEWS: dict[str, Literal["ego4d", "epic"]] = {
     "qfvs": "ego4d",
     "moments": "ego4d",
     "clips": "ego4d",
+    "questions": "ego4d",
 }
 
 SCORED = ("egomcq", "reversal", "epic", "epic_reranked", "charades", "egotaskqa", "qfvs")

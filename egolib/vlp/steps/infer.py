@@ -35,7 +35,7 @@ from egolib.vlp.data.training import frame_source
 from egolib.vlp.data.videos import CharadesVideos, EgoClipVideos, EpicVideos
 from egolib.vlp.data.vocabulary import FILES as VOCABULARIES
 from egolib.vlp.data.vocabulary import fitting, read_vocabulary
-from egolib.vlp.features.annotated_clips import clip_store, moment_store
+from egolib.vlp.features.annotated_clips import clip_store, moment_store, question_stores
 from egolib.vlp.formats import submission
 from egolib.vlp.losses.similarity import cosine_similarity as cosine_similarity
 from egolib.vlp.models.question_answering import QuestionAnsweringModel
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 ONE_FRAME = "one_frame"
 CACHE = "result_cache"  #: the folder of finished scores in that of ``3_infer``
-FEATURES = ("moments", "clips")
+FEATURES = {"moments": moment_store, "clips": clip_store, "questions": question_stores}
 RERANKED = "epic_reranked"
 LOGITS = ("egotaskqa", "qfvs")  # scores without a bound
 HIGHEST = 4.0  # a similarity, the probability of a match and what puts candidates in front
@@ -315,19 +315,18 @@ def egoclip_videos(step: Step[Config]) -> EgoClipVideos:
 
 
 def write_features(step: Step[Config], model: VideoLanguage, name: str, skipped: Skipped) -> Path:
-    """EgoMQ features, or the store of the NLQ clips; returns the folder.
+    """EgoMQ features, the store of the NLQ clips, or those of their questions; returns the folder.
 
     Args:
         step: its configuration.
         model: the network.
-        name: ``moments`` or ``clips``.
+        name: ``moments``, ``clips`` or ``questions``.
         skipped: gets the clips that could not be read.
     """
     file = weights_file(step)
     ours = file.name == "model.safetensors" and file.parent.name == "train"
     label = f"vlp/{file.parents[2].name} {step.preset}" if ours else file.name
-    make = moment_store if name == "moments" else clip_store
-    folder, lost = make(step, model.seeing(VIEWS[name]), label, file_sha256(file))
+    folder, lost = FEATURES[name](step, model.seeing(VIEWS[name]), label, file_sha256(file))
     for record, why in lost.reasons.items():
         skipped.add(record, why)
     return folder

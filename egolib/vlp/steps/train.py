@@ -101,6 +101,8 @@ def build_job(step: Step[Config]) -> Job:
         evaluate=make_evaluation(step, data.tokenizer),
         stateful={"loss": loss} if isinstance(loss, PretrainingLoss) else {},
         sidecar=describe(model.config, data.tokenizer, config),
+        blocks=list(model.video.blocks),
+        checkpointing=model.config.gradient_checkpointing,
     )
 
 

@@ -40,9 +40,9 @@ class ShotEncoder(VideoLanguageModel):
         del self.video_projector, self.text_projector
         layers = config.depth if layers_read is None else layers_read
         whole = range(config.depth)
-        self.unfused = whole[: layers - config.fusion_depth]
+        self.prefix_blocks = whole[: layers - config.fusion_depth]
         self.fused = whole[layers - config.fusion_depth : layers]
-        if not self.unfused:
+        if not self.prefix_blocks:
             raise EgolibError(
                 f"no block runs: {layers} layers are read, {config.fusion_depth} of them fused",
                 remedy="fusion_layers: intended, or fewer layers of the summariser",
@@ -51,11 +51,11 @@ class ShotEncoder(VideoLanguageModel):
     def video_prefix(self, video: Tensor) -> Tensor:
         """Video tokens (B, N, D) of shots (B, F, 3, height, width) after the unfused blocks."""
         tokens = self.video.embed(video, self.fusion_class_token)
-        return self.video.run(tokens, self.unfused.start, self.unfused.stop)
+        return self.video.run(tokens, self.prefix_blocks.start, self.prefix_blocks.stop)
 
     def text_prefix(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Text states (Q, L, D) after the unfused layers."""
-        states: Tensor = self.text(ids, mask, self.unfused.start, self.unfused.stop)
+        states: Tensor = self.text(ids, mask, self.prefix_blocks.start, self.prefix_blocks.stop)
         return states
 
     def shot_features(self, video: Tensor, text: Tensor, mask: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
 import numpy as np
 
@@ -252,6 +254,7 @@ class TestVideo:
     """
 
     __test__ = False
+    parallel = True  # frames are files of their own
 
     def __init__(self, source: Source, config: DataConfig, video: int, order: Sequence[int]):
         self.source, self.config, self.video = source, config, video
@@ -259,9 +262,17 @@ class TestVideo:
         self.rows = source.index.frames(video)
         self.order: Sequence[int] = [int(source.index.frame[row]) for row in order]
         self._recent: OrderedDict[int, Prepared] = OrderedDict()
+        self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Sent to other processes without the frames that are kept."""
+        return {k: v for k, v in vars(self).items() if k not in ("_recent", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _recent=OrderedDict(), _lock=Lock())
 
     @property
     def number(self) -> int:
@@ -276,12 +287,16 @@ class TestVideo:
     def input(self, place: int) -> Prepared:
         """A frame as network input; a sliding window meets its frames again, so the last
         few are kept."""
-        if place not in self._recent:
+        with self._lock:
+            known = self._recent.get(place)
+        if known is None:
             path = self.source.images / self.source.index.path(int(self.rows[place]))
-            self._recent[place] = prepare(read_image(path), self.config.pipeline)
-            if len(self._recent) > RECENT_INPUTS:
-                self._recent.popitem(last=False)
-        return self._recent[place]
+            known = prepare(read_image(path), self.config.pipeline)
+            with self._lock:
+                self._recent[place] = known
+                if len(self._recent) > RECENT_INPUTS:
+                    self._recent.popitem(last=False)
+        return known
 
 
 def test_videos(

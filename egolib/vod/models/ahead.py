@@ -11,8 +11,8 @@ B frames; P proposals; R regions; D width of the head.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -170,7 +170,7 @@ class StaticParts:
 
     regions: dict[tuple[ProposalConfig, bool, bool], Captured] = field(default_factory=dict)
     detections: dict[DetectionConfig, Captured] = field(default_factory=dict)
-    dense: dict[tuple[DetectionConfig, int], Captured] = field(default_factory=dict)
+    dense: dict[tuple[DetectionConfig, int, str], Captured] = field(default_factory=dict)
     maps: Captured | None = None
 
 
@@ -220,17 +220,45 @@ def backbone_maps(detector: Any, frames: Frames, settings: InferConfig) -> list[
 # ---------------------------------------------------------------------- whole videos
 
 
-class Batch(NamedTuple):
-    """Frames in the order of testing, what comes with each of them, and the frames whose regions
-    they need (themselves, or those that enter a window with them)."""
+@dataclass(frozen=True)
+class Batch:
+    """Some frames of a video in the order of testing.
 
-    frames: Frames
-    others: Sequence[dict[str, Frames | None]]
-    needed: Frames
+    Args:
+        pool: all frames that play a part, with numbers.
+        order: numbers of the frames whose turn it is.
+        others: numbers of what comes with each of them, by the names that a model's ``step``
+            takes; empty where nothing comes with any.
+        needed: numbers of the frames that have to be computed: those of ``order``, or those that
+            enter a window or a memory with them.
+    """
+
+    pool: Frames
+    order: Sequence[int]
+    others: Sequence[Mapping[str, Sequence[int]]]
+    needed: Sequence[int]
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on another device."""
+        return replace(self, pool=self.pool.to(device))
+
+    def ahead(self, model: Any, state: Any) -> None:
+        """Has a model look ahead at the needed frames."""
+        model.look_ahead(self.pool.numbered(self.needed), state)
+
+    def steps(self, model: Any, state: Any) -> FoundAhead | Ready:
+        """Detections of a model, whose state moves on."""
+        others = [
+            {name: self.pool.numbered(v) if v else None for name, v in other.items()}
+            for other in self.others
+        ]
+        return model.steps(self.pool.numbered(self.order), state, others)  # type: ignore
 
 
-def pipelined(model: Any, state: Any, batches: Iterable[Batch]) -> Iterator[list[Found]]:
-    """Detections of a video, batch by batch.
+def pipelined(
+    model: Any, state: Any, batches: Iterable[Batch], *, ahead: bool = True
+) -> Iterator[tuple[int, Found]]:
+    """(number, detections) of the frames of a video.
 
     The device is given the next batch before the host waits for the one before, so that it
     never idles.
@@ -239,19 +267,32 @@ def pipelined(model: Any, state: Any, batches: Iterable[Batch]) -> Iterator[list
         model: a video object detector.
         state: of the video; it moves on.
         batches: of the video, in the order of testing.
+        ahead: without, every batch is answered before the next is read.
     """
-    turn: Batch | None = None
-    waiting: FoundAhead | Ready | None = None
-    for batch in batches:
-        model.look_ahead(batch.needed, state)
-        if turn is not None:
-            done = model.steps(turn.frames, state, turn.others)
-            if waiting is not None:
-                yield waiting.get()
-            waiting = done
-        turn = batch
-    if turn is not None:
-        done = model.steps(turn.frames, state, turn.others)
+    turns = _looked_ahead(model, state, batches) if ahead else batches
+    waiting: tuple[Batch, FoundAhead | Ready] | None = None
+    for batch in turns:
+        done = batch, batch.steps(model, state)
         if waiting is not None:
-            yield waiting.get()
-        yield done.get()
+            yield from _answers(*waiting)
+        waiting = done if ahead else None
+        if not ahead:
+            yield from _answers(*done)
+    if waiting is not None:
+        yield from _answers(*waiting)
+
+
+def _looked_ahead(model: Any, state: Any, batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The batches; when one's turn comes, the next one's frames are being computed too."""
+    before: Batch | None = None
+    for batch in batches:
+        batch.ahead(model, state)
+        if before is not None:
+            yield before
+        before = batch
+    if before is not None:
+        yield before
+
+
+def _answers(batch: Batch, found: FoundAhead | Ready) -> Iterator[tuple[int, Found]]:
+    yield from zip(batch.order, found.get(), strict=True)

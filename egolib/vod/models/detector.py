@@ -161,7 +161,7 @@ class RegionDetector(nn.Module):
                 own = None if maps is None else [m[i : i + size] for m in maps]
                 parts += self._regions_ahead(frames[i : i + size], settings, guides, own, keep_maps)
             return parts
-        found = []
+        found: list[Callable[[], Regions]] = []
         for i, frame in enumerate(single_frames(frames)):
             own = None if maps is None else [m[i : i + 1] for m in maps]
             found.append(partial(_itself, self._regions(frame, settings, guides, own, keep_maps)))
@@ -197,13 +197,13 @@ class RegionDetector(nn.Module):
         size = frames_ahead(settings, frames.images.device)
         inputs = [filled(x, size) for x in ([frames.images] if maps is None else maps)]
         edge = corner(frames, self.config.rpn.boxes.extent)
-        *found, complete = self.parts.regions[kind](edge, *inputs, *guides)
+        boxes, first, kept, complete = self.parts.regions[kind](edge, *inputs, *guides)
 
         def again(index: int) -> Regions:
             own = None if maps is None else [m[index : index + 1] for m in maps]
             return self._regions(frames[index : index + 1], settings, guides, own, keep_maps)
 
-        ahead = RegionsAhead(tuple(found), Later(complete), again)  # type: ignore[arg-type]
+        ahead = RegionsAhead((boxes, first, kept), Later(complete), again)
         return [partial(ahead.frame, i) for i in range(len(frames))]
 
     def _fixed_regions(
@@ -225,7 +225,7 @@ class RegionDetector(nn.Module):
         """Boxes (B, P, 4), features (B, P, D), maps, and which frames are complete (B,)."""
         found = fixed.propose(self.rpn, self.rpn(maps), edge, limits)
         first = self.head.first(self.head.pool(maps, list(found.boxes)))
-        first = first.unflatten(0, found.boxes.shape[:2])  # type: ignore[no-untyped-call]
+        first = torch.unflatten(first, 0, found.boxes.shape[:2])
         return found.boxes, first, list(maps) if keep_maps else [], found.complete
 
     def detections(
@@ -262,8 +262,8 @@ class RegionDetector(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Rows (B, D, 6) of box, label and score; their number, and whether complete (B, 2)."""
         output = self.head.predict(x.flatten(0, 1)).float()
-        parts = (y.unflatten(0, x.shape[:2]) for y in self.head.predict.foreground(output))
-        scores, offsets = parts
+        foreground = self.head.predict.foreground(output)
+        scores, offsets = (torch.unflatten(y, 0, x.shape[:2]) for y in foreground)
         found = fixed.select(
             scores, offsets, boxes, edge, scales, coder=self.head.coder, config=limits
         )

@@ -5,6 +5,7 @@ N frames; H, W rows and columns of pixels; G true boxes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -50,12 +51,19 @@ class Frames:
         """Some of the frames."""
         return Frames(self.images[part], self.sizes[part], self.scales[part], self.numbers[part])
 
-    def some(self, places: list[int]) -> Frames:
-        """The frames at some places."""
+    def some(self, places: Sequence[int]) -> Frames:
+        """The frames at some places; neighbours are not copied."""
+        first = places[0] if places else 0
+        if list(places) == list(range(first, first + len(places))):
+            return self[first : first + len(places)]
         images, scales = (torch.stack([x[i] for i in places]) for x in (self.images, self.scales))
         return Frames(
             images, [self.sizes[i] for i in places], scales, [self.numbers[i] for i in places]
         )
+
+    def numbered(self, numbers: Sequence[int]) -> Frames:
+        """The frames of some numbers."""
+        return self.some([self.numbers.index(number) for number in numbers])
 
 
 def single_frames(frames: Frames) -> list[Frames]:

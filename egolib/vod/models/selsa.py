@@ -109,7 +109,7 @@ class Selsa(RegionMethod[SupportHead]):
         return [self._own(frame, state) for frame in single_frames(frames)]
 
     def _supports(self, frames: Frames, regions: Sequence[Regions]) -> list[FrameSupport]:
-        numbers = frames.numbers or [None] * len(frames)
+        numbers: Sequence[int | None] = frames.numbers or [None] * len(frames)
         return [self._support(r, n) for r, n in zip(regions, numbers, strict=True)]
 
     def _support(self, regions: Regions, number: int | None) -> FrameSupport:

@@ -15,12 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from egolib.nn.config import SwinConfig
+from egolib.nn.graphs import Captured
 from egolib.nn.swin import Swin, SwinBlock
 from egolib.vod.config.infer import InferConfig, QueueConfig
 from egolib.vod.config.model import ModelConfig, TemporalConfig
 from egolib.vod.models.ahead import Hidden, KnownRegions, Regions
 from egolib.vod.models.detector import RegionMethod
-from egolib.vod.models.frames import Clip, Frames, Losses, single_frames
+from egolib.vod.models.frames import Clip, Frames, Losses
 from egolib.vod.models.heads import RegionHead
 
 WindowPair = tuple[Tensor, Tensor]  # keys and values, (1, n, T, C) each
@@ -38,13 +39,13 @@ class TemporalBlock(SwinBlock):
         return key, value
 
     def with_reference(self, x: Tensor, reference: WindowPair) -> Tensor:
-        """A map (1, H, W, C) after the block, attending to the reference's windows."""
+        """Maps (B, H, W, C) after the block, attending to the reference's windows."""
         return self.finish(x + self.drop_path(self._attend(self.norm1(x), reference)))
 
     def _attend(self, x: Tensor, reference: WindowPair) -> Tensor:
         layout, attention = self.layout(x), self.attention
         windows, bias = layout.split(x), attention.window_bias(layout)
-        key, value = reference
+        key, value = (part.expand(len(x), -1, -1, -1) for part in reference)
         if self.joint:
             query, own_key, own_value = self._qkv(windows)
             key, value = torch.cat([own_key, key], 2), torch.cat([own_value, value], 2)
@@ -77,21 +78,30 @@ class BlockMemory:
     reference: WindowPair | None = None
     served: int = 0
 
-    def current(self, block: TemporalBlock) -> WindowPair | None:
-        """The reference of this frame; None at the first frame of a video."""
+    def together(self) -> int:
+        """How many of the next frames have the same reference; the first frame has none."""
+        if not self.queue:
+            return 1
+        used_up = self.reference is None or self.served >= self.dilation
+        return self.dilation if used_up else self.dilation - self.served
+
+    def current(self, block: TemporalBlock, frames: int = 1) -> WindowPair | None:
+        """The reference of the next frames, at most ``together`` of them; None at the first
+        frame of a video."""
         if not self.queue:
             return None
         if self.reference is None or self.served >= self.dilation:
             self.reference = block.project_reference(self._draw())
             self.served = 0
-        self.served += 1
+        self.served += frames
         return self.reference
 
     def remember(self, x: Tensor) -> None:
-        """Appends this frame's input (1, H, W, C)."""
-        self.queue.append(x)
-        if len(self.queue) > self.dilation:
-            self.queue.popleft()
+        """Appends inputs (B, H, W, C) of frames."""
+        for i in range(len(x)):
+            self.queue.append(x[i : i + 1])
+            if len(self.queue) > self.dilation:
+                self.queue.popleft()
 
     def _draw(self) -> Tensor:
         if self.policy == "earliest":
@@ -128,6 +138,7 @@ class TemporalSwin(Swin):
     def __init__(self, config: SwinConfig, temporal: TemporalConfig) -> None:
         super().__init__(config, TemporalBlock)
         self.temporal = temporal
+        self.captured = Captured(self._pass, shapes=8)
         if tuple(map(len, temporal.layout)) != tuple(config.depths):
             raise ValueError(f"layout {temporal.layout} does not fit depths {config.depths}")
         for block in self._blocks():
@@ -150,18 +161,51 @@ class TemporalSwin(Swin):
         }
 
     def online(self, images: Tensor, memory: Memory) -> list[Tensor]:
-        """Maps of one frame (1, 3, H, W); the memory moves on."""
+        """Maps of frames (B, 3, H, W) in the order of the video; the memory moves on.
+
+        Frames that have the same references are computed at once.
+
+        Args:
+            images: (B, 3, H, W).
+            memory: of their video.
+        """
+        parts = []
+        while len(images):
+            count = min([len(images), *(known.together() for known in memory.values())])
+            parts.append(self._together(images[:count], memory))
+            images = images[count:]
+        if len(parts) == 1:
+            return parts[0]
+        return [torch.cat(level) for level in zip(*parts, strict=True)]
+
+    def _together(self, images: Tensor, memory: Memory) -> list[Tensor]:
+        """Maps of frames (B, 3, H, W) that have the same references."""
+        blocks: list[TemporalBlock] = [self.stages[s].blocks[b] for s, b in memory]  # type: ignore
+        count = len(images)
+        pairs = [known.current(b, count) for b, known in zip(blocks, memory.values(), strict=True)]
+        given = [part for pair in pairs if pair is not None for part in pair]
+        maps, inputs = self.captured(images, *given)
+        for known, x in zip(memory.values(), inputs, strict=True):
+            known.remember(x)
+        return maps  # type: ignore[no-any-return]
+
+    def _pass(self, images: Tensor, *given: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Maps, and what comes into the temporal blocks, which attend to keys and values that
+        are given for all of them or for none."""
         maps: list[Tensor] = []
+        inputs: list[Tensor] = []
         x = self.patches(images)
         for s, stage in enumerate(self.stages):
             for b, block in enumerate(stage.blocks):  # type: ignore[arg-type]
-                known = memory.get((s, b))
-                pair = known.current(block) if known else None
-                if known:
-                    known.remember(x)
-                x = block(x) if pair is None else block.with_reference(x, pair)
+                if self.is_temporal(s, b):
+                    place = 2 * len(inputs)
+                    inputs.append(x)
+                    if given:
+                        x = block.with_reference(x, given[place : place + 2])
+                        continue
+                x = block(x)
             x = self._finish_stage(s, x, maps)
-        return maps
+        return maps, inputs
 
     def with_references(self, image: Tensor, references: Tensor) -> list[Tensor]:
         """Maps of a training frame (1, 3, H, W) with one reference (S, 3, H, W) a stage.
@@ -236,9 +280,8 @@ class TdVit(RegionMethod[RegionHead]):
         return TdVitState(settings, self.backbone.new_memory(settings.temporal, generator))
 
     def _regions_of(self, frames: Frames, state: TdVitState) -> list[Callable[[], Regions]]:
-        maps = [self.backbone.online(f.images, state.memory) for f in single_frames(frames)]
-        neck = self.detector.neck([torch.cat(level) for level in zip(*maps, strict=True)])
-        return self.detector.regions(frames, state.settings, maps=neck)
+        maps = self.backbone.online(frames.images, state.memory)
+        return self.detector.regions(frames, state.settings, maps=self.detector.neck(maps))
 
     @torch.no_grad()
     def hidden(self, frame: Frames, state: TdVitState, references: Frames | None = None) -> Hidden:

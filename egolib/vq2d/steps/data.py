@@ -200,9 +200,15 @@ def counts(prepared: Prepared) -> dict[str, Any]:
 
 
 def metrics(prepared: Prepared) -> dict[str, int]:
-    """How much was written, was there already, or had to be skipped."""
+    """How many clips and images there are, and how many had to be skipped."""
     done = prepared.extraction
-    return {"written": len(done.written), "kept": len(done.kept), "skipped": len(done.skipped)}
+    return {"targets": len(done.written) + len(done.kept), "skipped": len(done.skipped)}
+
+
+def work(prepared: Prepared) -> dict[str, int]:
+    """How much was written and how much was there already: it changes when this is repeated."""
+    done = prepared.extraction
+    return {"written": len(done.written), "kept": len(done.kept)}
 
 
 # ---------------------------------------------------------------------------- looking

@@ -9,7 +9,7 @@ import torch
 from egolib.nlq.config import DataConfig, InferConfig, LossConfig
 from egolib.nlq.data.annotations import read_queries
 from egolib.nlq.localization.decode import candidates, decode, to_seconds
-from egolib.nlq.localization.points import assign, make_points, pyramid_lengths
+from egolib.nn.points import assign, make_points, pyramid_lengths
 from egolib.ops.segments import Suppression, hull_iou, iou
 
 LENGTHS = (8, 4, 2)

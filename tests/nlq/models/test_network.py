@@ -11,8 +11,9 @@ import torch
 from egolib.errors import EgolibError
 from egolib.nlq.config import ModelConfig
 from egolib.nlq.data.dataset import collate
-from egolib.nlq.models.attention import _band
-from egolib.nlq.models.network import GroundNLQ, branch_windows, padded_length, position_table
+from egolib.nlq.models.network import GroundNLQ, branch_windows, padded_length
+from egolib.nn.temporal_attention import _band
+from egolib.nn.temporal_blocks import position_table
 from tests.nlq.small import CUES, SMALL, data, network
 
 

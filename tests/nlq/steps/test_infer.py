@@ -164,6 +164,15 @@ def test_weights_by_name_or_file(infer):
         steps.weights_file(given, "ema")
 
 
+def test_one_checkpoint_is_not_compared_with_weights_that_it_lacks(infer, capsys):
+    file = infer.inputs["model"] / "train" / "model.safetensors"
+    tree = merge(to_tree(infer.config), {"infer": {"compare": ["averaged"]}})
+    config = build(type(infer.config), tree)
+    given = changed(infer, config=config, inputs={**infer.inputs, "model": file})
+    assert set(steps.predict(given).files) == {"val.json", "test.json"}
+    assert "no comparison with averaged" in capsys.readouterr().out
+
+
 def test_an_official_file_or_its_folder_answers_like_the_weights_in_it(infer, tmp_path):
     trained = infer.inputs["model"] / "train"
     expected = steps.predict(infer)
@@ -181,3 +190,16 @@ def test_an_official_file_or_its_folder_answers_like_the_weights_in_it(infer, tm
         found = steps.predict(given)
         for name, path in found.files.items():
             assert path.read_bytes() == expected.files[name].read_bytes(), name
+
+
+def test_two_processes_answer_as_one(run, tmp_path):
+    """Byte by byte; what is kept is shared too, so that a second call computes nothing."""
+    root, folder = run
+    files = {}
+    for name, spread in (("one", {}), ("two", {"devices": "cpu", "processes": 2})):
+        made = changed(step("3_infer", root, folder, {"infer": spread}), out=tmp_path / name)
+        files[name] = steps.predict(made).files
+        assert made.config.infer.processes == (2 if name == "two" else 1)
+    assert files["one"].keys() == files["two"].keys() == {"val.json", "test.json"}
+    for name, file in files["one"].items():
+        assert file.read_bytes() == files["two"][name].read_bytes()

@@ -12,7 +12,7 @@ import torch
 
 from egolib.nlq.config import DataConfig, InferConfig
 from egolib.nlq.localization.decode import candidates, decode
-from egolib.nlq.localization.points import pyramid_lengths
+from egolib.nn.points import pyramid_lengths
 from egolib.ops.segments import Suppression, soft_nms, suppress
 from tests.parity.nlq.networks import meta
 from tests.parity.recordings import read, recipe, stream

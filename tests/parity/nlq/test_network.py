@@ -13,8 +13,9 @@ from torch import Tensor
 
 from egolib.nlq.config import DataConfig, InferConfig
 from egolib.nlq.localization.decode import decode
-from egolib.nlq.models.blocks import Block
-from egolib.nlq.models.network import GroundNLQ, Predictions, padded_length
+from egolib.nlq.models.network import GroundNLQ, padded_length
+from egolib.nn.points import Predictions
+from egolib.nn.temporal_blocks import Block
 from egolib.ops.segments import Suppression
 from tests.parity.nlq.networks import inputs, meta, network, published, small_config, to
 from tests.parity.recordings import read
@@ -111,7 +112,7 @@ def check_taps(outputs: dict[str, Tensor], recorded: dict, tolerance: float) -> 
     names = {name.split("/")[1] for name in recorded if name.startswith("tap/")}
     assert names <= outputs.keys()
     for name in names:
-        value = outputs[name].transpose(1, 2).double()  # B C T
+        value = outputs[name].transpose(1, 2).cpu().double()  # B C T
         step = 13 if value.shape[2] >= 100 else 1
         close(value[:, ::16, ::step], recorded[f"tap/{name}"], tolerance)
         if f"stat/{name}" not in recorded:

@@ -11,11 +11,11 @@ import torch
 from egolib.engine.job import MovingAverage
 from egolib.nlq.config import LossConfig, OptimConfig, groundnlq
 from egolib.nlq.formats.checkpoint import KEYS
-from egolib.nlq.localization.points import assign, assign_batch, make_points, pyramid_lengths
-from egolib.nlq.losses.grounding import GroundingLoss, focal_loss, overlap_loss
-from egolib.nlq.models.blocks import StochasticDepth
-from egolib.nlq.models.network import GroundNLQ, Predictions
+from egolib.nlq.models.network import GroundNLQ
 from egolib.nlq.optim import make_optimizer, parameter_groups, schedule
+from egolib.nn.point_losses import PointLoss, focal_loss, overlap_loss
+from egolib.nn.points import Predictions, assign, assign_batch, make_points, pyramid_lengths
+from egolib.nn.temporal_blocks import StochasticDepth
 from tests.parity.nlq.networks import inputs, meta, named_config, network, published, to
 from tests.parity.recordings import read, recipe, stream
 
@@ -114,7 +114,7 @@ def test_losses(recording: Path) -> None:
     for case, about in meta(recorded)["cases"].items():
         options = {LOSS_OPTIONS[name]: value for name, value in about["attrs"].items()}
         config = LossConfig(**options)
-        loss = GroundingLoss(config)
+        loss = PointLoss(config)
         windows = [torch.tensor(w, dtype=torch.float64) for w in about["segments"]]
         labels = [torch.zeros(len(w), dtype=torch.long) for w in windows]
         targets = assign_batch(make_points(LENGTHS), windows, labels, about["valid"], config)
@@ -180,7 +180,7 @@ def test_gradients(recording: Path, device: str) -> None:
     about = meta(recorded)
     model = published(recording, about).to(device).train()
     depths = switch_off_depth(model)
-    loss = GroundingLoss(LossConfig())
+    loss = PointLoss(LossConfig())
     values = loss(*forward(model, about["items"], about["segments"], device))
     values["loss"].backward()
     found = [values[k].item() for k in ("classification", "regression", "loss")]
@@ -287,7 +287,7 @@ def test_training_trace(recording: Path, device: str) -> None:
     epochs, steps = options["warmup_epochs"] + options["epochs"], options["steps_per_epoch"]
     factor, optimizer = schedule(config, epochs, steps), make_optimizer(model, config)
     average = MovingAverage(model, options["ema_decay"])
-    loss, rows = GroundingLoss(LossConfig()), []
+    loss, rows = PointLoss(LossConfig()), []
     for update in range(epochs * steps):
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * factor(update)

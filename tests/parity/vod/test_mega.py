@@ -179,7 +179,9 @@ def test_base_frames(recording: Path, device: str):
         check_proposals(case, f"{name}/proposals", *found, pixels=0.02)
         boxes = case.tensor(f"{name}/proposals")[:, :4]
         check_head(case, name, detector, maps[-1], boxes)
-        check_detections(case, name, model.step(frame, settings(model)), first_label=1)
+        check_detections(
+            case, name, model.step(frame, model.start_video(settings(model))), first_label=1
+        )
         check_rescaled(case, name, model, t)
 
 
@@ -194,7 +196,7 @@ def check_rescaled(case: Case, name: str, model, t: int) -> None:
         [case.arrays[f"{name}/dets_original"], case.arrays[f"{name}/dets"][:, 4]]
     )
     arrays = {f"{name}/dets": original, f"{name}/labels": case.arrays[f"{name}/labels"]}
-    found = model.step(frame, settings(model))
+    found = model.step(frame, model.start_video(settings(model)))
     check_detections(replace(case, arrays=arrays), name, found, first_label=1)
 
 

@@ -98,7 +98,7 @@ def test_faster_rcnn(recording: Path, device: str):
         output = detector.head.predict(hidden)
         check(case, "frame0/boxhead0", output.logits, HEAD)
         check(case, "frame0/boxhead1", output.offsets.flatten(1), HEAD)
-    check_detections(case, "frame0", model.step(frame, settings(model)))
+    check_detections(case, "frame0", model.step(frame, model.start_video(settings(model))))
     check_fixed_regions(case, detector, maps)
 
 

@@ -32,6 +32,7 @@ MEGA_NAMES = {
 }
 
 
+EXACT_ELSEWHERE = {"eovod"}  # gradients in double precision on other devices than a CPU
 REFERENCES = {"dff": 1, "tdvit": 4}  # frames that help the key frame; two elsewhere
 
 
@@ -61,14 +62,40 @@ def test_training_step(recording: Path, device: str):
     system = system_of(recording.name, case.info)
     is_mega = system.startswith("mega")
     model = published(recording, system, case.info["weight_seed"], device, exhaustive).train()
-    losses = model.losses(clip_of(case, int(is_mega), REFERENCES.get(system, 2)))
+    clip = clip_of(case, int(is_mega), REFERENCES.get(system, 2))
+    losses = model.losses(clip)
     accuracy = losses.pop("accuracy", None)
     check_losses(case, losses, MEGA_NAMES if is_mega else NAMES)
     if accuracy is not None and "loss/acc" in case.arrays:
         assert abs(100 * float(accuracy) - float(case.arrays["loss/acc"])) < 1e-3
     if "grad_names" in case.arrays:
+        if device != "cpu" and system in EXACT_ELSEWHERE:
+            losses = losses_in_float64(model, clip)
         torch.stack(list(losses.values())).sum().backward()
         check_gradients(case, model)
+
+
+def losses_in_float64(model, clip: Clip) -> dict:
+    """The step once more, in double precision, for its gradients.
+
+    The order in which such a device adds moves float32 norms of EOVOD's early layers by
+    1.1e-3. The recorded norms agree with exact ones to 1.4e-4 (a CPU's float32 to 2.8e-4),
+    so they are compared with those, and the tolerance stays.
+    """
+    names = ("key", "references", "memory", "distant")
+    given = {name: getattr(clip, name) for name in names if getattr(clip, name) is not None}
+    frames = {
+        name: replace(f, images=f.images.double(), scales=f.scales.double())
+        for name, f in given.items()
+    }
+    clip = replace(clip, truth=replace(clip.truth, boxes=clip.truth.boxes.double()), **frames)
+    torch.set_default_dtype(torch.float64)
+    try:
+        losses = model.double().losses(clip)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    losses.pop("accuracy", None)
+    return losses
 
 
 def check_losses(case: Case, losses: dict, names: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from egolib.vlp.losses.matching import (
     MatchingPlan,
+    draw,
     make_plan,
     matching,
     negative_weights,
@@ -83,3 +84,13 @@ def test_the_same_generator_gives_the_same_pairs() -> None:
 def test_the_loss_is_cross_entropy() -> None:
     logits, labels = torch.randn(5, 2), torch.tensor([1, 0, 0, 1, 1])
     torch.testing.assert_close(matching(logits, labels), F.cross_entropy(logits, labels))
+
+
+@pytest.mark.parametrize("columns", [1, 7, 200])
+def test_columns_are_drawn_as_torch_draws_them(columns: int) -> None:
+    """The numbers come from the same generator in the same order, so the same are drawn."""
+    weights = torch.rand(9, columns, generator=torch.Generator().manual_seed(1)) + 1e-9
+    ours, theirs = (torch.Generator().manual_seed(5) for _ in range(2))
+    expected = torch.multinomial(weights, 1, generator=theirs)[:, 0]
+    assert torch.equal(draw(weights, ours), expected)
+    assert torch.equal(ours.get_state(), theirs.get_state())

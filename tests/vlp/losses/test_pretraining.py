@@ -26,6 +26,41 @@ def test_a_shared_prefix_gives_equal_losses_and_gradients() -> None:
         torch.testing.assert_close(grad, separate[1][name], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("objectives", [("mlm",), ("itm",), ("egonce", "itm")])
+def test_a_shared_prefix_serves_any_objectives(objectives: tuple[str, ...]) -> None:
+    shared, separate = (
+        losses(LossConfig(objectives=objectives, share_prefix=share))  # type: ignore[arg-type]
+        for share in (True, False)
+    )
+    torch.testing.assert_close(shared[0], separate[0])
+    for name, grad in shared[1].items():
+        torch.testing.assert_close(grad, separate[1][name], rtol=1e-4, atol=1e-6)
+
+
+def test_shared_passes_are_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two blocks fuse in each of two passes: of 3 blocks and 3 passes, 9, 5 runs are left."""
+    runs = {}
+    for share in (True, False):
+        model, calls = small_model(), []
+        for block in model.video.blocks:
+            block.register_forward_hook(lambda _m, _i, _o, calls=calls: calls.append(1))
+        PretrainingLoss(LossConfig(share_prefix=share))(model, batch(6))
+        runs[share] = len(calls)
+    assert runs == {True: 5, False: 9}
+
+
+def test_places_are_counted_before_a_batch_moves() -> None:
+    clips = batch(4)
+    expected = (clips.labels.flatten() >= 0).nonzero()[:, 0]
+    moved = clips.to("meta")
+    assert moved.masked_places.device.type == "meta"
+    assert moved.masked_places.shape == expected.shape
+    assert torch.equal(clips.masked_places, expected)
+    assert torch.equal(
+        clips.every(2).masked_places, (clips.labels[::2] >= 0).flatten().nonzero()[:, 0]
+    )
+
+
 def test_the_total_is_weighted() -> None:
     found, _ = losses(LossConfig())
     expected = found["egonce"] + found["mlm"] + 2 * found["itm"]
