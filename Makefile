@@ -21,8 +21,8 @@ book: $(STAMP)  ## draw the world, run every notebook on PRESET, build the HTML 
 test: $(STAMP)  ## all tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q -rs tests
 
-walks: $(STAMP)  ## every case of every walk from an official file to a result
-	EGOLIB_WALKS=all $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q -rs tests/walks
+walks: $(STAMP)  ## every walk from an official file to a result, and every shown command that trains
+	EGOLIB_WALKS=all $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q -rs tests/walks tests/book/test_executed.py
 
 options: $(STAMP)  ## tries every alternative of every declared option; prints the list of results
 	for task in vq2d vod vlp nlq; do $(BIN)/python -m tests.options $$task || exit 1; done
