@@ -24,8 +24,8 @@ test: $(STAMP)  ## all tests
 fuzz: $(STAMP)  ## EGOLIB_FUZZ mutations (1,000) of a sample of every foreign file, for every reader
 	$(BIN)/python -m tests.fuzz $(or $(EGOLIB_FUZZ),1000)
 
-walks: $(STAMP)  ## every case of every walk from an official file to a result
-	EGOLIB_WALKS=all $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q -rs tests/walks
+walks: $(STAMP)  ## every walk from an official file to a result, and every shown command that trains
+	EGOLIB_WALKS=all $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q -rs tests/walks tests/book/test_executed.py
 
 options: $(STAMP)  ## tries every alternative of every declared option; prints the list of results
 	for task in vq2d vod vlp nlq; do $(BIN)/python -m tests.options $$task || exit 1; done

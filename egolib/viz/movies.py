@@ -202,6 +202,7 @@ def _around(track: ResponseTrack, reader: VideoReader) -> range:
 
 
 def box_at(track: ResponseTrack, frame: int) -> list[float]:
+    """The box (xyxy) of a track at a video frame of its stretch, between those it has."""
     corners = np.asarray(track.boxes_xyxy, float).T
     return [float(np.interp(frame, track.frames, side)) for side in corners]
 
@@ -213,7 +214,12 @@ def _rate(detections: Detections, reader: VideoReader) -> Fraction:
 
 
 class Canvas:
-    """Draws on enlarged copies of a video's frames, with room for a time line below."""
+    """Draws on enlarged copies of a video's frames, with room for a time line below.
+
+    Args:
+        reader: of the video.
+        line_height: pixels of the time line; 0 for none.
+    """
 
     def __init__(self, reader: VideoReader, line_height: int = 0):
         width, height = reader.size
@@ -242,7 +248,14 @@ class Canvas:
         colour: str,
         text: str = "",
     ) -> None:
-        """A box in the video's pixels, and a label above it (below its upper edge at the top)."""
+        """A box in the video's pixels, and a label above it (below its upper edge at the top).
+
+        Args:
+            page: what is drawn on.
+            box_xyxy: in pixels of the video.
+            colour: of the lines.
+            text: of the label; empty for none.
+        """
         left, top, right, bottom = (float(value) * self.scale for value in box_xyxy)
         if right <= left or bottom <= top:
             return
@@ -254,7 +267,13 @@ class Canvas:
             self._label(page, (left, top - height if top >= height else top), text, colour)
 
     def time_line(self, page: Image.Image, track: ResponseTrack, number: int) -> None:
-        """The score curve, the track's span, and a cursor at a frame."""
+        """The score curve, the track's span, and a cursor at a frame.
+
+        Args:
+            page: what is drawn on.
+            track: its curve and span.
+            number: the frame of the cursor.
+        """
         if not self.line_height:
             return
         draw, frames = ImageDraw.Draw(page), np.asarray(track.curve_frames, float)
