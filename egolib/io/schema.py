@@ -7,6 +7,7 @@ are left alone. What does not fit is an error that names the file, the record by
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -62,6 +63,8 @@ def read_lines(schema: Any, path: str | Path) -> list[Any]:
         EgolibError: a line does not follow it; line and field are named.
     """
     records = read_jsonl(path)
+    if not records:
+        raise EgolibError("the file holds no record", file=path)
     try:
         _adapter(list[schema]).validate_python(records)
     except ValidationError as error:
@@ -139,6 +142,11 @@ def _refusal(error: ValidationError, file: str | Path | None, record: str) -> Eg
         record=record or "top level",
         remedy=_remedy(error.error_count()),
     )
+
+
+def is_finite(value: float) -> bool:
+    """Whether a number is no NaN, no infinity, and no whole number beyond all floats."""
+    return -sys.float_info.max <= value <= sys.float_info.max
 
 
 @cache

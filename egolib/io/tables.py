@@ -116,7 +116,8 @@ def require_numbers(
             file=file,
             record=f"{line_of(table, row)}, {column}",
         )
-    return values.astype(np.int64) if whole else values
+    numbers: np.ndarray = values.astype(np.int64) if whole else values
+    return numbers
 
 
 def require_texts(table: pd.DataFrame, column: str, file: str | Path) -> list[str]:
@@ -163,7 +164,7 @@ def usable_rows(
     for row in np.flatnonzero(~good):
         missing = [name for name in times if not np.isfinite(columns[name][row])]
         what = f"no {identity}" if not named[row] else f"{missing[0]} is no number"
-        skipped.add(line_of(table, row), what)
+        skipped.add(line_of(table, int(row)), what)
     return columns, good
 
 

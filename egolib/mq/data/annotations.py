@@ -10,7 +10,6 @@ Errors name the file and the record by its path, for instance
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 from egolib.errors import EgolibError, nearest
 from egolib.io.records import read_json
+from egolib.io.schema import is_finite
 
 FILES = {
     "train": "moments_train.json",
@@ -353,5 +353,5 @@ class Field:
 def _is(value: Any, kind: type) -> bool:
     if kind is float:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and math.isfinite(value)
+        return number and is_finite(value)
     return isinstance(value, kind) and (kind is not str or bool(value))

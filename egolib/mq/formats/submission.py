@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from egolib.errors import EgolibError, nearest
 from egolib.io.records import read_json, write_json
+from egolib.io.schema import is_finite
 from egolib.mq.config import Layout
 from egolib.mq.data.annotations import Clip, read_annotations
 
@@ -126,7 +126,7 @@ def _problem(record: Any) -> str:
 
 def _is_number(value: Any) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)
+    return number and is_finite(value)
 
 
 # -------------------------------------------------------------------------- validation

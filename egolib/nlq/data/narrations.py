@@ -84,7 +84,7 @@ def read_egoclip(path: str | Path, skipped: Skipped | None = None) -> dict[str, 
     numbers, good = usable_rows(table, ("narration_ind", "clip_start", "clip_end"), skipped)
     silent = table["clip_text"].isna().to_numpy()
     for row in np.flatnonzero(silent & good):
-        skipped.add(line_of(table, row), "no text")
+        skipped.add(line_of(table, int(row)), "no text")
     kept = table[good & ~silent]
     return {
         str(video): Narrations(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from egolib.errors import EgolibError, nearest
-from egolib.io.records import read_json, write_json
-from egolib.io.schema import validated
-from egolib.nlq.data.annotations import Query, read_official
+from egolib.io.records import read_json, read_jsonl, write_json
+from egolib.io.schema import is_finite, validated
+from egolib.nlq.data.annotations import Query, read_official, read_queries, to_official
 from egolib.nlq.data.schema import Submission
 from egolib.nlq.data.truth import Truth, make_truth
 from egolib.report.results import Moments
@@ -77,9 +76,16 @@ def write(path: str | Path, results: Iterable[Mapping[str, Any]]) -> Path:
     return write_json(path, {"version": VERSION, "challenge": CHALLENGE, "results": kept})
 
 
+def read_content(path: str | Path) -> Any:
+    """The JSON value of a submission file; of JSON lines (``.jsonl``) each is a prediction."""
+    if Path(path).suffix == ".jsonl":
+        return {"version": VERSION, "challenge": CHALLENGE, "results": read_jsonl(path)}
+    return read_json(path, dict)
+
+
 def read(path: str | Path) -> list[dict[str, Any]]:
     """The prediction records of a submission file."""
-    content: Any = validated(Submission, read_json(path, dict), file=path)
+    content: Any = validated(Submission, read_content(path), file=path)
     results: list[dict[str, Any]] = content["results"]
     return results
 
@@ -127,13 +133,20 @@ def validate_file(submission: str | Path, truth: str | Path | None = None) -> st
 
     Args:
         submission: the file to check.
-        truth: the split's official annotations, which may lack answers.
+        truth: the split's official annotations, or JSON lines; answers may be lacking.
     """
-    known = None if truth is None else make_truth(read_official(truth))
-    warnings = validate(read_json(submission), known, file=submission)
+    known = None if truth is None else _read_truth(truth)
+    warnings = validate(read_content(submission), known, file=submission)
     count = len(read(submission))
     checked = "form checked" if truth is None else "every question answered"
     return "\n".join([f"valid: {count} predictions, {checked}", *warnings])
+
+
+def _read_truth(path: str | Path) -> Truth:
+    """The questions of official annotations or of JSON lines; they may lack answers."""
+    if Path(path).suffix == ".jsonl":
+        return make_truth(to_official(read_queries(path), "truth"))
+    return make_truth(read_official(path))
 
 
 def _name(number: int, record: Any) -> str:
@@ -161,7 +174,7 @@ def _bad_window(window: Any) -> str:
     numbers = isinstance(window, list) and len(window) >= 2 and all(_is_number(x) for x in window)
     if not numbers:
         return f"window {window!r} is not [start, end] or [start, end, score] in seconds"
-    if not all(math.isfinite(x) for x in window):
+    if not all(is_finite(x) for x in window):
         return f"window {window!r} is not finite"
     return ""
 

@@ -192,7 +192,9 @@ def read_egoclip(path: str | Path) -> EgoClip:
     return EgoClip(
         uids.codes.to_numpy()[good],
         uids.categories.tolist(),
-        *(times[name][good] for name in TIMES),
+        times["narration_time"][good],
+        times["clip_start"][good],
+        times["clip_end"][good],
         table["clip_text"].fillna("").to_numpy(object)[good],
         table["tag_verb"].fillna("[]").to_numpy(object)[good],
         table["tag_noun"].fillna("[]").to_numpy(object)[good],

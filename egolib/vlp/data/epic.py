@@ -110,8 +110,8 @@ def read_epic_clips(path: str | Path) -> EpicClips:
         np.array(_parsed(timestamp_sec, table, f"{name}_timestamp", path))
         for name in ("start", "stop")
     )
-    for row in np.flatnonzero(stop <= start):
-        require_interval(start[row], stop[row], line_of(table, int(row)), file=path)
+    for bad in np.flatnonzero(stop <= start).tolist():
+        require_interval(start[bad], stop[bad], line_of(table, bad), file=path)
     return EpicClips(
         texts["narration_id"],
         texts["video_id"],

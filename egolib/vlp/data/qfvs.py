@@ -160,8 +160,13 @@ def read_dense_tags(origin: str | Path, video: int) -> list[tuple[str, ...]]:
     Args:
         origin: folder with ``Dense_per_shot_tags``.
         video: its number.
+
+    Raises:
+        EgolibError: missing, or empty.
     """
     text = read_text(dense_file(origin, video))
+    if not text.strip():
+        raise EgolibError("the file holds no tags", file=dense_file(origin, video))
     return [tuple(line.strip().split(",")) for line in text.splitlines()]
 
 

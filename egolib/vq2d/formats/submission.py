@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from itertools import pairwise
 from operator import itemgetter
@@ -11,6 +10,7 @@ from typing import Any
 
 from egolib.errors import EgolibError
 from egolib.io.records import read_json, write_json
+from egolib.io.schema import is_finite
 from egolib.vq2d.data.annotations import Annotations, read_annotations
 from egolib.vq2d.localization.tracks import Track
 
@@ -188,7 +188,7 @@ def _check_clip(check: _Check, clip: Any, truth: Json) -> None:
 
 def _check_track(check: _Check, entry: Any, name: str) -> None:
     check.fields(entry, {"bboxes": list, "score": (int, float)}, name)
-    if not math.isfinite(entry["score"]):
+    if not is_finite(entry["score"]):
         check.fail(f"the score is {entry['score']}", name)
     try:
         values = [_box_values(box) for box in entry["bboxes"]]
@@ -197,7 +197,7 @@ def _check_track(check: _Check, entry: Any, name: str) -> None:
         kinds = {object}
     if not kinds <= {int, float}:
         _check_boxes(check, entry["bboxes"], name)
-    if not all(math.isfinite(value) for row in values for value in row):
+    if not all(is_finite(value) for row in values for value in row):
         check.fail("a box has a coordinate that is not finite (NaN or infinity)", name)
     if any(row[2] < row[1] or row[4] < row[3] for row in values):
         check.fail("a box ends before it starts: x1 <= x2 and y1 <= y2 are wanted", name)
