@@ -179,7 +179,9 @@ def test_base_frames(recording: Path, device: str):
         check_proposals(case, f"{name}/proposals", *found, pixels=0.02)
         boxes = case.tensor(f"{name}/proposals")[:, :4]
         check_head(case, name, detector, maps[-1], boxes)
-        check_detections(case, name, model.step(frame, model.start_video(settings(model))), first_label=1)
+        check_detections(
+            case, name, model.step(frame, model.start_video(settings(model))), first_label=1
+        )
         check_rescaled(case, name, model, t)
 
 
