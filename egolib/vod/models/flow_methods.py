@@ -17,10 +17,10 @@ from egolib.nn import init
 from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import ModelConfig
 from egolib.vod.models.ahead import Hidden
-from egolib.vod.models.detector import RegionMethod
 from egolib.vod.models.flow import FlowNetS, warp
 from egolib.vod.models.frames import Clip, Frames, Losses, single_frames
 from egolib.vod.models.heads import RegionHead
+from egolib.vod.models.method import RegionMethod
 
 
 @dataclass

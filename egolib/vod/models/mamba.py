@@ -19,9 +19,9 @@ from egolib.vod.config.model import MemoryConfig, ModelConfig
 from egolib.vod.models import pixels
 from egolib.vod.models.ahead import Hidden, KnownRegions, Regions, backbone_maps
 from egolib.vod.models.bank import MemoryBank, on_device
-from egolib.vod.models.detector import RegionMethod
 from egolib.vod.models.frames import Clip, Frames, Losses, single_frames
 from egolib.vod.models.heads import Aggregator, Projected, RegionHead, SupportHead
+from egolib.vod.models.method import RegionMethod
 
 
 @dataclass

@@ -19,8 +19,8 @@ from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import MegaConfig, ModelConfig
 from egolib.vod.models.ahead import Hidden, KnownRegions
 from egolib.vod.models.c4 import C4Head
-from egolib.vod.models.detector import RegionMethod
 from egolib.vod.models.frames import Clip, Frames, Losses, single_frames
+from egolib.vod.models.method import RegionMethod
 from egolib.vod.models.relation import Relation
 
 REMEMBERED = 256  # frames that may still come: each is a neighbour once and distant once

@@ -12,9 +12,9 @@ from torch import Tensor
 from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import ModelConfig
 from egolib.vod.models.ahead import Hidden, KnownRegions, Regions
-from egolib.vod.models.detector import RegionMethod
 from egolib.vod.models.frames import Clip, Frames, Losses, single_frames
 from egolib.vod.models.heads import Projected, SupportHead, join_projected
+from egolib.vod.models.method import RegionMethod
 
 
 @dataclass

@@ -14,10 +14,10 @@ from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import ModelConfig
 from egolib.vod.models.ahead import FoundAhead, Hidden, KnownRegions, Ready
 from egolib.vod.models.c4 import C4Head
-from egolib.vod.models.detector import RegionMethod
 from egolib.vod.models.fcos import FcosDetector
 from egolib.vod.models.frames import Clip, Frames, Losses
 from egolib.vod.models.heads import RegionHead
+from egolib.vod.models.method import RegionMethod
 
 
 def single_frame(config: ModelConfig) -> SingleFrame | DenseFrame:

@@ -21,9 +21,9 @@ from egolib.nn.swin import DropPath, PatchMerging, Swin, SwinBlock, SwinStage
 from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import ModelConfig, PromptConfig
 from egolib.vod.models.ahead import Hidden, KnownRegions, Regions, backbone_maps
-from egolib.vod.models.detector import RegionMethod
 from egolib.vod.models.frames import Clip, Frames, Losses
 from egolib.vod.models.heads import Aggregator, RegionHead
+from egolib.vod.models.method import RegionMethod
 from egolib.vod.models.pixels import as_cells
 
 

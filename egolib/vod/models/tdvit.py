@@ -20,9 +20,9 @@ from egolib.nn.swin import Swin, SwinBlock
 from egolib.vod.config.infer import InferConfig, QueueConfig
 from egolib.vod.config.model import ModelConfig, TemporalConfig
 from egolib.vod.models.ahead import Hidden, KnownRegions, Regions
-from egolib.vod.models.detector import RegionMethod
 from egolib.vod.models.frames import Clip, Frames, Losses
 from egolib.vod.models.heads import RegionHead
+from egolib.vod.models.method import RegionMethod
 
 WindowPair = tuple[Tensor, Tensor]  # keys and values, (1, n, T, C) each
 
