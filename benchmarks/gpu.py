@@ -36,7 +36,7 @@ from egolib.cli import doctor
 from egolib.io.records import read_json, write_json
 from egolib.report import results
 
-MODULES = ("limits", "vod", "vq2d", "vlp", "nlq", "mq")
+MODULES = ("limits", "graphs", "vod", "vq2d", "vlp", "nlq", "mq")
 PART_SECONDS, RECORDINGS_SECONDS, CHAINS_SECONDS = 90.0, 110.0, 150.0
 
 

@@ -19,12 +19,15 @@ import torch
 
 from benchmarks.bars import Bar
 from benchmarks.gpu_common import Measured, Setting, compare, precision
+from egolib.nn.fold import for_inference
 from egolib.nn.roi import Found
+from egolib.nn.rpn import RpnHead
 from egolib.ops import boxes as bx
 from egolib.vod.config import InferConfig, networks
 from egolib.vod.config.infer import published_infer
 from egolib.vod.config.model import ModelConfig
 from egolib.vod.models import detector as detector_module
+from egolib.vod.models import eovod as eovod_module
 from egolib.vod.models import fcos as fcos_module
 from egolib.vod.models.ahead import Batch, pipelined
 from egolib.vod.models.build import build_model
@@ -47,6 +50,7 @@ class Video:
         settings: of testing.
         images: (N, 3, H, W) on the device, met again and again under new numbers.
         size: of a frame without padding.
+        plain: the network as it is trained and loaded, norms of their own.
         state: after the references.
     """
 
@@ -54,6 +58,7 @@ class Video:
     settings: InferConfig
     images: torch.Tensor
     size: tuple[int, int]
+    plain: Any = None
     state: Any = None
     first: int = 1000
 
@@ -120,44 +125,48 @@ def video(builder: Callable[[], ModelConfig], setting: Setting) -> Video:
     with torch.device(setting.device):
         model = build_model(config).eval()
         randomised(model)
-        if setting.cuda:
-            model = model.to(memory_format=torch.channels_last)
         images = torch.zeros(count, 3, *padded)
         shared = torch.randn(1, 3, *size)
         images[:, :, : size[0], : size[1]] = 0.8 * shared + 0.6 * torch.randn(count, 3, *size)
     made = Video(model, settings, images, size)
     begin(made)
     spread(made)
+    made = replace(made, model=for_inference(model), plain=model) if setting.cuda else made
     begin(made)
     return made
 
 
 def spread(made: Video) -> None:
-    """Lets the predictors tell regions apart, as trained ones do.
+    """Lets proposals and predictions tell regions apart, as trained ones do.
 
-    With random weights all regions get nearly one score, often exactly one, and the best
-    hundred of ties are arbitrary. Here logits and offsets of the regions of one frame get mean
-    0 and a fixed spread, class by class.
+    With random weights one anchor wins everywhere, so that few proposals survive, and all
+    regions get nearly one score, often exactly one, so that the best hundred are arbitrary.
+    Here every channel of logits and offsets gets mean 0 and a fixed spread over one frame.
 
     Args:
         made: a network after its references.
     """
-    predictors = [m for m in made.model.modules() if isinstance(m, Predictor)]
-    seen: dict[Predictor, list[torch.Tensor]] = {p: [] for p in predictors}
-    hooks = [
-        p.register_forward_pre_hook(lambda module, x: seen[module].append(x[0].flatten(0, -2)))
-        for p in predictors
-    ]
+    widths: dict[torch.nn.Module, float] = {}
+    for module in made.model.modules():
+        if isinstance(module, Predictor):
+            widths |= {module.classify: 2.0, module.locate: 0.5}
+        if isinstance(module, RpnHead):
+            widths |= {module.logits: 2.0, module.offsets: 0.3}
+    seen: dict[torch.nn.Module, list[torch.Tensor]] = {layer: [] for layer in widths}
+
+    def keep(layer: torch.nn.Module, _: Any, values: torch.Tensor) -> None:
+        seen[layer].append(values.movedim(1, -1).flatten(0, -2).float())
+
+    hooks = [layer.register_forward_hook(keep) for layer in widths]
     with precision("fp32", made.images.device.type), eagerly():
         made.run(1, 1)
     for hook in hooks:
         hook.remove()
-    for predictor, rows in seen.items():
-        for layer, width in ((predictor.classify, 2.0), (predictor.locate, 0.5)):
-            values = layer(torch.cat(rows).float())
-            layer.weight *= (width / values.std(0).clamp(min=1e-6))[:, None]
-            layer.bias.zero_()
-            layer.bias -= layer(torch.cat(rows).float()).mean(0)
+    for layer, width in widths.items():
+        values = torch.cat(seen[layer])
+        scale = width / values.std(0).clamp(min=1e-6)
+        layer.weight *= scale.view(-1, *[1] * (layer.weight.ndim - 1))
+        layer.bias.copy_((layer.bias - values.mean(0)) * scale)
 
 
 @torch.no_grad()
@@ -185,7 +194,7 @@ def fresh(made: Video) -> Video:
 @contextlib.contextmanager
 def eagerly() -> Iterator[None]:
     """Frame by frame, without graphs and without results of fixed size."""
-    modules = (detector_module, fcos_module)
+    modules = (detector_module, fcos_module, eovod_module)
     with contextlib.ExitStack() as stack:
         for module in modules:
             stack.enter_context(mock.patch.object(module, "static", lambda frames: False))
@@ -232,7 +241,7 @@ def measured(setting: Setting, made: Video, bars: dict[str, float], **more: Any)
     )
     row.deviation = {}
     with precision("fp32", setting.device), eagerly():
-        reference = fresh(made).run(size, 1)
+        reference = fresh(replace(made, model=made.plain or made.model)).run(size, 1)
     for name in row.ours:  # from the same state: memories are random
         with precision(name, setting.device):
             row.deviation[name] = apart(fresh(made).run(size, size), reference)
@@ -249,7 +258,7 @@ def selsa(setting: Setting) -> dict[str, Any]:
     """SELSA on ResNet-101, 600 x 1000, 14 references, beside the official order of work."""
     made = video(networks.selsa_r101_dc5, setting)
     with torch.no_grad(), precision("fp32", setting.device):
-        official = OfficialSelsa(made.model, references(made))
+        official = OfficialSelsa(made.plain or made.model, references(made))
     steps = 2 if setting.tiny else 4
 
     def theirs() -> list[Found]:

@@ -376,7 +376,7 @@ def resolve(
     layers: list[Tree] = [read_variant(task, variant).tree, shared, section]
     layers.append(by_variant.get(variant) or {})
     if params_file is not None:
-        layers.append(_own_sections(schema, params_file))
+        layers.append(_read_parameters(schema, params_file, merge({}, *layers)))
     refuse_old_names(schema, merge({}, *layers))
     tree = to_tree(build(schema, merge({}, *layers)))
     for text in overrides:
@@ -425,6 +425,17 @@ def _own_sections(schema: type, params_file: str | Path) -> Tree:
                 remedy=f"{nearest(name, [*names, *PLACES])} All: {', '.join(names)}",
             )
     return {k: v for k, v in content.items() if k in names or k in old}
+
+
+def _read_parameters(schema: type, path: str | Path, base: Tree) -> Tree:
+    """The sections of a user's file; errors name it."""
+    tree = _own_sections(schema, path)
+    try:
+        refuse_old_names(schema, tree)
+        build(schema, merge(base, tree))
+    except EgolibError as error:
+        raise EgolibError(error.what, file=path, remedy=error.remedy) from error
+    return tree
 
 
 def refuse_old_names(schema: type, tree: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import ClassVar, Literal
 
 import pytest
@@ -137,3 +138,38 @@ def test_a_partial_section_changes_only_what_it_names():
 def test_old_names_are_refused_with_the_new_one(tree):
     with pytest.raises(EgolibError, match="is now called '(optim.learning_rate|new)'"):
         config.refuse_old_names(Outer, tree)
+
+
+# ------------------------------------------------------------------ refused by the plan
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["learning_rate=-1e-3", "weight_decay=-1", "fit.batch_size=0", "fit.epochs=-1"],
+)
+@pytest.mark.parametrize("task", config.TASKS)
+def test_impossible_numbers_are_refused(task, text):
+    name = text.partition("=")[0]
+    schema = import_module(f"egolib.{task}.config").Config
+    variant = config.read_chain(task).default
+    full = name if "." in name else f"optim.{name}"
+    with pytest.raises(EgolibError, match=full):
+        config.resolve(schema, task, variant, "tiny", [f"{full}={text.partition('=')[2]}"])
+
+
+def test_a_rate_of_no_frames_is_refused():
+    schema = import_module("egolib.nlq.config").Config
+    with pytest.raises(EgolibError, match="data.fps"):
+        config.resolve(schema, "nlq", "scratch", "tiny", ["data.fps=0"])
+
+
+def test_an_unknown_section_of_a_file_is_refused_with_the_list(tmp_path):
+    schema = import_module("egolib.nlq.config").Config
+    (tmp_path / "mine.yaml").write_text("variant: scratch\nfti: {epochs: 2}\n")
+    with pytest.raises(EgolibError, match="unknown section 'fti'") as refused:
+        config.resolve(schema, "nlq", "scratch", "tiny", [], tmp_path / "mine.yaml")
+    assert "did you mean fit" in str(refused.value) and "evaluate" in str(refused.value)
+
+
+def test_every_task_names_the_metrics_of_its_short_table():
+    assert all(config.main_metrics(task) for task in config.TASKS)

@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import time
 import urllib.request
 import uuid
 
 import pytest
 
 from egolib.config import project_root
-
-TOKEN = "for-this-test"
+from tests.helpers.lab import TOKEN, chromium, lab
 
 
 @pytest.fixture
 def server(tmp_path):
     """The address of a server on the notebooks' folder."""
-    environment = {**os.environ, "JUPYTER_RUNTIME_DIR": str(tmp_path)}
-    command = [sys.executable, "-m", "jupyterlab", str(project_root() / "notebooks")]
-    options = ["--no-browser", "--ServerApp.port=0", f"--IdentityProvider.token={TOKEN}"]
-    options += ["--allow-root"] if os.geteuid() == 0 else []
-    running = subprocess.Popen([*command, *options], env=environment, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not (files := list(tmp_path.glob("jpserver-*.json"))):
-        assert running.poll() is None and time.monotonic() < deadline, "the server did not start"
-        time.sleep(0.1)
-    time.sleep(0.5)
-    yield json.loads(files[0].read_text())["url"]
-    running.terminate()
-    running.wait(timeout=60)
+    with lab(project_root() / "notebooks", tmp_path) as address:
+        yield address
 
 
 def call(address: str, data: dict | None = None):
@@ -48,7 +32,7 @@ def call(address: str, data: dict | None = None):
 def test_lab_with_a_kernel(server):
     assert "JupyterLab" in call(f"{server}lab")
     names = {entry["name"] for entry in json.loads(call(f"{server}api/contents"))["content"]}
-    assert {"0_world.ipynb", "nlq"} <= names
+    assert {"your_video.ipynb", "0_world.ipynb", "nlq"} <= names
     kernel = json.loads(call(f"{server}api/kernels", {"name": "python3"}))["id"]
     assert printed(server, kernel, "import egolib; print(egolib.__version__)") == version()
 
@@ -76,3 +60,33 @@ def printed(server: str, kernel: str, code: str) -> str:
         if answer["msg_type"] == "stream":
             socket.close()
             return str(answer["content"]["text"])
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("tiny")
+def test_a_slider_of_your_video_moves_its_picture(tiny, tmp_path):
+    """In a real browser: the page runs on tiny, a slider is moved, the picture changes."""
+    root, _ = tiny
+    places = {"EGOLIB_ROOT": str(root), "OMP_NUM_THREADS": "1"}
+    with lab(root, tmp_path, **places) as address, chromium() as browser:
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.goto(f"{address}lab/tree/notebooks/your_video.ipynb?token={TOKEN}&reset")
+        page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=120_000)
+        page.wait_for_selector("#jp-main-statusbar >> text=| Idle", timeout=120_000)
+        page.click("text=Run >> nth=0")
+        page.click("text=Run All Cells")
+        box = page.locator(".widget-vbox:has(img.widget-image):has-text('frame')").first
+        box.wait_for(state="attached", timeout=400_000)
+        box.scroll_into_view_if_needed()
+        picture = box.locator("img.widget-image")
+        before, seen = picture.get_attribute("src"), picture.screenshot()
+        handle = box.locator(".noUi-handle").first
+        handle.focus()
+        for _ in range(40):
+            handle.press("ArrowRight")
+        page.wait_for_function(
+            "([image, old]) => image.src !== old && image.complete",
+            arg=[picture.element_handle(), before],
+            timeout=60_000,
+        )
+        assert picture.screenshot() != seen

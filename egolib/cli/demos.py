@@ -94,7 +94,7 @@ class _Question:
 Told = tuple[list[str], Result]  # who answered and what was assumed, and the answer
 
 
-def models(preset: str, given: Mapping[str, str]) -> dict[str, str]:
+def models(preset: str, given: Mapping[str, str], runs: str = "") -> dict[str, str]:
     """A model for each task that looks at raw video: the given name, else the newest training.
 
     Where a task was never trained, its default variant is, on the preset.
@@ -102,6 +102,7 @@ def models(preset: str, given: Mapping[str, str]) -> dict[str, str]:
     Args:
         preset: of a training that is started.
         given: task -> path, Hub id or ``<task>/<variant>``.
+        runs: folder of the run whose models answer; that of the preset by default.
 
     Raises:
         EgolibError: a given name stands for nothing, or a training failed.
@@ -109,21 +110,21 @@ def models(preset: str, given: Mapping[str, str]) -> dict[str, str]:
     found = {task: str(inputs.locate(name, task)) for task, name in given.items()}
     for task in ("vq2d", "vod", "vlp"):
         if task not in found:
-            found[task] = _newest(task, preset)
+            found[task] = _newest(task, preset, runs)
     return found
 
 
-def _newest(task: str, preset: str) -> str:
+def _newest(task: str, preset: str, run: str = "") -> str:
     """The newest training of a task by that preset; trained now where there is none."""
-    runs = configs.project_root() / "runs"
-    pattern = f"{preset}/{task}/*/2_train/**/model.safetensors"
-    if not (found := sorted(runs.glob(pattern), key=lambda file: file.stat().st_mtime)):
+    folder = configs.project_root() / (run or f"runs/{preset}")
+    pattern = f"{task}/*/2_train/**/model.safetensors"
+    if not (found := sorted(folder.glob(pattern), key=lambda file: file.stat().st_mtime)):
         request = Request(task, "2_train", preset=preset)
         if run_local(plan(request, _schema), jobs=default_jobs()).failed:
             raise EgolibError(
                 "the training failed", record=task, remedy=f"egolib run {task} --preset {preset}"
             )
-        found = sorted(runs.glob(pattern), key=lambda file: file.stat().st_mtime)
+        found = sorted(folder.glob(pattern), key=lambda file: file.stat().st_mtime)
     return str(found[-1])
 
 

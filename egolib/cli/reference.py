@@ -67,14 +67,14 @@ def write_reference(folder: Path) -> None:
 
 PARAMETERS = (
     "Parameters",
-    "Everything that a variant, a preset, a file given with `--params` or `-p name=value` can set,\n"
-    "a page a task: name, type, default and meaning. Defaults are the published values; `egolib params\n"
-    "nlq/2_train` prints those of a variant and preset.",
+    "Everything that a variant, a preset, a file given with `--params` or `-p name=value`\n"
+    "can set, a page a task: name, type, default and meaning. Defaults are the published\n"
+    "values; `egolib params nlq/2_train` prints those of a variant and preset.",
 )
 FUNCTIONS = (
     "Functions",
-    "What can be imported: of each task its verb, configuration, evaluation and submission format,\n"
-    "and the parts that all tasks share. Written from the docstrings.",
+    "What can be imported: of each task its verb, configuration, evaluation and submission\n"
+    "format, and the parts that all tasks share. Written from the docstrings.",
 )
 
 

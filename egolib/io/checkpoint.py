@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from typing_extensions import TypedDict
 
 from egolib.errors import EgolibError
 from egolib.io.foreign_weights import FoundWeights as FoundWeights
@@ -29,6 +30,16 @@ from egolib.io.load_report import LoadReport as LoadReport
 from egolib.io.load_report import compare as compare
 from egolib.io.load_report import load_partial as load_partial
 from egolib.io.records import atomic_path, file_sha256, read_json, write_json
+from egolib.io.schema import OPEN, Text, validated
+
+
+class _Sidecar(TypedDict):
+    """What lies beside weights; further fields depend on who wrote them."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    model: NotRequired[Text]
+    config: NotRequired[dict[str, Any]]
+    sha256: NotRequired[Text]
 
 
 def save(path: str | Path, state: Mapping[str, Tensor], sidecar: Mapping[str, Any]) -> Path:
@@ -66,7 +77,8 @@ def load(path: str | Path, *, verify: bool = True) -> tuple[State, dict[str, Any
             file=path,
             remedy=f"convert it first: egolib convert {path} {path.with_suffix('.safetensors')}",
         )
-    sidecar = read_json(path.with_suffix(".json"), dict)
+    about = path.with_suffix(".json")
+    sidecar: dict[str, Any] = validated(_Sidecar, read_json(about, dict), file=about)
     if not path.is_file():
         raise EgolibError("the tensor file is missing", file=path)
     if verify and sidecar.get("sha256") != file_sha256(path):

@@ -7,7 +7,6 @@ Every back end reads raw arrays by uid; ``ForeignStore`` turns them into (n, wid
 from __future__ import annotations
 
 import io
-import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -19,6 +18,7 @@ import numpy as np
 
 from egolib.errors import EgolibError, nearest
 from egolib.io.feature_arrays import as_rows
+from egolib.io.lmdb_pages import check_lmdb
 from egolib.io.provenance import Provenance
 from egolib.io.records import atomic_path
 
@@ -95,7 +95,7 @@ class ForeignStore:
 
     def _read(self, uid: str) -> np.ndarray:
         try:
-            return as_rows(self.backend.get(uid))
+            array = as_rows(self.backend.get(uid))
         except EgolibError as error:
             raise EgolibError(
                 error.what, file=error.file or self.path, record=uid, remedy=error.remedy
@@ -104,6 +104,10 @@ class ForeignStore:
             raise EgolibError(
                 f"damaged entry: {error}", file=self.path, record=uid, remedy="copy it again"
             ) from error
+        if not np.isfinite(array).all():
+            row = int(np.flatnonzero(~np.isfinite(array).all(1))[0])
+            raise EgolibError(f"NaN or infinity in row {row}", file=self.path, record=uid)
+        return array
 
 
 def open_foreign(path: str | Path, assume: Provenance | None = None) -> ForeignStore:
@@ -185,7 +189,7 @@ _ENVIRONMENTS: WeakValueDictionary[str, Any] = WeakValueDictionary()
 def _open_lmdb(path: Path) -> Any:
     import lmdb
 
-    _refuse_truncated(path / "data.mdb" if path.is_dir() else path)
+    check_lmdb(path / "data.mdb" if path.is_dir() else path)
     try:
         return lmdb.open(
             str(path),
@@ -197,36 +201,6 @@ def _open_lmdb(path: Path) -> Any:
         )
     except lmdb.Error as error:
         raise EgolibError(f"not a readable LMDB: {error}", file=path) from error
-
-
-_META = struct.Struct("<16x I I 8x 8x I 44x 48x Q Q")  # magic, version, page, last page, number
-_MAGIC = 0xBEEFC0DE
-
-
-def _refuse_truncated(file: Path) -> None:
-    """Reads the two pages that describe a database: behind the end of a mapped file lies no
-    error, but the end of the process.
-
-    Raises:
-        EgolibError: no LMDB, or one that is longer than its file.
-    """
-    size = file.stat().st_size
-    with file.open("rb") as stream:
-        first = stream.read(_META.size)
-        magic, _, page, *last = _META.unpack(first) if len(first) == _META.size else (0,) * 5
-        if magic == _MAGIC and page:
-            stream.seek(page)
-            second = stream.read(_META.size)
-            if len(second) == _META.size:
-                last = max(last, [*_META.unpack(second)[3:]], key=lambda meta: meta[1])
-    if magic != _MAGIC or not page:
-        raise EgolibError("not a readable LMDB", file=file)
-    if size < (last[0] + 1) * page:
-        raise EgolibError(
-            f"the LMDB is truncated: {size} bytes of {(last[0] + 1) * page}",
-            file=file,
-            remedy="copy it again",
-        )
 
 
 class FolderBackend:

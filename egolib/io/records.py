@@ -1,4 +1,4 @@
-"""Strict readers and atomic writers for records: JSON, JSON lines, tables, XML.
+"""Strict readers and atomic writers for records: JSON, JSON lines, XML.
 
 Every reader names the file and the record that it could not read. Every writer
 writes beside the target and renames, so that a reader never sees half a file.
@@ -14,18 +14,15 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.etree import ElementTree
 
 from egolib.errors import EgolibError, nearest
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 # ----------------------------------------------------------------------- writing
 
@@ -165,7 +162,7 @@ def read_text(path: str | Path) -> str:
         raise EgolibError("a file was expected, this is a folder", file=path) from error
     except UnicodeDecodeError as error:
         raise EgolibError(f"not UTF-8 text ({error.reason})", file=path) from error
-    except (gzip.BadGzipFile, EOFError, OSError) as error:
+    except (gzip.BadGzipFile, zlib.error, EOFError, OSError) as error:
         raise EgolibError(f"cannot be read: {error}", file=path) from error
 
 
@@ -196,6 +193,8 @@ def read_json(path: str | Path, expect: type | None = None) -> Any:
             file=path,
             remedy="the file may be truncated: copy it again and compare its size",
         ) from error
+    except (RecursionError, ValueError) as error:  # nested without end, or an endless number
+        raise EgolibError(f"no usable JSON: {error}", file=path) from error
     if expect is not None and not isinstance(value, expect):
         raise EgolibError(f"expected a {expect.__name__}, found {type(value).__name__}", file=path)
     return value
@@ -216,50 +215,23 @@ def read_jsonl(path: str | Path) -> list[Any]:
                 record=f"line {number}",
                 remedy="mend or remove that line",
             ) from error
+        except (RecursionError, ValueError) as error:
+            raise EgolibError(
+                f"no usable JSON: {error}", file=path, record=f"line {number}"
+            ) from error
     return records
 
 
-def read_table(
-    path: str | Path,
-    columns: Sequence[str] | None = None,
-    *,
-    separator: str = ",",
-    skip_malformed: bool = False,
-    **options: Any,
-) -> pd.DataFrame:
-    """A CSV or TSV table.
-
-    Args:
-        path: the file.
-        columns: the columns that must be there; only these are returned, in this order.
-        separator: one character.
-        skip_malformed: drop lines with too many fields, as the official EgoClip
-            reader does; how many is left in ``table.attrs["malformed"]``.
-        options: passed on to ``pandas.read_csv``.
+def read_records(path: str | Path) -> list[Any]:
+    """The records of a JSON list, or of a JSON-lines file (``.jsonl``, also with ``.gz``).
 
     Raises:
-        EgolibError: the file is missing or malformed, or lacks a column.
+        EgolibError: malformed, or no list.
     """
-    import pandas as pd
-
-    path = Path(path)
-    if not path.is_file():
-        raise EgolibError("the file does not exist", file=path, remedy=_siblings(path))
-    malformed: list[list[str]] = []
-    if skip_malformed:
-        options |= {"on_bad_lines": malformed.append, "engine": "python"}
-    try:
-        table = pd.read_csv(path, sep=separator, **options)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-        raise EgolibError(f"malformed table: {error}", file=path) from error
-    for column in columns or ():
-        if column not in table.columns:
-            raise EgolibError(
-                f"column {column!r} is missing", file=path, remedy=nearest(column, table.columns)
-            )
-    table = table[list(columns)] if columns else table
-    table.attrs["malformed"] = len(malformed)
-    return table
+    if str(path).removesuffix(".gz").endswith(".jsonl"):
+        return read_jsonl(path)
+    records: list[Any] = read_json(path, list)
+    return records
 
 
 def read_xml(path: str | Path) -> ElementTree.Element:

@@ -12,19 +12,22 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from annotated_types import Ge, Gt, Len
+from annotated_types import Ge, Gt, Len, Lt
 from pydantic import ConfigDict, Strict, StringConstraints, TypeAdapter, ValidationError
 from pydantic.types import AllowInfNan
 
 from egolib.errors import EgolibError
+from egolib.io.records import read_jsonl, read_text
 
 #: Unknown fields stay; numbers are not read from text.
 OPEN = ConfigDict(extra="allow", strict=True)
 
 Finite = Annotated[float, AllowInfNan(False)]
 Time = Annotated[float, AllowInfNan(False), Ge(0)]
-Count = Annotated[int, Strict(), Ge(0)]
-Positive = Annotated[int, Strict(), Gt(0)]
+Count = Annotated[int, Strict(), Ge(0), Lt(2**31)]
+Positive = Annotated[int, Strict(), Gt(0), Lt(2**31)]
+#: Whole numbers that fit into 64 bits.
+Whole = Annotated[int, Strict(), Ge(-(2**63)), Lt(2**63)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Box = Annotated[list[Finite], Len(4, 4)]
 
@@ -45,12 +48,27 @@ def validated(schema: Any, value: Any, *, file: str | Path | None = None, path: 
         return _adapter(schema).validate_python(value)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise EgolibError(
-            f"{_wanted(first)}, found {_found(first)}",
-            file=file,
-            record=_path(path, first["loc"]),
-            remedy=_remedy(error.error_count()),
-        ) from None
+        raise _refusal(error, file, _path(path, first["loc"])) from None
+
+
+def read_lines(schema: Any, path: str | Path) -> list[Any]:
+    """The records of a JSON-lines file, as they are written, each of which follows a schema.
+
+    Args:
+        schema: a TypedDict.
+        path: the file.
+
+    Raises:
+        EgolibError: a line does not follow it; line and field are named.
+    """
+    records = read_jsonl(path)
+    try:
+        _adapter(list[schema]).validate_python(records)
+    except ValidationError as error:
+        number, *inside = error.errors(include_url=False)[0]["loc"]
+        lines = [n for n, line in enumerate(read_text(path).split("\n"), 1) if line.strip()]
+        raise _refusal(error, path, _path(f"line {lines[int(number)]}", tuple(inside))) from None
+    return records
 
 
 def require_unique(values: Sequence[Any], what: str, *, file: str | Path | None = None) -> None:
@@ -87,6 +105,40 @@ def require_known(
                 file=file,
                 record=path.replace("[]", f"[{place}]"),
             )
+
+
+def require_interval(
+    start: float, end: float, record: str, *, file: str | Path | None = None
+) -> tuple[float, float]:
+    """Start and end of a stretch of time, in that order.
+
+    Args:
+        start: in any unit.
+        end: in the same.
+        record: that they belong to, for the message.
+        file: where they are from.
+
+    Raises:
+        EgolibError: the end is not after the start.
+    """
+    if not end > start:
+        raise EgolibError(
+            f"it ends at {end:g}, not after its start at {start:g}",
+            file=file,
+            record=record,
+            remedy="mend its times",
+        )
+    return float(start), float(end)
+
+
+def _refusal(error: ValidationError, file: str | Path | None, record: str) -> EgolibError:
+    first = error.errors(include_url=False)[0]
+    return EgolibError(
+        f"{_wanted(first)}, found {_found(first)}",
+        file=file,
+        record=record or "top level",
+        remedy=_remedy(error.error_count()),
+    )
 
 
 @cache

@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 
 from egolib.errors import EgolibError
-from egolib.io.pickles import Builder, Token, Unpickler, refuse
+from egolib.io.pickles import Builder, Inert, Token, Unpickler, refuse
 
 MAGIC = 0x1950A86A20F9469CFC6C  # the first value of the older layout
+MOST_MODULES = 100  # nested in each other
 PROGRAM = ("constants.pkl", "code")  # what a TorchScript archive holds beside data
 
 STORAGES = {
@@ -91,13 +92,71 @@ def read_torch(
         ) from error
 
 
+def read_program_tensors(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a TorchScript archive by their names, read as data: no code is loaded.
+
+    Args:
+        path: the archive, for instance CLIP's published weights.
+
+    Returns:
+        Tensors on the CPU, named as in the program's ``state_dict``.
+
+    Raises:
+        EgolibError: no such file, no TorchScript archive, or damaged.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as stream:
+            module = _read_archive(stream, None, False, programs=True)
+        found: dict[str, Tensor] = {}
+        _collect(module, "", found, 0)
+    except FileNotFoundError as error:
+        raise EgolibError("the file does not exist", file=path) from error
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        raise EgolibError(f"not readable: {error}", file=path) from error
+    if not found:
+        raise EgolibError("no tensors were found", file=path)
+    return found
+
+
+def is_program(path: str | Path) -> bool:
+    """Whether a file is a TorchScript archive, told by the names of its entries."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(_is_program(name) for name in archive.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
+
+
+def _collect(value: Any, name: str, found: dict[str, Tensor], depth: int) -> None:
+    """The tensors below a module, which is a stand-in whose state is its attributes."""
+    if depth > MOST_MODULES:
+        raise refuse("modules nested without end")
+    if isinstance(value, Tensor):
+        found[name] = value
+    state = getattr(value, "state", None) if isinstance(value, Inert) else None
+    if isinstance(state, dict):
+        for key, part in state.items():
+            _collect(part, f"{name}.{key}" if name else str(key), found, depth + 1)
+
+
 # ------------------------------------------------------------------------- archive
 
 
-def _read_archive(stream: IO[bytes], classes: Mapping[str, type] | None, strict: bool) -> Any:
+def _read_archive(
+    stream: IO[bytes],
+    classes: Mapping[str, type] | None,
+    strict: bool,
+    *,
+    programs: bool = False,
+) -> Any:
     with zipfile.ZipFile(stream) as archive:
         names = archive.namelist()
-        _refuse_programs(names)
+        if not programs and any(_is_program(name) for name in names):
+            raise EgolibError(
+                "a TorchScript archive is a program, not weights",
+                remedy="save the state dict: torch.save(model.state_dict(), ...)",
+            )
         pickles = [name for name in names if name.split("/")[1:] == ["data.pkl"]]
         if len(pickles) != 1:
             raise refuse("an archive without one data.pkl")
@@ -117,13 +176,8 @@ def _read_archive(stream: IO[bytes], classes: Mapping[str, type] | None, strict:
         return _unpickler(pickled, classes, strict, persistent).load()
 
 
-def _refuse_programs(names: list[str]) -> None:
-    for name in names:
-        if name.split("/")[1:2] and name.split("/")[1] in PROGRAM:
-            raise EgolibError(
-                "a TorchScript archive is a program, not weights",
-                remedy="save the state dict: torch.save(model.state_dict(), ...)",
-            )
+def _is_program(name: str) -> bool:
+    return name.split("/")[1:2] != [] and name.split("/")[1] in PROGRAM
 
 
 def _entry(archive: zipfile.ZipFile, name: str) -> bytes:

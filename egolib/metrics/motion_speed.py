@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from egolib.errors import EgolibError
+from egolib.io.mat_files import load_mat
 from egolib.io.records import atomic_path
 from egolib.ops.boxes_numpy import paired_iou
 
@@ -60,15 +61,34 @@ def read_motion(path: str | Path) -> MotionTable:
             file=path,
             remedy="leave data.motion empty to compute it from the tracks",
         )
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as arrays:
-            return MotionTable(arrays["values"], arrays["counts"])
-    from scipy.io import loadmat
+    try:
+        table = _read_npz(path) if path.suffix == ".npz" else _read_mat(path)
+    except EgolibError:
+        raise
+    except Exception as error:  # a damaged archive can raise nearly anything
+        raise EgolibError(f"not a readable motion table: {error}", file=path) from error
+    bad = np.flatnonzero(~((table.values >= 0) & (table.values <= 1)))
+    if len(bad):
+        raise EgolibError(
+            f"an IoU from 0 to 1 is wanted, found {table.values[bad[0]]}",
+            file=path,
+            record=f"box {bad[0]}",
+        )
+    return table
 
-    content = loadmat(str(path))
-    if "motion_iou" not in content:
-        raise EgolibError("no variable motion_iou", file=path)
-    return table_from_rows([_flat(entry) for entry in content["motion_iou"][:, 0]])
+
+def _read_npz(path: Path) -> MotionTable:
+    with np.load(path, allow_pickle=False) as arrays:
+        values, counts = arrays["values"], arrays["counts"]
+    if counts.ndim != 1 or counts.dtype.kind not in "iu" or (counts < 0).any():
+        raise ValueError(f"counts {counts.shape} of {counts.dtype}")
+    if values.shape != (counts.sum(),) or values.dtype.kind != "f":
+        raise ValueError(f"values {values.shape} of {values.dtype} for {counts.sum()} boxes")
+    return MotionTable(values, counts)
+
+
+def _read_mat(path: Path) -> MotionTable:
+    return table_from_rows([_flat(entry) for entry in load_mat(path, "motion_iou")[:, 0]])
 
 
 def write_motion(path: str | Path, table: MotionTable) -> Path:

@@ -1,7 +1,7 @@
 """Moments queries (Ego4D MQ): VSGN. Given a clip and a list of classes, when each class happens.
 
 model = mq.load("checkpoint.safetensors")
-model.find(features, classes=["cut_dough"]).segments_sec
+model.find(features, classes=["wash"]).segments_sec
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from egolib.mq.api import MomentFinder
-    from egolib.mq.config import Config, InferConfig, ModelConfig
+    from egolib.mq.config import Config, GridConfig, InferConfig, ModelConfig
     from egolib.report.results import LabelledMoments
     from egolib.runs.step import Step
 
@@ -28,6 +28,7 @@ def load(
     device: str = "auto",
     infer: InferConfig | None = None,
     like: ModelConfig | None = None,
+    grid: GridConfig | None = None,
 ) -> MomentFinder:
     """A finder with the verb ``find``.
 
@@ -40,6 +41,7 @@ def load(
         device: ``auto`` takes a GPU where there is one; ``cpu``, ``cuda``, ``cuda:N``.
         infer: thresholds, suppression and batches in place of the published ones.
         like: what an official file does not tell (length, neighbours, anchor scales).
+        grid: of an official file of ActionFormer: where moments lie on its features.
 
     Raises:
         UsageError: nothing of that name.
@@ -48,7 +50,7 @@ def load(
     """
     from egolib.mq import api
 
-    return api.load(name, classes=classes, device=device, infer=infer, like=like)
+    return api.load(name, classes=classes, device=device, infer=infer, like=like, grid=grid)
 
 
 def find(

@@ -18,15 +18,21 @@ from egolib.config import to_tree
 from egolib.engine.device import resolve_device
 from egolib.errors import EgolibError, nearest
 from egolib.io import checkpoint
-from egolib.mq.config import InferConfig, ModelConfig
+from egolib.mq.config import GridConfig, InferConfig, ModelConfig
 from egolib.mq.data.annotations import Clip
 from egolib.mq.data.classes import BACKGROUND_NAME, class_names, read_classes
 from egolib.mq.data.dataset import Item, MomentsData, collate
+from egolib.mq.data.points import PointData, PointItem, window_starts
+from egolib.mq.data.points import collate as collate_points
 from egolib.mq.data.stitching import inference_windows
 from egolib.mq.formats.checkpoint import model_name, read_any
 from egolib.mq.localization.inference import propose_batch, propose_clips
+from egolib.mq.localization.points import point_batch, point_clips
 from egolib.mq.localization.proposals import Proposals, merge
 from egolib.mq.localization.ranking import Ranked, detect, retrieve
+from egolib.mq.models.actionformer import ActionFormer
+from egolib.mq.models.build import Network
+from egolib.mq.models.build import build as build_network
 from egolib.mq.models.vsgn import VSGN
 from egolib.report.results import LabelledMoments
 from egolib.runs.inputs import Told, locate, weights_file, who
@@ -42,6 +48,7 @@ class MomentFinder(Told):
         device: where to compute: ``auto``, ``cpu``, ``cuda`` ...
         rows_per_sec: features in a second of the data that it was trained on; None where
             that is not known.
+        grid: of ActionFormer: where moments lie on its features.
 
     Raises:
         EgolibError: another number of names than classes, or a device that is not there.
@@ -49,12 +56,13 @@ class MomentFinder(Told):
 
     def __init__(
         self,
-        model: VSGN,
+        model: Network,
         class_names: Sequence[str],
         infer: InferConfig | None = None,
         *,
         device: str | torch.device = "cpu",
         rows_per_sec: float | None = None,
+        grid: GridConfig | None = None,
     ):
         if len(class_names) != model.config.classes:
             raise EgolibError(
@@ -63,8 +71,13 @@ class MomentFinder(Told):
             )
         self.device = resolve_device(str(device))
         self.model = model.to(self.device).eval()
-        self.class_names, self.infer = tuple(class_names), infer or InferConfig()
-        self.rows_per_sec = rows_per_sec
+        usual = InferConfig.builders["actionformer"] if self._has_points else InferConfig
+        self.class_names, self.infer = tuple(class_names), infer or usual()
+        self.rows_per_sec, self.grid = rows_per_sec, grid or GridConfig()
+
+    @property
+    def _has_points(self) -> bool:
+        return isinstance(self.model, ActionFormer)
 
     # ------------------------------------------------------------------------ verbs
 
@@ -112,6 +125,8 @@ class MomentFinder(Told):
             rows_per_sec: features in a second.
         """
         length = self.model.config.length
+        if isinstance(self.model, ActionFormer):
+            return self._propose_points(self.model, features, rows_per_sec)
         whole = [(0, len(features) - 1)]
         spans = whole if len(features) <= length else inference_windows(len(features), length)
         items = [self._item(features, first, last, rows_per_sec) for first, last in spans]
@@ -120,8 +135,26 @@ class MomentFinder(Told):
             found += propose_batch(self.model, collate(part), self.infer, str(self.device))
         return merge([proposals for _, proposals in found])
 
-    def stream(self, data: MomentsData) -> Iterator[tuple[Clip, Proposals]]:
+    def _propose_points(
+        self, model: ActionFormer, features: np.ndarray, rows_per_sec: float
+    ) -> Proposals:
+        length = model.config.length
+        clip = Clip("clip", "clip", "test", 0.0, len(features) / rows_per_sec)
+        items = [
+            PointItem(clip, features[first : first + length], rows_per_sec, first)
+            for first in window_starts(len(features), length)
+        ]
+        batch = collate_points(items, model.config)
+        found = point_batch(model, batch, self.grid, self.infer, str(self.device))
+        return merge([proposals for _, proposals in found])
+
+    def stream(self, data: MomentsData | PointData) -> Iterator[tuple[Clip, Proposals]]:
         """Every clip of a data set with its candidates, in order."""
+        if isinstance(data, PointData):
+            assert isinstance(self.model, ActionFormer)
+            yield from point_clips(self.model, data, self.infer, str(self.device))
+            return
+        assert isinstance(self.model, VSGN)
         yield from propose_clips(self.model, data, self.infer, str(self.device))
 
     # ---------------------------------------------------------------------- details
@@ -194,6 +227,7 @@ def load(
     device: str = "auto",
     infer: InferConfig | None = None,
     like: ModelConfig | None = None,
+    grid: GridConfig | None = None,
 ) -> MomentFinder:
     """A finder from an egolib checkpoint or an official file.
 
@@ -206,26 +240,32 @@ def load(
         device: ``auto`` takes a GPU where there is one.
         infer: thresholds, suppression and batches in place of the published ones.
         like: what an official file does not tell (length, neighbours, anchor scales).
+        grid: of an official file of ActionFormer: where moments lie on its features.
 
     Raises:
         UsageError: nothing of that name.
         EgolibError: the file is damaged or of another network, or class names that do not
             fit it.
     """
-    infer = infer or InferConfig()
     path = locate(name, "mq")
     try:
-        file = weights_file(path, infer.weights)
+        file = weights_file(path, (infer or InferConfig()).weights)
     except EgolibError:
         file = weights_file(path)  # trained without evaluation
     state, about = read_any(file, like)
     config = build_config(ModelConfig, about["config"]["model"])
-    network = VSGN(config)
+    network = build_network(config)
     checkpoint.compare(state, network.state_dict()).require_complete(file=file)
     network.load_state_dict(state)
     names = _names(classes, about.get("classes"), config.classes)
-    rate = about.get("rows_per_sec")
-    loaded = MomentFinder(network, names, infer, device=device, rows_per_sec=rate)
+    loaded = MomentFinder(
+        network,
+        names,
+        infer,
+        device=device,
+        rows_per_sec=about.get("rows_per_sec"),
+        grid=build_config(GridConfig, about["grid"]) if about.get("grid") else grid,
+    )
     loaded.about = who(file)
     return loaded
 
@@ -242,10 +282,11 @@ def _names(
 
 def save(
     path: str | Path,
-    model: VSGN,
+    model: Network,
     class_names: Sequence[str],
     *,
     rows_per_sec: float | None = None,
+    grid: GridConfig | None = None,
     **sidecar: Any,
 ) -> Path:
     """Writes a checkpoint that ``load`` reads; returns the path of its tensor file.
@@ -255,14 +296,18 @@ def save(
         model: the network.
         class_names: by number, the background first.
         rows_per_sec: features in a second; None where not known.
+        grid: of ActionFormer: where moments lie on its features.
         sidecar: further JSON values.
     """
-    about = describe(model.config, class_names, rows_per_sec)
+    about = describe(model.config, class_names, rows_per_sec, grid)
     return checkpoint.save(path, model.state_dict(), {**sidecar, **about})
 
 
 def describe(
-    model: ModelConfig, class_names: Sequence[str], rows_per_sec: float | None
+    model: ModelConfig,
+    class_names: Sequence[str],
+    rows_per_sec: float | None,
+    grid: GridConfig | None = None,
 ) -> dict[str, Any]:
     """What the sidecar of a checkpoint must say for ``load``.
 
@@ -270,8 +315,11 @@ def describe(
         model: the network.
         class_names: by number, the background first.
         rows_per_sec: features in a second.
+        grid: of ActionFormer: where moments lie on its features.
     """
+    points = model.actionformer is not None and grid is not None
     return {
+        **({"grid": to_tree(grid)} if points else {}),
         "model": model_name(model),
         "config": {"model": to_tree(model)},
         "classes": list(class_names),

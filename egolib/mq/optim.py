@@ -14,22 +14,44 @@ from egolib.errors import EgolibError
 from egolib.io import checkpoint
 from egolib.mq.config import Config, ModelConfig, OptimConfig
 from egolib.mq.formats.checkpoint import read_any
-from egolib.mq.models.vsgn import VSGN, build
+from egolib.mq.models.build import Network, build
 from egolib.runs.inputs import weights_file
 from egolib.runs.step import Step
+
+LOWEST_RATE = 1e-8  # of the cosine after a warm-up by epochs (OpenTAD)
 
 Schedule = Callable[[int], float]
 
 
 def parameter_groups(network: nn.Module, config: OptimConfig) -> list[dict[str, Any]]:
-    """One group of all parameters: everything decays.
+    """One group of all parameters, or with ``decay: weights`` those that decay and the others.
 
     Returns:
-        A dictionary with ``name``, ``params``, ``lr``, ``weight_decay``.
+        Dictionaries with ``name``, ``params``, ``lr``, ``weight_decay``.
     """
-    parameters = list(network.parameters())
-    rate, decay = config.learning_rate, config.weight_decay
-    return [{"name": "all", "params": parameters, "lr": rate, "weight_decay": decay}]
+    named, decaying = dict(network.named_parameters()), _decaying(network, config)
+    groups = {
+        "all" if config.decay == "all" else "weights": (config.weight_decay, decaying),
+        "others": (0.0, named.keys() - decaying),
+    }
+    return [
+        {
+            "name": name,
+            "params": [p for n, p in named.items() if n in own],
+            "lr": config.learning_rate,
+            "weight_decay": decay,
+        }
+        for name, (decay, own) in groups.items()
+        if own
+    ]
+
+
+def _decaying(network: nn.Module, config: OptimConfig) -> set[str]:
+    """Names of the parameters that decay."""
+    if config.decay == "all":
+        return {name for name, _ in network.named_parameters()}
+    kinds = (nn.Linear, nn.Conv1d)
+    return {f"{name}.weight" for name, m in network.named_modules() if isinstance(m, kinds)}
 
 
 def make_optimizer(network: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
@@ -56,32 +78,38 @@ def schedule(config: OptimConfig, updates_per_epoch: int, total: int | None = No
     Raises:
         EgolibError: ``total`` is needed and not given.
     """
-    falling = _falling(config, updates_per_epoch, total)
-    warmup, start = config.warmup_updates, config.warmup_start_factor
+    if config.schedule_epochs:
+        total = config.schedule_epochs * updates_per_epoch
+    warmup = config.warmup_epochs * updates_per_epoch + config.warmup_updates
+    falling, start = _falling(config, updates_per_epoch, total, warmup), config.warmup_start_factor
+    rising = max(1, warmup - 1) if config.warmup_epochs else warmup
 
     def factor(update: int) -> float:
         if update < warmup:
-            return start + (1 - start) * update / warmup
+            return start + (1 - start) * update / rising
         return falling(update)
 
     return factor
 
 
-def _falling(config: OptimConfig, updates_per_epoch: int, total: int | None) -> Schedule:
+def _falling(
+    config: OptimConfig, updates_per_epoch: int, total: int | None, warmup: int
+) -> Schedule:
     if config.schedule == "constant":
         return lambda update: 1.0
     if config.schedule == "multistep":
         return lambda update: config.gamma ** _steps(config, update, updates_per_epoch)
     if total is None:
         raise EgolibError(f"the schedule {config.schedule!r} needs the number of all updates")
-    length = max(1, total - config.warmup_updates)
+    length = max(1, total - warmup)
 
     def left(update: int) -> float:
-        return max(0.0, 1 - (update - config.warmup_updates) / length)
+        return max(0.0, 1 - (update - warmup) / length)
 
     if config.schedule == "polynomial":
         return left
-    return lambda update: 0.5 * (1 - math.cos(math.pi * left(update)))
+    lowest = LOWEST_RATE / config.learning_rate if config.warmup_epochs else 0.0
+    return lambda update: lowest + (1 - lowest) * 0.5 * (1 - math.cos(math.pi * left(update)))
 
 
 def _steps(config: OptimConfig, update: int, updates_per_epoch: int) -> int:
@@ -116,7 +144,7 @@ def initial_weights(step: Step[Config]) -> Path | None:
     return path
 
 
-def initial_model(step: Step[Config], config: ModelConfig) -> VSGN:
+def initial_model(step: Step[Config], config: ModelConfig) -> Network:
     """A network with its initial weights; says where they are from.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Natural-language queries: GroundNLQ. Given a clip and a question, ranked time windows.
+"""Natural-language queries: GroundNLQ and VSLNet. Given a clip and a question, ranked time windows.
 
 model = nlq.load("checkpoint.safetensors")
 moments = model.ground(features, "Where did I put the keys?")
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from egolib.nlq.api import Grounder
     from egolib.nlq.config import Config, DataConfig, InferConfig, ModelConfig
     from egolib.nlq.data.text import TextEncoder
+    from egolib.nlq.models.vslnet.infer import SpanGrounder
     from egolib.report.results import Moments
     from egolib.runs.step import Step
 
@@ -32,7 +33,7 @@ def load(
     model: ModelConfig | None = None,
     data: DataConfig | None = None,
     infer: InferConfig | None = None,
-) -> Grounder:
+) -> Grounder | SpanGrounder:
     """A grounder from an egolib checkpoint (``.safetensors``) or an official file.
 
     Args:

@@ -25,6 +25,7 @@ from egolib.io import checkpoint
 from egolib.io.feature_arrays import feature_array
 from egolib.io.features import Provenance, Store
 from egolib.nlq.config import DataConfig, InferConfig, ModelConfig
+from egolib.nlq.config.span import SpanDataConfig, SpanInferConfig
 from egolib.nlq.data.annotations import Query
 from egolib.nlq.data.dataset import Item, NlqData, pad
 from egolib.nlq.data.text import TextEncoder, known_encoder, require_same_text
@@ -35,6 +36,8 @@ from egolib.nlq.localization.decode import decode, to_seconds
 from egolib.nlq.localization.on_device import decodes
 from egolib.nlq.models.clip_text import ClipTextEncoder
 from egolib.nlq.models.network import GroundNLQ, padded_length
+from egolib.nlq.models.vslnet.infer import SpanGrounder
+from egolib.nlq.models.vslnet.network import Vslnet
 from egolib.nn.points import Predictions
 from egolib.nn.temporal_blocks import Tokens
 from egolib.progress import track
@@ -406,7 +409,7 @@ def load(
     model: ModelConfig | None = None,
     data: DataConfig | None = None,
     infer: InferConfig | None = None,
-) -> Grounder:
+) -> Grounder | SpanGrounder:
     """A grounder from an egolib checkpoint (``.safetensors``) or an official file.
 
     Args:
@@ -429,6 +432,8 @@ def load(
     chosen, path = resolve_device(device), weights_file(locate(name, "nlq"))
     network, known = read(path, weights=weights, start=model)
     parts = known.get("config", {})
+    if isinstance(network, Vslnet):
+        return _spans(network, parts, data, infer, chosen, text_encoder)
     text = build(Provenance, known["text"]) if known.get("text") else None
     if isinstance(text_encoder, str | Path):
         text_encoder = ClipTextEncoder.from_folder(text_encoder, chosen)
@@ -444,9 +449,27 @@ def load(
     return loaded
 
 
+def _spans(
+    network: Vslnet,
+    parts: Mapping[str, Any],
+    data: DataConfig | None,
+    infer: InferConfig | None,
+    device: torch.device,
+    text_encoder: TextEncoder | str | Path | None,
+) -> SpanGrounder:
+    if isinstance(text_encoder, str | Path):
+        raise EgolibError(
+            "VSLNet does not read CLIP's tokens",
+            remedy="pass a function from a question to the token states that it was trained on",
+        )
+    cells = data.span if data else build(SpanDataConfig, parts.get("data", {}))
+    decoding = infer.span if infer else build(SpanInferConfig, parts.get("infer", {}))
+    return SpanGrounder(network, cells, decoding, device, text_encoder)
+
+
 def save(
     path: str | Path,
-    model: GroundNLQ,
+    model: GroundNLQ | Vslnet,
     data: DataConfig | None = None,
     infer: InferConfig | None = None,
     **sidecar: Any,
@@ -460,5 +483,6 @@ def save(
         infer: decoding and batching that it should be asked with.
         sidecar: further JSON values, for instance step and metrics.
     """
-    about = describe(model.config, data or DataConfig(), infer or InferConfig())
+    settings = ModelConfig(span=model.config) if isinstance(model, Vslnet) else model.config
+    about = describe(settings, data or DataConfig(), infer or InferConfig())
     return checkpoint.save(path, model.state_dict(), {**sidecar, **about})

@@ -116,6 +116,8 @@ def _decay(
     """The factor t updates after the warm-up."""
     if config.schedule == "constant":
         return lambda t: 1.0
+    if config.schedule == "linear":
+        return lambda t: max(0.0, 1 - t / max(steps, 1))
     if config.schedule == "multistep":
         unit = steps_per_epoch if config.milestone_unit == "epochs" else 1
         milestones = sorted(unit * place for place in config.milestones)

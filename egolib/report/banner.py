@@ -18,6 +18,7 @@ STEP_TITLES = {
     "3_infer": "inference",
     "4_evaluate": "evaluation",
 }
+ANY_REAL = "Ego4D, ImageNet VID, EPIC-KITCHENS-100 or Charades-Ego"
 TOWARDS_WEIGHTS = ("model", "predictions")  # inputs that lead from a step to its training
 
 
@@ -56,6 +57,11 @@ class Executed:
             name = str(about_task(self.subject).get("title", self.subject))
             return f"{name[:1].upper()}{name[1:]}: results"
         return ""
+
+    @property
+    def is_chapter(self) -> bool:
+        """Whether the page tells about a finished run, so that code is of no interest."""
+        return str(self.node["key"]).startswith("pages/")
 
     @property
     def variant(self) -> str:
@@ -120,7 +126,7 @@ def is_drawn(page: Executed) -> bool:
 def banner(page: Executed) -> str:
     """The banner as HTML for a Markdown cell: what stands behind the numbers of a page."""
     drawn = is_drawn(page)
-    real = about_task(page.subject).get("real", "any real data set")
+    real = about_task(page.subject).get("real", ANY_REAL)
     head = f"Built-in world <em>{html.escape(page.preset)}</em>, not {html.escape(real)}"
     rows = "".join(
         f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts(page).items()

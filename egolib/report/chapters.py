@@ -240,7 +240,7 @@ def verdicts() -> str:
     """How many claims held, in a sentence."""
     counts = scoreboard.verdict_counts()
     total = sum(counts.values())
-    parts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
+    parts = "; ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
     return f"Of {total} claims: {parts}."
 
 

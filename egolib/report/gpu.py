@@ -83,11 +83,27 @@ def _rates(rows: Mapping[str, Row]) -> str:
     header = ["work", "unit", "official order", *PRECISIONS.values(), "best of ours / official"]
     lines = []
     for name, row in rows.items():
-        ours = [_number(row["ours"].get(p)) for p in PRECISIONS]
+        if not row["ours"]:
+            continue
+        ours = [_in_precision(row["ours"], p) for p in PRECISIONS]
         official = _number(row["official"])
         lines.append([name, row["unit"], official, *ours, _speed_up(row)])
     notes = [f"- {name}: {row['note']}" for name, row in rows.items() if row.get("note")]
     return _table(header, lines) + ("\n\n" + "\n".join(notes) if notes else "")
+
+
+def _in_precision(ours: Mapping[str, float], precision: str) -> str:
+    """The number of a precision, and of its kinds (``bf16 compiled``) with their name.
+
+    Args:
+        ours: by precision, or precision and kind.
+        precision: which column.
+    """
+    found = [_number(ours.get(precision))]
+    for name, value in ours.items():
+        own, _, kind = name.partition(" ")
+        found += [f"{kind} {_number(value)}"] * bool(own == precision and kind)
+    return ", ".join(text for text in found if text)
 
 
 def _speed_up(row: Row) -> str:

@@ -145,7 +145,11 @@ def brief(text: str, most: int = 60) -> str:
 
 
 def html_table(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], *, escape: bool = True
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    escape: bool = True,
+    kind: str = "",
 ) -> str:
     """A plain HTML table whose first column heads its rows.
 
@@ -153,6 +157,7 @@ def html_table(
         columns: names above the columns.
         rows: texts, one sequence a row.
         escape: False where the cells are HTML already.
+        kind: a class of its own, for its looks.
     """
     shown = html.escape if escape else str
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in columns)
@@ -162,7 +167,9 @@ def html_table(
         + "</tr>"
         for first, *rest in rows
     )
-    return f'<table class="table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return (
+        f'<table class="table {kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    )
 
 
 def folded(table: str, rows: int, summary: str) -> str:

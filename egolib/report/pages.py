@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,12 @@ CAPTIONS = Path("book") / "captions.yml"
 _STEP_PAGE = re.compile(r"^(\w+)/(.+)_([0-9]_\w+)$")
 FIGURE = re.compile(
     r'step\.figure\(.*?"(?P<kept>\w+)"\)|\bfigures\.(?P<drawn>\w+)\(made\)'
+    r"|\bviz\.draw\(\w+, (?P<found>\w+)\)|\b(?:viz|widgets)\.(?P<part>picture_row|vary|scrub)\("
     r"|\b(?:scoreboard|chapters)\.(?P<made>\w+_figure)\("
     r'|\bchapters\.picture\(\w+, "(?P<task>\w+)/[^/"]+/(?P<figure>\S+?)"\)'
     r"|\bchapters\.example\(\w+, task, (?P<example>[0-9])\)"
 )
+NAMED = ("kept", "drawn", "made", "found", "part")
 
 
 def page_text(source: Path, page: str, command: str, schema: Schema) -> str:
@@ -82,6 +85,8 @@ def _page_cells(cells: Sequence[Cell], page: Executed, schema: Schema) -> list[C
             cell["source"] = _with_values(cell["source"], page.node["parameters"])
         elif found and "parameters" in _tags(found[-1]) and page.task:
             cell["outputs"] = [_settings(page, schema)]
+        if cell["cell_type"] == "code" and page.is_chapter and not cell["outputs"]:
+            cell["metadata"]["tags"] = ["remove-cell"]
         found += _with_captions(cell, page) if cell["cell_type"] == "code" else [cell]
     return found
 
@@ -178,8 +183,12 @@ def _settings(page: Executed, schema: Schema) -> dict[str, Any]:
 
 def captions() -> dict[str, dict[str, str]]:
     """Captions and alternative texts of all figures, by ``task/step/name`` or ``page/name``."""
-    content = configs.read_yaml(configs.project_root() / CAPTIONS)
-    return {str(k): dict(v) for k, v in content.items()}
+    return _captions(configs.project_root() / CAPTIONS)
+
+
+@cache
+def _captions(file: Path) -> dict[str, dict[str, str]]:
+    return {str(k): dict(v) for k, v in configs.read_yaml(file).items()}
 
 
 def _with_captions(cell: Cell, page: Executed) -> list[Cell]:
@@ -227,7 +236,7 @@ def figure_names(source: str, page: Executed) -> list[str]:
     folder = Path(str(page.node["out"])) / "figures"
     found = []
     for match in FIGURE.finditer(source):
-        name = match["kept"] or match["drawn"] or match["made"]
+        name = next((match[kind] for kind in NAMED if match[kind]), "")
         if match["kept"] and not (folder / f"{name}.png").is_file():
             continue
         if match["figure"]:

@@ -18,12 +18,14 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from egolib.errors import EgolibError
 from egolib.io.records import file_sha256, read_json, write_json
+from egolib.io.schema import OPEN, validated
 
 # ------------------------------------------------------------------- result types
 
@@ -189,8 +191,24 @@ def write_result(
 def read_result(path: str | Path) -> dict[str, Any]:
     """A ``result.json``, or the one in a step's folder."""
     path = Path(path)
-    result: dict[str, Any] = read_json(path / "result.json" if path.is_dir() else path, dict)
+    file = path / "result.json" if path.is_dir() else path
+    result: dict[str, Any] = validated(_Result, read_json(file, dict), file=file)
     return result
+
+
+class _Result(TypedDict):
+    """A ``result.json``."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    metrics: NotRequired[dict[str, Any]]
+    data: NotRequired[dict[str, Any]]
+    config: NotRequired[dict[str, Any]]
+    versions: NotRequired[dict[str, Any]]
+    hardware: NotRequired[dict[str, Any]]
+    task: NotRequired[str | None]
+    variant: NotRequired[str | None]
+    preset: NotRequired[str | None]
+    step: NotRequired[str | None]
 
 
 def identity(path: str | Path) -> str:

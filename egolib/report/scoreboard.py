@@ -35,7 +35,6 @@ CLAIM_COLUMNS = (
     "with it",
     "without it",
     "seeds",
-    "metric",
 )
 
 
@@ -219,11 +218,11 @@ def claims_table(task: str) -> Html:
     """The claims of a task: verdict, difference, its interval, both means and their spread."""
     rows = []
     for claim in claims_of(task):
-        rows.append(_claim_row(claim["name"], claim))
+        rows.append(_claim_row(f"{claim['name']} [{claim['metric']}]", claim))
         rows += [_claim_row(f"… tried besides: {t['why']}", t) for t in claim["tried"]]
     if not rows:
         return Html("<p>No claims are recorded.</p>")
-    return Html(html_table(CLAIM_COLUMNS, rows))
+    return Html(html_table(CLAIM_COLUMNS, rows, kind="claims"))
 
 
 def _claim_row(name: str, pair: Mapping[str, Any]) -> list[str]:
@@ -236,7 +235,6 @@ def _claim_row(name: str, pair: Mapping[str, Any]) -> list[str]:
         _spread(pair, 0),
         _spread(pair, 1),
         str(len(pair["differences"])),
-        str(pair.get("metric", "the same")),
     ]
 
 
@@ -244,7 +242,9 @@ def _spread(pair: Mapping[str, Any], side: int) -> str:
     mean, deviation = pair["means"][side], pair["deviations"][side]
     if mean is None:
         return "–"
-    return f"{mean:.1f}" if deviation is None else f"{mean:.1f} ± {deviation:.1f}"
+    is_number = side == 1 and not isinstance(pair["worse"], str)
+    alone = deviation is None or is_number
+    return f"{mean:.1f}" if alone else f"{mean:.1f} ± {deviation:.1f}"
 
 
 def recorded(task: str) -> str:

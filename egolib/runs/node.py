@@ -4,10 +4,29 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, NotRequired
+
+from pydantic import ConfigDict
+from typing_extensions import TypedDict
 
 from egolib.config import Tree
 from egolib.io.records import read_json, write_json
+from egolib.io.schema import Text, validated
 from egolib.report.results import plain
+
+
+class _NodeFile(TypedDict):
+    """What ``Node.write`` writes."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[misc]
+    key: Text
+    notebook: Text
+    out: Text
+    parameters: dict[str, Any]
+    upstream: dict[str, Text]
+    parts: dict[str, Any]
+    resources: NotRequired[dict[str, Any]]
+    force: NotRequired[bool]
 
 
 @dataclass(frozen=True)
@@ -50,7 +69,7 @@ class Node:
     @classmethod
     def read(cls, path: Path) -> Node:
         """The inverse of ``write``."""
-        values = read_json(path, dict)
+        values = dict(validated(_NodeFile, read_json(path, dict), file=path))
         values["notebook"], values["out"] = Path(values["notebook"]), Path(values["out"])
         values["upstream"] = {k: Path(v) for k, v in values["upstream"].items()}
         return cls(**values)

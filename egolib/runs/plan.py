@@ -19,7 +19,7 @@ from egolib.runs.node import Node
 from egolib.runs.places import Places, default_data_root, task_variant_step
 
 WORLD = "0_world"
-SCOREBOARD = "9_scoreboard"
+AFTER_ALL = ("your_video", "9_scoreboard")
 RESULTS = "results"  # the notebook of all tasks' results pages
 PAGES = "pages"  # notebooks of pages that look at a finished run
 
@@ -248,11 +248,12 @@ class _Planner:
     def add_pages(self) -> None:
         """Adds the notebooks that look at everything the run has made.
 
-        The scoreboard, and in ``notebooks/pages`` the front page and for each task its idea
-        (a notebook of its own) and its results (one notebook for all).
+        The page on one's own video, the scoreboard, and in ``notebooks/pages`` the front page
+        and for each task its idea (a notebook of its own) and its results (one for all).
         """
         seen = dict(self.nodes)
-        self._add_looking(SCOREBOARD, SCOREBOARD, seen)
+        for page in AFTER_ALL:
+            self._add_looking(page, page, seen)
         folder = configs.project_root() / "notebooks" / PAGES
         for notebook in sorted(folder.glob("*.ipynb")):
             if notebook.stem == RESULTS:

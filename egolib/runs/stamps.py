@@ -56,7 +56,13 @@ def reasons(node: Node, rerun: Iterable[str] = ()) -> list[str]:
 def read_stamp(out: Path) -> Tree:
     """A node's stamp; empty where it has not finished."""
     file = out / "stamp.json"
-    return read_json(file, dict) if file.is_file() else {}
+    if not file.is_file():
+        return {}
+    content: Tree = read_json(file, dict)
+    for name in ("parts", "upstream"):
+        if not isinstance(content.get(name, {}), dict):
+            raise EgolibError("an object is wanted", file=file, record=name, remedy="remove it")
+    return {"parts": {}, "upstream": {}, **content}
 
 
 def _differences(old: Tree, new: Tree) -> list[str]:

@@ -15,15 +15,19 @@ import html
 import json
 import os
 import re
+import unicodedata
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from egolib.errors import EgolibError, nearest
 from egolib.io.records import read_json, read_text
+from egolib.io.schema import OPEN, Count, Text, validated
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Library
@@ -77,7 +81,10 @@ def encode(
         pad: fill up to ``length`` instead of to the longest text.
     """
     special = tokenizer.special
-    rows = [[special.start, *tokenizer.ids(text)[: length - 2], special.end] for text in texts]
+    found = [tokenizer.ids(text) for text in texts]
+    if tokenizer.name == "clip":
+        _tell_cut(tokenizer, found, length)
+    rows = [[special.start, *ids[: length - 2], special.end] for ids in found]
     columns = length if pad else max(map(len, rows), default=0)
     ids = np.full((len(rows), columns), special.pad, np.int64)
     mask = np.zeros((len(rows), columns), np.int64)
@@ -85,6 +92,18 @@ def encode(
         ids[i, : len(row)] = row
         mask[i, : len(row)] = 1
     return ids, mask
+
+
+def _tell_cut(tokenizer: Any, found: Sequence[list[int]], length: int) -> None:
+    """Warns where texts do not fit, and says after which words they are cut."""
+    long = [ids for ids in found if len(ids) > length - 2]
+    if long:
+        kept = tokenizer.text(long[0][: length - 2])
+        warnings.warn(
+            f"{len(long)} texts are longer than {length} tokens and are cut, the first one after "
+            f"{kept[-40:]!r}",
+            stacklevel=3,
+        )
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
@@ -104,12 +123,13 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
             remedy=f"expected vocab.json and merges.txt, tokenizer.json or {CLIP_FILE}",
         )
     if path.name.startswith("bpe_simple_vocab"):
-        return ClipTokenizer(*_clip_file(path))
+        return read_clip_tokenizer(path)
     content = read_json(path, dict)
     if path.name == "tokenizer.json":
-        model = content.get("model", {})
-        merges = [tuple(m.split(" ")) if isinstance(m, str) else tuple(m) for m in model["merges"]]
-        return _byte_pairs(model["vocab"], merges, path)  # type: ignore[arg-type]
+        model = validated(_LibraryFile, content, file=path)["model"]
+        pairs = [m.split(" ") if isinstance(m, str) else m for m in model["merges"]]
+        return _byte_pairs(model["vocab"], [_two(pair, path) for pair in pairs], path)
+    content = validated(dict[Text, Count], content, file=path)
     if path.with_name("merges.txt").is_file():
         return _byte_pairs(content, _merges(path.with_name("merges.txt")), path)
     if path.name == "vocab.json":
@@ -162,7 +182,8 @@ class WordTokenizer:
 Merges = list[tuple[str, str]]
 
 CLIP_FILE = "bpe_simple_vocab_16e6.txt.gz"
-_CLIP_START, _CLIP_END = "<|startoftext|>", "<|endoftext|>"
+CLIP_MERGES = 49152 - 256 - 2  # of the published file, after its title line
+CLIP_START, CLIP_END = "<|startoftext|>", "<|endoftext|>"
 _CLIP_PIECES = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 
@@ -196,17 +217,10 @@ class ClipTokenizer:
     name = "clip"
 
     def __init__(self, vocabulary: dict[str, int], merges: Merges, file: Path | None = None):
-        from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+        from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
-        _require(vocabulary, (_CLIP_START, _CLIP_END), file)
+        _require(vocabulary, (CLIP_START, CLIP_END), file)
         library = Tokenizer(models.BPE(vocabulary, merges, end_of_word_suffix="</w>"))
-        library.normalizer = normalizers.Sequence(
-            [
-                normalizers.NFC(),
-                normalizers.Replace(Regex(r"\s+"), " "),
-                normalizers.Lowercase(),
-            ]
-        )
         library.pre_tokenizer = pre_tokenizers.Sequence(
             [
                 pre_tokenizers.Split(Regex(_CLIP_PIECES), "removed", invert=True),
@@ -214,18 +228,99 @@ class ClipTokenizer:
             ]
         )
         self._library = library
-        start, end = vocabulary[_CLIP_START], vocabulary[_CLIP_END]
+        start, end = vocabulary[CLIP_START], vocabulary[CLIP_END]
         self.special = Special(start, 0, end, end)
         self.size, self.hash = len(vocabulary), _hash({"vocab": vocabulary, "merges": merges})
 
     def ids(self, text: str) -> list[int]:
-        """Ids of a text; HTML escapes are resolved twice, as the official code does."""
-        text = html.unescape(html.unescape(text)).strip()
-        return _library_ids(self._library, text)
+        """Ids of a text, see ``clip_text``."""
+        return _library_ids(self._library, clip_text(text))
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The words of ids."""
+        names = "".join(self._library.id_to_token(number) or "" for number in ids)
+        bytes_of = {symbol: byte for byte, symbol in zip(_BYTES, byte_symbols(), strict=True)}
+        found = names.replace("</w>", byte_symbols()[_BYTES.index(32)])
+        return bytes(bytes_of[symbol] for symbol in found).decode(errors="replace").strip()
+
+
+#: What the official code's text mending (ftfy) makes of typographic characters.
+_PLAIN = {
+    **dict.fromkeys(map(chr, (0x2BC, *range(0x2018, 0x201C))), "'"),
+    **dict.fromkeys(map(chr, range(0x201C, 0x2020)), '"'),
+    **dict(zip("ﬀﬁﬂﬃﬄﬆĲĳ", ("ff", "fi", "fl", "ffi", "ffl", "st", "IJ", "ij"), strict=True)),
+    **{chr(c): unicodedata.normalize("NFKC", chr(c)) for c in (0x3000, *range(0xFF01, 0xFFF0))},
+    **dict.fromkeys(map(chr, (*range(9), 11, *range(14, 32), 127, 0xFEFF)), ""),
+}
+_PLAIN_TABLE = str.maketrans(_PLAIN)
+
+
+def clip_text(text: str) -> str:
+    """A text as CLIP's tokeniser sees it.
+
+    Curly quotes, ligatures and wide letters become plain ones, HTML escapes are resolved (twice,
+    as the official code does), blanks become one, letters small.
+
+    >>> clip_text("The “ﬁne”  cat &amp;amp; dog")
+    'the "fine" cat & dog'
+    """
+    plain = unicodedata.normalize("NFC", text.translate(_PLAIN_TABLE))
+    plain = html.unescape(html.unescape(plain))
+    return re.sub(r"\s+", " ", plain).strip().lower()
+
+
+def read_clip_tokenizer(path: str | Path, merges: str | Path | None = None) -> ClipTokenizer:
+    """CLIP's tokeniser, of its own file (``.gz``) or of ``vocab.json`` with ``merges.txt``.
+
+    Args:
+        path: the vocabulary.
+        merges: of a ``vocab.json``; None takes the ``merges.txt`` beside it.
+
+    Raises:
+        EgolibError: a file is missing or malformed, or the vocabulary is not CLIP's.
+    """
+    path = Path(path)
+    if path.suffix != ".json":
+        found = _byte_pairs(*_clip_file(path), path)
+    else:
+        content = validated(dict[Text, Count], read_json(path, dict), file=path)
+        pairs = _merges(Path(merges) if merges else path.with_name("merges.txt"))
+        found = _byte_pairs(content, pairs, path)
+    if not isinstance(found, ClipTokenizer):
+        raise EgolibError("not CLIP's vocabulary", file=path)
+    return found
+
+
+class _Model(TypedDict):
+    """The part of a ``tokenizer.json`` that byte pairs need."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    vocab: dict[Text, Count]
+    merges: list[str | list[str]]
+
+
+class _LibraryFile(TypedDict):
+    """A ``tokenizer.json``."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    model: _Model
 
 
 def _byte_pairs(vocabulary: dict[str, int], merges: Merges, file: Path) -> Tokenizer:
-    kind = ClipTokenizer if _CLIP_START in vocabulary else RobertaTokenizer
+    if sorted(vocabulary.values()) != [*range(len(vocabulary))]:
+        raise EgolibError("ids do not count from 0 without gaps", file=file)
+    if not merges:
+        raise EgolibError("no merges", file=file, remedy="copy merges.txt of the model again")
+    for number, (left, right) in enumerate(merges, start=1):
+        for token in (left, right, left + right):
+            if token not in vocabulary:
+                raise EgolibError(
+                    f"the merge of {left!r} and {right!r} needs {token!r}, which is no token",
+                    file=file,
+                    record=f"merge {number}",
+                    remedy="vocabulary and merges must be of one model",
+                )
+    kind = ClipTokenizer if CLIP_START in vocabulary else RobertaTokenizer
     return kind(vocabulary, merges, file)
 
 
@@ -244,11 +339,15 @@ def _merges(path: Path) -> Merges:
 
 def _clip_file(path: Path) -> tuple[dict[str, int], Merges]:
     """Vocabulary and merges of CLIP's own file: bytes, bytes that end words, merges, specials."""
-    lines = read_text(path).split("\n")[1 : 49152 - 256 - 2 + 1]
+    lines = read_text(path).split("\n")[1 : CLIP_MERGES + 1]
     merges = [_pair(path, line) for line in lines if line.strip()]
     symbols = byte_symbols()
     tokens = [*symbols, *(s + "</w>" for s in symbols), *("".join(m) for m in merges)]
-    return {t: i for i, t in enumerate([*tokens, _CLIP_START, _CLIP_END])}, merges
+    return {t: i for i, t in enumerate([*tokens, CLIP_START, CLIP_END])}, merges
+
+
+_PRINTABLE = [*range(33, 127), *range(161, 173), *range(174, 256)]
+_BYTES = [*_PRINTABLE, *(byte for byte in range(256) if byte not in set(_PRINTABLE))]
 
 
 def byte_symbols() -> list[str]:
@@ -257,15 +356,17 @@ def byte_symbols() -> list[str]:
     Printable bytes of Latin-1 stand for themselves and come first; the others get the
     characters from 256 on.
     """
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = 256 - len(printable)
-    return [chr(b) for b in printable] + [chr(256 + i) for i in range(others)]
+    others = 256 - len(_PRINTABLE)
+    return [chr(b) for b in _PRINTABLE] + [chr(256 + i) for i in range(others)]
 
 
 def _pair(path: Path, line: str) -> tuple[str, str]:
-    parts = line.split()
+    return _two(line.split(), path)
+
+
+def _two(parts: Sequence[str], path: Path) -> tuple[str, str]:
     if len(parts) != 2:
-        raise EgolibError("a merge is two symbols", file=path, record=repr(line))
+        raise EgolibError("a merge is two symbols", file=path, record=repr(parts)[:80])
     return parts[0], parts[1]
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from textwrap import fill
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyBboxPatch
 
 from egolib.errors import EgolibError
 from egolib.viz.style import PALETTE, Drawing, look
@@ -31,8 +35,7 @@ def stages(boxes: Sequence[tuple[str, str]]) -> Drawing:
         axes.axis("off")
         for number, (name, text) in enumerate(boxes):
             row, column = divmod(number, COLUMNS)
-            edge = {"boxstyle": "round,pad=0.02", "facecolor": "#F4F7FA", "edgecolor": PALETTE[0]}
-            axes.add_patch(_box(column + 0.06, -row - 0.88, edge))
+            axes.add_patch(_box(column + 0.06, -row - 0.88))
             axes.text(column + 0.46, -row - 0.2, name, ha="center", va="center", fontweight="bold")
             inside = fill(text, 24)
             axes.text(column + 0.46, -row - 0.57, inside, ha="center", va="center", fontsize=7)
@@ -41,14 +44,14 @@ def stages(boxes: Sequence[tuple[str, str]]) -> Drawing:
     return figure
 
 
-def _box(left: float, bottom: float, look_of: dict[str, object]):  # type: ignore[no-untyped-def]
-    from matplotlib.patches import FancyBboxPatch
+def _box(left: float, bottom: float) -> FancyBboxPatch:
+    style = "round,pad=0.02"
+    colours: Any = {"facecolor": "#F4F7FA", "edgecolor": PALETTE[0]}
+    return FancyBboxPatch((left, bottom), 0.8, 0.76, boxstyle=style, **colours)
 
-    return FancyBboxPatch((left, bottom), 0.8, 0.76, **look_of)
 
-
-def _arrow(axes, row: int, column: int) -> None:  # type: ignore[no-untyped-def]
-    style = {"arrowstyle": "-|>", "color": "#444444"}
+def _arrow(axes: Axes, row: int, column: int) -> None:
+    style: Any = {"arrowstyle": "-|>", "color": "#444444"}
     if column + 1 < COLUMNS:
         start, end = (column + 0.89, -row - 0.5), (column + 1.05, -row - 0.5)
     else:

@@ -27,7 +27,7 @@ HOLD_SEC = 1.0  # an answer of one frame stays on screen
 MARGIN_SEC = 2.0  # shown before and after a response track
 LONGEST_SEC = 20.0  # shown where nothing was found
 _LEAST_HEIGHT = 360
-_LINE_HEIGHT = 48
+LINE_HEIGHT = 48
 _TOLERANCE = 1e-4  # seconds that forgive the rounding of times
 _QUALITY = Encoding(crf=20)
 
@@ -56,14 +56,14 @@ def track_movie(
         rate: frames a second of the drawing; the video's average rate by default.
     """
     reader = as_reader(video)
-    canvas = _Canvas(reader, _LINE_HEIGHT if len(track.curve) else 0)
+    canvas = Canvas(reader, LINE_HEIGHT if len(track.curve) else 0)
     boxed = track.frames if track.score >= threshold else track.frames[:0]
     with VideoWriter(check_target(out), rate or reader.rate, _QUALITY) as writer:
         film = _Film(reader, writer)
         for number in film.frames(_around(track, reader), boxed):
             page = canvas.page(reader[number], seconds_of(reader, number))
             if len(boxed) and boxed[0] <= number <= boxed[-1]:
-                canvas.box(page, _box_at(track, number), PREDICTED, f"{name} {track.score:.2f}")
+                canvas.box(page, box_at(track, number), PREDICTED, f"{name} {track.score:.2f}")
             canvas.time_line(page, track, number)
             film.show(number, page)
             if len(boxed) == 1 and number == boxed[0]:
@@ -120,7 +120,7 @@ def detection_stream(
         threshold: lowest score that is drawn.
     """
     reader = as_reader(video)
-    canvas = _Canvas(reader)
+    canvas = Canvas(reader)
     with VideoWriter(check_target(out), rate or reader.rate, _QUALITY) as writer:
         film = _Film(reader, writer)
         for frame in found:
@@ -201,7 +201,7 @@ def _around(track: ResponseTrack, reader: VideoReader) -> range:
     return range(start, reader.frame_at(reader.timestamp(int(last)) - zero + after) + 1)
 
 
-def _box_at(track: ResponseTrack, frame: int) -> list[float]:
+def box_at(track: ResponseTrack, frame: int) -> list[float]:
     corners = np.asarray(track.boxes_xyxy, float).T
     return [float(np.interp(frame, track.frames, side)) for side in corners]
 
@@ -212,7 +212,7 @@ def _rate(detections: Detections, reader: VideoReader) -> Fraction:
     return reader.rate / max(int(np.median(steps)) if len(steps) else 1, 1)
 
 
-class _Canvas:
+class Canvas:
     """Draws on enlarged copies of a video's frames, with room for a time line below."""
 
     def __init__(self, reader: VideoReader, line_height: int = 0):

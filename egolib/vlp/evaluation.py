@@ -17,7 +17,7 @@ from egolib.metrics.question_answering import Average, TypeLimit
 from egolib.metrics.retrieval import Precision, charades_metrics, retrieval_metrics
 from egolib.metrics.summarization import EmptyTags, Match, ZeroF1, mean_match
 from egolib.vlp.benchmarks.question_scores import answer_accuracies
-from egolib.vlp.data import charades, epic
+from egolib.vlp.data import charades, epic, qfvs
 from egolib.vlp.data.charades import CharadesVideo
 from egolib.vlp.data.egoclip import Question, read_egomcq
 from egolib.vlp.data.egotaskqa import Question as TaskQuestion
@@ -28,7 +28,8 @@ from egolib.vlp.formats import submission
 from egolib.vlp.summarization.evaluation import evaluate_summaries
 from egolib.vlp.summarization.selection import FRACTION, best_shots, summary_length
 
-BENCHMARKS = ("egomcq", "epic", "charades", "egotaskqa")
+BENCHMARKS = ("egomcq", "epic", "charades", "egotaskqa", "qfvs")
+PLACES = 4000  # of the published QFVS network: 20 segments of 200 shots
 
 
 def evaluate_egomcq(
@@ -166,24 +167,51 @@ def evaluate_shots(
     return mean_match(evaluate_summaries(found, queries, tags, empty_tags, zero_f1))
 
 
+def read_summary_files(
+    tags: str | Path, video: int, places: int = PLACES
+) -> tuple[list[Query], np.ndarray]:
+    """The queries of a QFVS video with their reference summaries, and its tags (n, concepts).
+
+    Args:
+        tags: ``Tags.mat``; the queries are read below ``Datasets/QFVS`` beside it.
+        video: its number.
+        places: of the network, padding included; reference shots end there.
+
+    Raises:
+        EgolibError: no such video, or a file that cannot be read.
+    """
+    matrices = qfvs.read_tags(tags)
+    if not 0 < video <= len(matrices):
+        raise EgolibError(f"no tags of video {video}", file=tags, remedy="give video=1 ...")
+    found = matrices[video - 1]
+    origin = Path(tags).parent / qfvs.ORIGIN
+    return qfvs.read_queries(origin, video, len(found), places), found
+
+
 def evaluate_files(
     truth: str | Path,
     predictions: str | Path,
     *,
-    benchmark: Literal["egomcq", "epic", "charades", "egotaskqa"] | None = None,
+    benchmark: Literal["egomcq", "epic", "charades", "egotaskqa", "qfvs"] | None = None,
     names: Names = "official",
     precision: Precision = "official",
     empty_queries: Literal["official", "skip"] = "official",
     max_types: TypeLimit = "official",
     average: Average = "official",
+    video: int = 1,
+    fraction: float = FRACTION,
+    places: int = PLACES,
+    empty_tags: EmptyTags = "official",
+    zero_f1: ZeroF1 = "official",
 ) -> dict[str, Any]:
     """Metrics of a score file against official annotations.
 
     Args:
         truth: ``egomcq.json``, an ``EPIC_100_retrieval_*.csv``, a
-            ``CharadesEgo_v1_*_only1st.csv`` or a ``formatted_*_qas_encode.json``. That very
-            file is read; EPIC-KITCHENS sentences and relevancies of its name beside it are
-            used where they are, and EgoTaskQA's answer set is read beside it.
+            ``CharadesEgo_v1_*_only1st.csv``, a ``formatted_*_qas_encode.json``, or QFVS'
+            ``Tags.mat`` with ``Datasets/QFVS`` beside it. That very file is read;
+            EPIC-KITCHENS sentences and relevancies of its name beside it are used where
+            they are, and EgoTaskQA's answer set is read beside it.
         predictions: a score file.
         benchmark: by default told by the truth's name.
         names: of EgoMCQ's kinds of questions, ``official`` or ``by_value``.
@@ -191,6 +219,11 @@ def evaluate_files(
         empty_queries: of EPIC-KITCHENS, ``official`` or ``skip``.
         max_types: of EgoTaskQA's reasoning types, ``official`` or ``all``.
         average: of EgoTaskQA's overall accuracy, ``official`` or ``questions``.
+        video: of QFVS, the one whose shots were scored.
+        fraction: of QFVS' shots that become a summary.
+        places: of QFVS' network, padding included; reference shots end there.
+        empty_tags: of QFVS, see ``EvaluateConfig``.
+        zero_f1: of QFVS, see ``EvaluateConfig``.
 
     Raises:
         EgolibError: a file that cannot be read, or scores that do not fit.
@@ -206,6 +239,14 @@ def evaluate_files(
         return found | {"relevancy": relevancy}
     if kind == "charades":
         return dict(evaluate_charades(charades.read_videos(truth), scores, file=predictions))
+    if kind == "qfvs":
+        queries, tags = read_summary_files(truth, video, places)
+        shots = scores["shots"]
+        measured = evaluate_shots(
+            queries, tags, shots, fraction=fraction, empty_tags=empty_tags, zero_f1=zero_f1
+        )
+        percent = {name: 100.0 * value for name, value in vars(measured).items()}
+        return percent | {"queries": len(queries), "shots": len(tags)}
     if kind == "egotaskqa":
         asked = read_question_file(truth)
         return evaluate_answers(

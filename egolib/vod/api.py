@@ -7,11 +7,12 @@ a method's own bounded memory.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,14 +23,17 @@ from torch import nn
 
 from egolib.config import build, merge
 from egolib.engine.device import resolve_device
+from egolib.engine.precision import computing
 from egolib.engine.prefetch import prefetched
+from egolib.errors import EgolibError
 from egolib.io import checkpoint
 from egolib.metrics.detection import Boxes
+from egolib.nn.fold import for_inference
 from egolib.nn.roi import Found
-from egolib.progress import track
 from egolib.report.results import FrameDetections
 from egolib.runs import inputs
 from egolib.runs.result_cache import ResultCache
+from egolib.runs.shards import map_items
 from egolib.video import VideoReader
 from egolib.vod.config import DataConfig, InferConfig, ModelConfig
 from egolib.vod.config.infer import causal_settings, published_infer
@@ -135,8 +139,8 @@ class Detector(inputs.Told):
         self.config, self.data, self.seed = config, data, seed
         self.device = resolve_device(self.settings.device)
         self.model = model.to(self.device).eval()
-        if self.device.type == "cuda":  # the layout of convolutions there; values stay
-            self.model = self.model.to(memory_format=torch.channels_last)  # type: ignore
+        if self.device.type == "cuda":  # equal up to rounding
+            self.model = for_inference(self.model)
         self.class_names = tuple(names) or class_names(data)
 
     # ------------------------------------------------------------------ one video
@@ -238,7 +242,10 @@ class Detector(inputs.Told):
     # ----------------------------------------------------------------- a data set
 
     def predict(
-        self, videos: Iterable[TestVideo], cache: ResultCache | None = None
+        self,
+        videos: Iterable[TestVideo],
+        cache: ResultCache | None = None,
+        devices: Sequence[str] = (),
     ) -> DetectionSet:
         """Detections of a data set, in its order of testing.
 
@@ -246,18 +253,56 @@ class Detector(inputs.Told):
             videos: in the order of testing.
             cache: where the detections of finished videos are kept, and taken from when
                 this is repeated.
+            devices: what computes, a process each; this process and its device without any.
+
+        Raises:
+            EgolibError: videos that could not be detected in, after all others are finished.
         """
-        parts: list[DetectionSet] = []
-        for chain in track(self._chains(videos), "detecting", unit="video"):
-            wanted = np.array([v.image_id(p) for v in chain for p in v.order], np.int64)
-            part = self._cached(cache, chain[0].name, wanted)
-            if part is None:
+        chains = self._chains(videos)
+        outcomes = map_items(
+            chains,
+            partial(_ChainWorker, self._on_host() if devices else self, cache),
+            devices=devices or (str(self.device),),
+            cost=(lambda chain: sum(map(len, chain))) if len(devices) > 1 else None,
+            what="detecting",
+            unit="video",
+        )
+        failed = [(o.item[0].name, o.error) for o in outcomes if o.error is not None]
+        if failed:
+            raise EgolibError(
+                f"{len(failed)} of {len(chains)} videos failed, the others are finished: "
+                + "; ".join(f"{name}: {error}" for name, error in failed[:10]),
+                remedy="mend or leave out those; a second run goes on from here",
+            )
+        return join([o.result for o in outcomes if o.result is not None], self.class_names)
+
+    def _on_host(self) -> Detector:
+        """A twin on the CPU, which can be sent to other processes."""
+        twin = copy.copy(self)
+        twin.device = torch.device("cpu")
+        twin.model = copy.deepcopy(self.model).to(twin.device)
+        return twin
+
+    def kept_or_computed(
+        self, chain: Sequence[TestVideo], cache: ResultCache | None
+    ) -> DetectionSet:
+        """Detections of videos that must be seen one after the other.
+
+        Args:
+            chain: the videos.
+            cache: where detections are kept under the first one's name; None for nowhere.
+        """
+        wanted = np.array([v.image_id(p) for v in chain for p in v.order], np.int64)
+        part = self._cached(cache, chain[0].name, wanted)
+        if part is None:
+            settings = self.settings
+            device = str(self.device)
+            with computing(device, settings.precision, settings.matmul_precision):
                 part = self._predict_chain(chain)
-                if cache is not None:
-                    arrays = {**vars(part.boxes), "image_id": part.image_id}
-                    cache.put(chain[0].name, **arrays)
-            parts.append(part)
-        return join(parts, self.class_names)
+            if cache is not None:
+                arrays = {**vars(part.boxes), "image_id": part.image_id}
+                cache.put(chain[0].name, **arrays)
+        return part
 
     def _cached(
         self, cache: ResultCache | None, name: str, wanted: np.ndarray
@@ -291,6 +336,27 @@ class Detector(inputs.Told):
                 rows.append(Found(*(x.cpu() for x in found)))
                 previous = state
         return DetectionSet(_columns(rows), np.array(ids, np.int64), self.class_names)
+
+
+class _ChainWorker:
+    """Detects in chains of videos on one device.
+
+    Args:
+        detector: of the process that asked; on another device a twin of it.
+        cache: where finished chains are kept.
+        device: what computes.
+    """
+
+    def __init__(self, detector: Detector, cache: ResultCache | None, device: str) -> None:
+        if torch.device(device) != detector.device:
+            settings = replace(detector.settings, device=device)
+            detector = copy.copy(detector)
+            detector.settings, detector.device = settings, torch.device(device)
+            detector.model = detector.model.to(device)
+        self.detector, self.cache = detector, cache
+
+    def __call__(self, chain: Sequence[TestVideo]) -> DetectionSet:
+        return self.detector.kept_or_computed(chain, self.cache)
 
 
 def _best_first(found: Found) -> Found:

@@ -223,7 +223,7 @@ def evaluate_files(
     order = test_order(index, shuffle_seed)
     ids, names = index.image_id[order], index.class_names()
     detections = submission.read(predictions, ids, names, index.category_id.tolist())
-    detections = submission.in_class_order(detections, names)
+    detections = submission.in_class_order(detections, names, file=predictions)
     submission.validate(detections, index.image_id, names, file=predictions)
     values = {"extent": extent, "borders": borders, "sort": sort}
     config = build(EvaluateConfig, {"vid_style": vid_style, "coco_style": coco_style, **values})

@@ -6,7 +6,7 @@ Legend: F frames searched, N frames of the answer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -85,18 +85,51 @@ class Locator(inputs.Told):
         Returns:
             The track in video frame numbers; empty where no frame has any box.
         """
+        return self.search(video, query_image, until, fps=fps).answer()
+
+    def search(
+        self,
+        video: str | Path | VideoReader,
+        query_image: np.ndarray,
+        until: int | None = None,
+        *,
+        fps: float | None = 5.0,
+    ) -> Search:
+        """Step 1 alone, the slow one: its boxes are kept, for answers at several thresholds.
+
+        Args:
+            video: a file, or a reader of one.
+            query_image: (h, w, 3) uint8 RGB, the object with little around it.
+            until: as of ``locate``.
+            fps: as of ``locate``.
+        """
         reader = video if isinstance(video, VideoReader) else VideoReader(video)
         clip = SubsampledVideo(reader, fps, until)
         if not len(clip):
             raise EgolibError("no frame comes before the question", file=reader.path)
-        reference = self.encode(query_image)
-        detections = self._detect(clip, reference)
+        return Search(self, reader, clip, self._detect(clip, self.encode(query_image)))
+
+    def answer(
+        self,
+        clip: SubsampledVideo,
+        reader: VideoReader,
+        detections: Detections,
+        localize: LocalizeConfig,
+    ) -> ResponseTrack:
+        """Step 2 on kept boxes.
+
+        Args:
+            clip: the frames that were looked at.
+            reader: of the video.
+            detections: what step 1 found.
+            localize: settings of step 2.
+        """
         curve_frames = clip.numbers
         if not detections.counts.any():
             return ResponseTrack(
                 np.zeros(0, np.int64), np.zeros((0, 4)), 0.0, detections.best, curve_frames
             )
-        answer = self._answer(clip, reader, detections)
+        answer = self._answer(clip, reader, detections, localize)
         track, start = answer.track, answer.start
         return ResponseTrack(
             frames=curve_frames[track.frames],
@@ -131,13 +164,17 @@ class Locator(inputs.Told):
                 scores.append(similarity.tolist())
         return Detections.from_frames(boxes, scores)
 
-    def _answer(self, clip: SubsampledVideo, reader: VideoReader, detections: Detections) -> Answer:
+    def _answer(
+        self,
+        clip: SubsampledVideo,
+        reader: VideoReader,
+        detections: Detections,
+        settings: LocalizeConfig,
+    ) -> Answer:
         """As in step 2; a start without box gives way to the best frame."""
         frames = ClipFrames(clip, reader.size, limit=len(clip))
         try:
-            return localize(
-                detections, frames, self.tracker, self.localize, seed=self.localize.seed
-            )
+            return localize(detections, frames, self.tracker, settings, seed=settings.seed)
         except NoBox:
             best = int(detections.best.argmax())
             shortened = Detections(
@@ -145,7 +182,36 @@ class Locator(inputs.Told):
                 detections.boxes_xyxy[: detections.starts[best + 1]],
                 detections.scores[: detections.starts[best + 1]],
             )
-            return localize(shortened, frames, self.tracker, self.localize, seed=self.localize.seed)
+            return localize(shortened, frames, self.tracker, settings, seed=settings.seed)
+
+
+@dataclass(frozen=True)
+class Search:
+    """The boxes of a searched video, from which answers follow without the detector.
+
+    Args:
+        locator: whose tracker answers.
+        reader: of the video.
+        clip: the frames that were looked at.
+        detections: boxes and similarities of each.
+    """
+
+    locator: Locator
+    reader: VideoReader
+    clip: SubsampledVideo
+    detections: Detections
+
+    def answer(self, threshold: float | None = None) -> ResponseTrack:
+        """The most recent appearance.
+
+        Args:
+            threshold: least smoothed similarity of the peak that is taken; the locator's own
+                by default.
+        """
+        settings = self.locator.localize
+        if threshold is not None:
+            settings = replace(settings, peaks=replace(settings.peaks, threshold=threshold))
+        return self.locator.answer(self.clip, self.reader, self.detections, settings)
 
 
 class SubsampledVideo:
@@ -245,4 +311,4 @@ def _choose_tracker(
     return replace(config, tracker="kys"), Path(tracker)
 
 
-__all__ = ["Locator", "SubsampledVideo", "load", "save"]
+__all__ = ["Locator", "Search", "SubsampledVideo", "load", "save"]

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from egolib.io.records import read_table, write_text
+from egolib.io.records import write_text
+from egolib.io.tables import read_table
 
 CHECK_EVERY = 50  # raw frames
 COLUMNS = (

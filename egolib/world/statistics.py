@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from egolib.io.records import read_json, read_table
+from egolib.io.records import read_json
+from egolib.io.tables import read_table
 from egolib.metrics.motion_speed import motion_from_tracks
 from egolib.world.catalog import NOUNS, VERBS
 from egolib.world.exports.snippets import SPEEDS, speed_counts

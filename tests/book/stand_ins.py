@@ -133,8 +133,6 @@ def _run(words: list[str]) -> tuple[list[str], str]:
 def _demo(words: list[str]) -> tuple[list[str], str]:
     if words[1] in ("mq", "nlq") and not ALL:
         return [], "needs a training on features of vlp: make walks"
-    if words[1] == "mq":  # classes of the built-in world
-        return [*words[:3], *["open_box", "wash_mug"][: len(words[3:])]], ""
     smaller = {"900": "150", "410,220,80,64": "10,10,30,30"}  # a video of 200 small frames
     return [smaller.get(word, word) for word in words], ""
 
@@ -156,12 +154,9 @@ def _files(words: list[str], desk: Desk | None) -> tuple[list[str], str]:
     if desk is None:
         return words, ""
     unannotated = any("unannotated" in word for word in words)
-    files = {
-        "vod": desk.step("vod", "3_infer") / "detections.npz",
-        "mq": desk.step("mq", "3_infer") / ("submission.json" if unannotated else "val.json"),
-    }
     split = "test" if unannotated else "val"
-    made = files.get(task, desk.step(task, "3_infer") / f"{split}.json")
+    name_of = "detections.npz" if task == "vod" else f"{split}.json"
+    made = desk.step(task, "3_infer") / name_of
     truth = desk.truth(task, "test_unannotated" if unannotated else "val")
     if name == "ensemble":
         return [name, task, *3 * [str(made)], *words[5:]], ""

@@ -9,6 +9,7 @@ import pytest
 
 from egolib.errors import EgolibError, nearest
 from egolib.io import records
+from egolib.io.tables import read_table
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
@@ -87,13 +88,13 @@ def test_a_failed_write_keeps_the_old_file(tmp_path):
 def test_tables(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("uid\tstart\na\t1\nb\t2\t3\nc\t4\n")
-    table = records.read_table(path, ["start"], separator="\t", skip_malformed=True)
+    table = read_table(path, ["start"], separator="\t", skip_malformed=True)
     assert table["start"].tolist() == [1, 4]
     assert table.attrs["malformed"] == 1
     with pytest.raises(EgolibError, match="did you mean start"):
-        records.read_table(path, ["strat"], separator="\t", skip_malformed=True)
+        read_table(path, ["strat"], separator="\t", skip_malformed=True)
     with pytest.raises(EgolibError, match="malformed table"):
-        records.read_table(path, separator="\t")
+        read_table(path, separator="\t")
 
 
 def test_xml(tmp_path):

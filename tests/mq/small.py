@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from egolib.io.features import Provenance
-from egolib.mq.config import DataConfig, ModelConfig
+from egolib.mq.config import ActionFormerConfig, DataConfig, ModelConfig
 from egolib.mq.data.annotations import Clip, Moment
 from egolib.mq.data.classes import make_classes
 from egolib.mq.data.dataset import MomentsData
@@ -20,6 +20,14 @@ SMALL = ModelConfig(
     norm_groups=4,
     anchor_scales=(1, 4),
     neighbors=5,
+)
+POINTS = ModelConfig(
+    feature_width=6,
+    length=64,
+    classes=4,
+    actionformer=ActionFormerConfig(
+        width=16, head_width=16, heads=2, stem_blocks=1, branch_blocks=2, windows=(5, 5, -1)
+    ),
 )
 LABELS = ("close", "open", "wash")
 
@@ -54,6 +62,9 @@ CLIPS = [
     clip(1, ("close", 1, 3), ("open", 4, 9), ("close", 20, 24)),
     clip(2, ("wash", 0, 30)),
 ]
+
+
+CLASSES = make_classes(CLIPS, DataConfig())
 
 
 def store(clips=CLIPS, rows: int = 60, seed: int = 0) -> Memory:

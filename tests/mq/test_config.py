@@ -9,6 +9,8 @@ from egolib.config import build, to_tree
 from egolib.errors import EgolibError
 from egolib.mq.config import Config, DataConfig, ModelConfig, OptimConfig
 
+POINTS = {"model": {"actionformer": {}}, "infer": {"builder": "actionformer"}}
+
 
 def test_published_networks():
     names = ("vsgn_egovlpv2", "vsgn_ego4d", "vsgn_plain")
@@ -48,6 +50,17 @@ def test_round_trip_through_plain_values():
         ({"model": {"graph": False, "stitched_neighbors": True}}, "stitched_neighbors"),
         ({"loss": {"replicas": 64}}, "replicas"),
         ({"optim": {"optimizer": "sgd"}}, "optim.optimizer"),
+        ({"infer": {"builder": "actionformer"}}, "without model.actionformer"),
+        ({"model": {"actionformer": {}}}, "infer.suppression None with model.actionformer"),
+        (POINTS | {"data": {"stitching": "vsgn"}}, "data.stitching"),
+        (POINTS | {"loss": {"points": {"regression_ranges": [[0, 4]]}}}, "1 entries for 9"),
+        (
+            {
+                "model": {"actionformer": {}},
+                "infer": {"builder": "actionformer", "compare": ["rounding"]},
+            },
+            "infer.compare",
+        ),
     ],
 )
 def test_values_that_cannot_work_together(changes, message):
@@ -59,7 +72,8 @@ def test_values_that_cannot_work_together(changes, message):
 @pytest.mark.parametrize("variant", configs.variants("mq"))
 def test_every_variant_resolves(variant, preset):
     config = build(Config, configs.resolve(Config, "mq", variant, preset))
-    assert config.loss.replicas == (4 if preset == "paper" else 1)
+    vsgn = config.model.actionformer is None
+    assert config.loss.replicas == (4 if preset == "paper" and vsgn else 1)
     assert {"title", "source", "checkpoint"} <= configs.read_variant("mq", variant).about.keys()
 
 

@@ -9,7 +9,7 @@ from egolib.mq.config import Config
 from tests.paper.compare import compare, read_table
 
 TABLE = read_table("mq")
-OURS = {"vsgn_plain", "features_random", "features_vlp"}
+OURS = {"vsgn_plain", "features_random", "features_vlp", "actionformer"}
 PUBLISHED = [v for v in configs.variants("mq") if v not in OURS]
 
 

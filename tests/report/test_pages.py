@@ -109,7 +109,7 @@ def test_every_figure_of_the_notebooks_is_described(tmp_path):
     """Whatever a notebook draws has a caption and an alternative text that says something."""
     known = pages.captions()
     root = config.project_root() / "notebooks"
-    for file in [*root.glob("*/*.ipynb"), root / "0_world.ipynb", root / "9_scoreboard.ipynb"]:
+    for file in [*root.glob("*/*.ipynb"), *root.glob("*.ipynb")]:
         for name in drawn(file):
             assert known[name]["caption"].endswith("."), name
             assert len(known[name]["alt"].split()) > 5, name
@@ -125,7 +125,8 @@ def drawn(file: Path) -> list[str]:
             elif match["made"] == "stages_figure":
                 found.append("stages_figure")
             elif not match["example"]:
-                found.append(f"{own}/{match['kept'] or match['drawn'] or match['made']}")
+                name = next(match[kind] for kind in pages.NAMED if match[kind])
+                found.append(f"{own}/{name}")
     return found
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from egolib.runs.grid import table
+from egolib.errors import EgolibError
+from egolib.runs.grid import table, write_table
 from egolib.runs.inventory import steps
 from egolib.runs.local import run_local
 from egolib.runs.plan import Request, plan, plan_grid
@@ -63,6 +66,17 @@ def test_a_grid_gives_one_table(project):
     found = table(points)
     assert list(found["seed"]) == [0, 1]
     assert found["sum"][1] - found["sum"][0] == pytest.approx(1.0)
+    first, header, *rows, kept = write_table(points).splitlines()
+    assert first.startswith("mean over 2 seeds threshold=0.5: sum ") and "± 0.71" in first
+    assert header.split()[:3] == ["seed", "threshold", "step"] and len(rows) == 2
+    assert Path(kept).is_file()
+
+
+def test_a_place_that_cannot_be_written_points_at_runs_dir(project, tmp_path):
+    (tmp_path / "file").touch()
+    nodes = plan(replace(REQUEST, runs_dir=tmp_path / "file"), schema)
+    with pytest.raises(EgolibError, match="cannot be written.*\n.*--runs-dir"):
+        run_local(nodes, say=lambda _: None)
 
 
 def test_a_changed_notebook_runs_again(project):

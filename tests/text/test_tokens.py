@@ -15,6 +15,7 @@ from egolib.text.tokens import (
     RobertaTokenizer,
     WordTokenizer,
     byte_symbols,
+    clip_text,
     encode,
     load_tokenizer,
     words,
@@ -125,6 +126,37 @@ def test_clip(text: str, expected: list[str]) -> None:
     tokenizer = ClipTokenizer(vocabulary, CLIP_MERGES)
     assert names(vocabulary, tokenizer.ids(text)) == expected
     assert (tokenizer.special.pad, tokenizer.special.mask) == (0, None)
+
+
+def whole_clip() -> ClipTokenizer:
+    """All bytes, so that every text has tokens."""
+    symbols = [*byte_symbols(), *(f"{symbol}</w>" for symbol in byte_symbols())]
+    tokens = [*symbols, *map("".join, CLIP_MERGES), "<|startoftext|>", "<|endoftext|>"]
+    return ClipTokenizer({token: number for number, token in enumerate(tokens)}, CLIP_MERGES)
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("a “cup”", 'a "cup"'),
+        ("the cup’s ‘lid’", "the cup's 'lid'"),
+        ("ﬁne ﬂour, oﬃce", "fine flour, office"),
+        ("salt &amp; pepper", "salt & pepper"),
+        ("salt &amp;amp; pepper", "salt & pepper"),
+        ("ＣＡＴ\u3000dog", "cat dog"),
+        ("e\u0301", "é"),
+    ],
+)
+def test_clip_mends_texts_as_the_reference_does(text: str, plain: str) -> None:
+    tokenizer = whole_clip()
+    assert clip_text(text) == plain
+    assert tokenizer.ids(text) == tokenizer.ids(plain)
+
+
+def test_clip_tells_where_texts_are_cut() -> None:
+    tokenizer = whole_clip()
+    with pytest.warns(UserWarning, match=r"1 texts .* after 'a é a'"):
+        encode(tokenizer, ["a é a a a", "a"], 6)
 
 
 def test_byte_symbols_are_all_different() -> None:

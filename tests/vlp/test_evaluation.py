@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from egolib.errors import EgolibError
+from egolib.vlp.data import qfvs
 from egolib.vlp.data.charades import CharadesVideo
 from egolib.vlp.data.egoclip import Question
 from egolib.vlp.data.epic import read_epic_split
@@ -15,9 +16,12 @@ from egolib.vlp.evaluation import (
     evaluate_egomcq,
     evaluate_epic,
     evaluate_files,
+    read_summary_files,
 )
 from egolib.vlp.formats.submission import write
+from egolib.vlp.steps.evaluate import without_nan
 from tests.vlp.made import question, write_clips
+from tests.vlp.summaries import write_annotations, write_tags
 
 
 def test_perfect_scores_are_perfect_everywhere(tmp_path: Path) -> None:
@@ -79,3 +83,26 @@ def test_scores_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     scores = write(tmp_path / "mcq.npz", {"dual": np.full((1, 2), np.nan)})
     with pytest.raises(EgolibError, match="is nan"):
         evaluate_files(tmp_path / "egomcq.json", scores)
+
+
+def test_summaries_are_scored_from_their_files(tmp_path: Path) -> None:
+    """The reference shots themselves score 100; a video without tags is an error."""
+    tags = write_annotations(tmp_path / qfvs.ORIGIN)
+    truth = write_tags(tmp_path / "Tags.mat", tags)
+    queries, found = read_summary_files(truth, 1)
+    assert (found == tags).all() and len(queries) == 2
+    shots = np.zeros((2, len(tags)))
+    for row, query in zip(shots, queries, strict=True):
+        row[list(query.oracle)] = 1.0
+    file = write(tmp_path / "qfvs.npz", {"shots": shots})
+    options = {"fraction": 5 / len(tags), "empty_tags": "equal"}
+    assert evaluate_files(truth, file, **options)["f1"] == pytest.approx(100)
+    assert evaluate_files(truth, file, fraction=1 / len(tags))["f1"] < 60
+    with pytest.raises(EgolibError, match="no tags of video 2"):
+        evaluate_files(truth, file, video=2)
+
+
+def test_what_is_not_a_number_becomes_none() -> None:
+    found = without_nan({"f1": float("nan"), "more": {"recall": 0.5, "names": "nan"}})
+    assert found == {"f1": None, "more": {"recall": 0.5, "names": "nan"}}
+    assert json.loads(json.dumps(found)) == found

@@ -15,7 +15,8 @@ from egolib.nn.swin import _shift_mask
 from egolib.vod.api import Detector
 from egolib.vod.config import DataConfig
 from egolib.vod.data.pipeline import Prepared
-from tests.vod.small import BUILDERS, SIZE, frames, make, settings
+from egolib.vod.models.build import build_model
+from tests.vod.small import BUILDERS, SIZE, clip, frames, make, reduced, settings
 
 COUNT = 7
 
@@ -111,3 +112,40 @@ def test_bfloat16_on_the_cpu(name: str):
         assert torch.isfinite(other.boxes).all()
         if len(one.scores):
             assert abs(float(one.scores[0] - other.scores[0])) < 0.1
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_losses_in_bfloat16(name: str):
+    def loss(mixed: bool) -> torch.Tensor:
+        torch.manual_seed(0)
+        config = reduced(BUILDERS[name]())
+        model = build_model(config).train()
+        more = {"memory": frames(3, 3), "distant": frames(2, 4)} if config.method == "mega" else {}
+        sample = clip(4 if config.method == "tdvit" else 2, **more)
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            losses = model.losses(sample, torch.Generator().manual_seed(0))
+        losses.pop("accuracy", None)
+        total = torch.stack([x.float() for x in losses.values()]).sum()
+        total.backward()
+        assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
+        return total.detach()
+
+    torch.testing.assert_close(loss(True), loss(False), rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize("enhanced", ["both", "classes"])
+def test_dense_detections_of_one_frame(enhanced: str):
+    """What EOVOD asks for frame by frame on a GPU."""
+    model, _ = make("fcos")
+    detector, frame = model.detector, frames(1)
+    limits = settings(model.config)
+    with torch.no_grad():
+        plain = detector.backbone(frame.images)
+        other = plain if enhanced == "both" else [1.1 * x for x in plain]
+        (ahead,) = detector.detections_of(other, plain, frame, limits).get()
+        class_maps, box_maps = detector.neck(other), detector.neck(plain)
+        levels = detector.every_level
+        (exact,) = detector.detect_levels(class_maps, box_maps, frame, levels, limits)
+    assert len(exact.found.scores) > 20
+    for a, b in zip(ahead, exact.found, strict=True):
+        assert torch.equal(a, b)

@@ -12,6 +12,7 @@ import torch
 
 from egolib import vod
 from egolib.errors import EgolibError
+from egolib.runs.result_cache import ResultCache
 from egolib.video import write_video
 from egolib.vod.api import Detector, VideoFile, save
 from egolib.vod.config import DataConfig, InferConfig, ModelConfig
@@ -147,6 +148,39 @@ def test_a_data_set(made: DataConfig):
     assert detections.image_id.tolist() != list(range(1, 9))  # shuffled, as published
     again = predictor.predict(test_videos(source, data, predictor.settings))
     np.testing.assert_array_equal(detections.boxes.box, again.boxes.box)
+
+
+def test_two_processes_detect_what_one_does(made: DataConfig, tmp_path: Path):
+    model, config = make("mamba", change=lambda c: replace(c, classes=2))
+    data = replace(small_data("mamba"), classes=made.classes)
+    source = make_source(made.evaluation, made.images_vid, data, train=False)
+    predictor = Detector(model, config, data, few(config, device="cpu"))
+    videos = test_videos(source, data, predictor.settings)
+    assert len(videos) > 1
+    one = predictor.predict(videos)
+    cache = ResultCache(tmp_path, {"of": "this test"})
+    two = predictor.predict(videos, cache, ["cpu", "cpu"])
+    for name, values in vars(one.boxes).items():
+        assert values.tobytes() == vars(two.boxes)[name].tobytes()
+    np.testing.assert_array_equal(one.image_id, two.image_id)
+    assert all(cache.get(video.name) is not None for video in videos)
+
+
+def test_a_video_that_fails_lets_the_others_finish(made: DataConfig, tmp_path: Path):
+    model, config = make("single", change=lambda c: replace(c, classes=2))
+    data = replace(small_data("single"), classes=made.classes)
+    source = make_source(made.evaluation, made.images_vid, data, train=False)
+    predictor = Detector(model, config, data, few(config, device="cpu"))
+    first, second = test_videos(source, data, predictor.settings)[:2]
+    cache = ResultCache(tmp_path, {"of": "this test"})
+
+    def fail(place):
+        raise EgolibError("cannot be decoded", file=Path("a.jpg"))
+
+    first.input = fail
+    with pytest.raises(EgolibError, match="1 of 2 videos failed.*cannot be decoded"):
+        predictor.predict([first, second], cache)
+    assert cache.get(first.name) is None and cache.get(second.name) is not None
 
 
 def test_snippets_of_one_source_share_eovods_banks(made: DataConfig):

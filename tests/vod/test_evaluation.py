@@ -73,6 +73,10 @@ def test_motion_tables_are_checked(source: Source, tmp_path: Path):
     counts = motion.counts.copy()
     counts[3] = 1
     write_motion(path, replace(motion, counts=counts))
+    with pytest.raises(EgolibError, match="values"):
+        motion_table(source, path)
+    counts[4] += motion.counts[3] - 1
+    write_motion(path, replace(motion, counts=counts))
     with pytest.raises(EgolibError, match=r"(?s)frame 4.*other boxes"):
         motion_table(source, path)
 

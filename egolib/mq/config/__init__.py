@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from egolib.engine.config import FitConfig
 from egolib.errors import EgolibError
+from egolib.mq.config.actionformer import ActionFormerConfig, GridConfig, PointLossConfig
 from egolib.mq.config.data import DataConfig, Layout
 from egolib.mq.config.losses import LossConfig
 from egolib.mq.config.model import (
@@ -30,16 +31,19 @@ from egolib.mq.config.run import Correction, EvaluateConfig, InferConfig, Initia
 __all__ = [
     "BACKGROUND",
     "MONITORED",
+    "ActionFormerConfig",
     "Config",
     "Correction",
     "DataConfig",
     "EvaluateConfig",
+    "GridConfig",
     "InferConfig",
     "InitialConfig",
     "Layout",
     "LossConfig",
     "ModelConfig",
     "OptimConfig",
+    "PointLossConfig",
     "vsgn_ego4d",
     "vsgn_egovlpv2",
     "vsgn_plain",
@@ -93,6 +97,33 @@ class Config:
             self.optim.optimizer == "adamw",
             f"optim.optimizer {self.optim.optimizer!r}",
             "adamw; optim.adamw says which one",
+        )
+        own = self.model.actionformer
+        _require(
+            (own is None) == (self.infer.suppression is None),
+            f"infer.suppression {self.infer.suppression} "
+            f"{'without' if own is None else 'with'} model.actionformer",
+            "infer: {builder: actionformer} goes with ActionFormer alone",
+        )
+        if own is not None:
+            self._check_points(own)
+
+    def _check_points(self, own: ActionFormerConfig) -> None:
+        ranges = len(self.loss.points.regression_ranges)
+        _require(
+            ranges >= own.levels,
+            f"loss.points.regression_ranges has {ranges} entries for {own.levels} levels",
+            "add ranges, or lower model.actionformer.branch_blocks",
+        )
+        _require(
+            not self.infer.compare,
+            f"infer.compare {list(self.infer.compare)} with model.actionformer",
+            "leave it empty: these are corrections of VSGN",
+        )
+        _require(
+            self.data.stitching == "none",
+            f"data.stitching {self.data.stitching} with model.actionformer",
+            "use none: clips are cut by data.grid",
         )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
+
+from egolib.mq.config.actionformer import GridConfig
 
 Layout = Literal["egovlpv2", "ego4d"]
 
@@ -39,6 +41,7 @@ class DataConfig:
             epoch is the best one for ever); ``keep`` takes it.
         noise_width: features are replaced by noise of this width; 0 reads them. A control:
             what the annotations alone give.
+        grid: where moments lie on ActionFormer's features (``model.actionformer``).
     """
 
     layout: Layout = "egovlpv2"
@@ -55,6 +58,7 @@ class DataConfig:
     window_fraction: float = 0.38
     last_validation_batch: Literal["official", "keep"] = "official"
     noise_width: int = 0
+    grid: GridConfig = field(default_factory=GridConfig)
 
     builders: ClassVar[dict[str, Callable[[], DataConfig]]] = {}
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from egolib.mq.config.actionformer import PointLossConfig
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class LossConfig:
         curve_weight: of the actionness, startness and endness losses.
         replicas: parts of a batch that are normalised by themselves, as the official
             data parallelism does on so many GPUs; 1 is exact.
+        points: targets and losses of ActionFormer (``model.actionformer``), in place of all
+            above.
     """
 
     head_iou: float = 0.5
@@ -35,3 +39,4 @@ class LossConfig:
     empty_terms: Literal["zero", "official"] = "zero"
     curve_weight: float = 0.2
     replicas: int = 1
+    points: PointLossConfig = field(default_factory=PointLossConfig)

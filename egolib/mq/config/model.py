@@ -1,10 +1,12 @@
-"""The VSGN network: the published ones, and what can be changed about them. No torch."""
+"""The network: the published ones, and what can be changed about them. No torch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
+
+from egolib.mq.config.actionformer import ActionFormerConfig
 
 BACKGROUND = 0
 """The class of a box without moment."""
@@ -37,6 +39,8 @@ class ModelConfig:
             scale (VSGN's cross-scale edges; off in every published command).
         stitch_gap: features between a clip and its stretched copy.
         short_fraction: clips of at most this fraction of ``length`` count as stitched.
+        actionformer: ActionFormer, which then takes the place of VSGN; of the fields above it
+            has ``feature_width``, ``length`` and ``classes``.
     """
 
     feature_width: int = 4096
@@ -56,6 +60,7 @@ class ModelConfig:
     stitched_neighbors: bool = False
     stitch_gap: int = 30
     short_fraction: float = 0.4
+    actionformer: ActionFormerConfig | None = None
 
     builders: ClassVar[dict[str, Callable[[], ModelConfig]]] = {}
 

@@ -23,6 +23,12 @@ class OptimConfig(engine.OptimConfig):
         step_epochs: where ``multistep`` has no milestones, the rate is multiplied by
             ``gamma`` every so many epochs.
         gamma: that factor.
+        warmup_epochs: epochs over which the rate rises linearly, before ``warmup_updates``
+            more; the last of those updates has the full rate.
+        schedule_epochs: epochs that the schedule is made for, where the training ends
+            earlier; 0 takes ``fit.epochs``.
+        decay: what decays: ``all`` parameters, or ``weights`` of convolutions and linear maps
+            alone (ActionFormer).
     """
 
     learning_rate: float = 1e-4
@@ -31,3 +37,6 @@ class OptimConfig(engine.OptimConfig):
     schedule: Literal["constant", "multistep", "cosine", "polynomial"] = "multistep"
     milestone_unit: Literal["updates", "epochs"] = "epochs"
     step_epochs: int = 15
+    warmup_epochs: int = 0
+    schedule_epochs: int = 0
+    decay: Literal["all", "weights"] = "all"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
+
+from egolib.ops.segments import Suppression
 
 Correction = Literal["per_class", "last_candidate", "retrieval_limit", "rounding"]
 
@@ -41,6 +44,10 @@ class InferConfig:
         compare: corrections that are applied one at a time, for the difference that each
             makes: ``per_class`` (of ``soft_nms``), ``last_candidate``, ``retrieval_limit``,
             ``rounding``.
+        candidates: of ActionFormer: the likeliest pairs of a point and a class that a window
+            passes on.
+        suppression: how ActionFormer's candidates are suppressed, in place of the hard and the
+            soft one above; none for VSGN.
         batch_size: clips that are computed at once.
         device: ``auto`` takes a GPU where there is one; ``cpu``, ``cuda``, ``cuda:N``.
         precision: of products and convolutions: ``float32``, or autocast to ``bfloat16`` or
@@ -59,10 +66,25 @@ class InferConfig:
     retrieval_limit: Literal["official", "per_class"] = "official"
     rounding: Literal["official", "none"] = "official"
     compare: tuple[Correction, ...] = ()
+    candidates: int = 5000
+    suppression: Suppression | None = None
     batch_size: int = 8
     device: str = "auto"
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     matmul_precision: Literal["highest", "high"] = "highest"
+
+    builders: ClassVar[dict[str, Callable[[], InferConfig]]] = {}
+
+
+def actionformer_infer() -> InferConfig:
+    """ActionFormer's: soft suppression within each class, wide and long."""
+    suppression = Suppression(sigma=2.0, max_segments=2000, voting_threshold=0.95)
+    return InferConfig(
+        weights="ema", score_threshold=0.001, suppression=suppression, compare=(), batch_size=2
+    )
+
+
+InferConfig.builders.update(actionformer=actionformer_infer)
 
 
 @dataclass(frozen=True)

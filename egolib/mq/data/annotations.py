@@ -272,6 +272,11 @@ def walk_official(content: Any, file: str | Path) -> Iterator[tuple[Field, Field
             clip.get("clip_uid", str)
             clip.get("video_start_sec", float)
             clip.get("video_end_sec", float)
+            start, end = (clip.record[f"video_{name}_sec"] for name in ("start", "end"))
+            if end <= start:
+                raise clip.error(
+                    "video_end_sec", f"a time after the clip's start, {start:g} s,", end
+                )
             for label in labels_of(clip):
                 label.get("label", str)
                 label.get("start_time", float)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from egolib.errors import EgolibError
 from egolib.io.records import read_json, write_json
+from egolib.io.schema import Count, Text, validated
 from egolib.mq.config import BACKGROUND, DataConfig
 from egolib.mq.data.annotations import Clip, select
 
@@ -39,8 +40,8 @@ def read_classes(path: str | Path) -> ClassTable:
     Raises:
         EgolibError: the numbers are not 0, 1, 2, ... with the background first.
     """
-    table: ClassTable = read_json(path, dict)
-    if sorted(table.values(), key=repr) != sorted(range(len(table)), key=repr):
+    table: ClassTable = validated(dict[Text, Count], read_json(path, dict), file=path)
+    if sorted(table.values()) != [*range(len(table))]:
         raise EgolibError(f"the class numbers must be 0 to {len(table) - 1}, each once", file=path)
     if table.get(BACKGROUND_NAME) != BACKGROUND:
         raise EgolibError(f"class 0 must be {BACKGROUND_NAME!r}", file=path)

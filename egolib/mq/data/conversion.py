@@ -53,7 +53,14 @@ class Conversion:
 def read_durations(path: str | Path) -> dict[str, float]:
     """Seconds of every video of ``ego4d.json``."""
     videos = Field(read_json(path, dict), path, "").items("videos")
-    return {v.get("video_uid", str): v.get("duration_sec", float) for v in videos}
+    found: dict[str, float] = {}
+    for video in videos:
+        uid, duration = video.get("video_uid", str), video.get("duration_sec", float)
+        if duration <= 0:
+            raise video.error("duration_sec", "a time above 0", duration)
+        if found.setdefault(uid, duration) != duration:
+            raise video.error("video_uid", "one duration for each video", uid)
+    return found
 
 
 def convert(

@@ -109,10 +109,10 @@ class MomentsData:
     ):
         self.clips, self.store, self.classes = list(clips), store, classes
         self.model, self.data, self.training = model, data, training
-        _check_width(store, model)
+        check_width(store, model)
         if training:
             require_ordered(self.clips, file)
-            _check_labels(self.clips, classes, file)
+            check_labels(self.clips, classes, file)
         self.windows = self._windows(random.Random(seed))
 
     def __len__(self) -> int:
@@ -156,6 +156,10 @@ class MomentsData:
         They overlap no box; see ``LossConfig.zero_iou_truths``.
         """
         return vanished(self.clips, self.store, self.data, self.model.length)
+
+    def for_inference(self) -> MomentsData:
+        """The same items; their targets do not matter then."""
+        return self
 
     def collate(self, items: Sequence[Item]) -> Batch:
         """Items as a batch."""
@@ -202,7 +206,8 @@ def collate(items: Sequence[Item]) -> Batch:
     )
 
 
-def _check_width(store: Store, model: ModelConfig) -> None:
+def check_width(store: Store, model: ModelConfig) -> None:
+    """Raises EgolibError where features are of another width than the network expects."""
     if store.provenance.width != model.feature_width:
         raise EgolibError(
             f"the features are {store.provenance.width} wide, the network expects "
@@ -212,7 +217,14 @@ def _check_width(store: Store, model: ModelConfig) -> None:
         )
 
 
-def _check_labels(clips: Sequence[Clip], classes: ClassTable, file: str | Path | None) -> None:
+def check_labels(clips: Sequence[Clip], classes: ClassTable, file: str | Path | None) -> None:
+    """Raises EgolibError where a training clip has no moment, or one of an unknown class.
+
+    Args:
+        clips: of training.
+        classes: numbers of the labels.
+        file: the annotations, named in errors.
+    """
     for clip in clips:
         if not clip.moments:
             raise EgolibError(

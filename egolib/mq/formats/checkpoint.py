@@ -22,6 +22,7 @@ from egolib.errors import EgolibError
 from egolib.io import checkpoint
 from egolib.io.checkpoint import KeyTable, OfficialModel, State
 from egolib.mq.config import ModelConfig, vsgn_egovlpv2
+from egolib.mq.formats import actionformer
 from egolib.mq.models.vsgn import VSGN
 
 PREFIX = "module."  # of the official data parallelism
@@ -147,7 +148,10 @@ def read_any(path: Path, like: ModelConfig | None = None) -> tuple[State, dict[s
         if not str(about.get("model", "")).startswith("mq/"):
             raise EgolibError(f"a checkpoint of {about.get('model')!r}, not of mq", file=path)
         return state, about
-    official = checkpoint.find_state(checkpoint.read_foreign(path))
+    content = checkpoint.read_foreign(path)
+    official = checkpoint.find_state(content)
+    if actionformer.is_actionformer(official):
+        return _read_actionformer(path, content, like)
     config = recognise(official, like)
     return keys_of(config).to_ours(official), {
         "model": model_name(config),
@@ -155,8 +159,24 @@ def read_any(path: Path, like: ModelConfig | None = None) -> tuple[State, dict[s
     }
 
 
+def _read_actionformer(
+    path: Path, content: Mapping[str, Any], like: ModelConfig | None
+) -> tuple[State, dict[str, Any]]:
+    """The averaged weights where there are some, which the published evaluation takes."""
+    found = checkpoint.find_weights(content, file=path)
+    if any("ema" in str(key) for key in content):
+        found = checkpoint.find_weights(content, weights="averaged", file=path)
+    exported = checkpoint.exported_sidecar(path)
+    known = build_config(ModelConfig, exported["config"]["model"]) if exported else like
+    config = actionformer.recognise(found.state, known)
+    about = {"model": model_name(config), "config": {"model": to_tree(config)}}
+    return actionformer.to_ours(found.state), about
+
+
 def model_name(config: ModelConfig) -> str:
     """The name of an architecture, as ``egolib convert`` knows it."""
+    if config.actionformer is not None:
+        return actionformer.NAME
     return MODELS[0 if config.graph else 1].name
 
 
@@ -186,7 +206,7 @@ def _to_official(ours: Mapping[str, Tensor], config: dict[str, Any]) -> State:
 MODELS = [
     OfficialModel(name, partial(_is_published, graph=graph), _to_ours, _to_official)
     for name, graph in (("mq/vsgn", True), ("mq/vsgn_plain", False))
-]
+] + actionformer.MODELS
 """The published architectures of this task."""
 
 

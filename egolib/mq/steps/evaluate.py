@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 POOLED = "val_test"
-BASELINE = "blind"
+BASELINE, OVER_BLIND = "blind", "over_blind"
 REAL = "mq_real.json"  #: of book/evidence
 
 Answers = tuple[Results, Results]
@@ -184,10 +184,13 @@ def check(scored: Scored) -> None:
 
 
 def metrics(scored: Scored) -> dict[str, Any]:
-    """Numbers for ``result.json``: by split, the baseline's, and what corrections change."""
+    """Numbers for ``result.json``: by split, the baseline's, by how many points the main split lies
+    above it, and what corrections change."""
     found: dict[str, Any] = {split: plain_names(e.summary()) for split, e in scored.splits.items()}
     if scored.baseline is not None:
-        found[BASELINE] = plain_names(scored.baseline.summary())
+        base, own = scored.baseline.summary(), scored.splits[scored.main].summary()
+        found[BASELINE] = plain_names(base)
+        found[OVER_BLIND] = plain_names({k: own[k] - v for k, v in base.items()})
     return found | {"effect": {k: plain_names(v) for k, v in effects(scored).items()}}
 
 

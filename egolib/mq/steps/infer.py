@@ -18,6 +18,7 @@ from egolib.mq.config import Config, Correction, InferConfig
 from egolib.mq.data.annotations import Clip
 from egolib.mq.data.classes import class_names
 from egolib.mq.data.dataset import MomentsData
+from egolib.mq.data.points import PointData
 from egolib.mq.data.prepared import Prepared, fitting, read_prepared
 from egolib.mq.data.rows import clip_features
 from egolib.mq.formats import submission
@@ -86,6 +87,7 @@ def load_model(step: Step[Config], prepared: Prepared) -> MomentFinder:
         device=infer.device,
         infer=infer,
         like=fitting(step.config.model, prepared),
+        grid=step.config.data.grid,
     )
 
 
@@ -135,9 +137,9 @@ def _answer(
     """By clip: for each inference variant its detections and retrievals."""
     done = {clip.clip_uid: cache.get_json(clip.clip_uid) for clip in clips}
     left = [clip for clip in clips if done[clip.clip_uid] is None]
-    data = MomentsData(
-        left, prepared.store, prepared.classes, finder.model.config, step.config.data
-    )
+    model = finder.model.config
+    kind = MomentsData if model.actionformer is None else PointData
+    data = kind(left, prepared.store, prepared.classes, model, step.config.data)
     for clip, proposals in track(finder.stream(data), "moments", total=len(left), unit="clip"):
         answers = rank_all(clip, proposals, prepared, finder, step.config.infer)
         cache.put_json(clip.clip_uid, answers)

@@ -1,4 +1,4 @@
-"""Training VSGN by configuration: data, where weights start, validation between epochs.
+"""Training VSGN or ActionFormer by configuration: data, initial weights, validation.
 
 ``build_job`` puts the pieces together for ``egolib.engine``, whose loop it is.
 """
@@ -22,12 +22,16 @@ from egolib.mq.api import MomentFinder, describe
 from egolib.mq.config import Config, LossConfig
 from egolib.mq.data.classes import class_names
 from egolib.mq.data.dataset import Batch, MomentsData
+from egolib.mq.data.points import PointBatch, PointData, PointItem
 from egolib.mq.data.prepared import Prepared, fitting, read_prepared, with_moments
 from egolib.mq.evaluation import evaluate
 from egolib.mq.localization.assignment import match as match
 from egolib.mq.localization.ranking import detect
+from egolib.mq.losses.points import ActionFormerLoss
 from egolib.mq.losses.terms import classification_loss as classification_loss
 from egolib.mq.losses.vsgn import training_losses
+from egolib.mq.models.actionformer import ActionFormer
+from egolib.mq.models.build import Network, build
 from egolib.mq.models.graph import GraphBranch
 from egolib.mq.models.vsgn import VSGN
 from egolib.report.source import Source, show
@@ -37,12 +41,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def training_data(step: Step[Config]) -> MomentsData:
+def training_data(step: Step[Config]) -> MomentsData | PointData:
     """The training clips of a step, with their targets."""
     return moments_data(step, read_prepared(step), "train")
 
 
-def moments_data(step: Step[Config], prepared: Prepared, subset: str) -> MomentsData:
+def moments_data(step: Step[Config], prepared: Prepared, subset: str) -> MomentsData | PointData:
     """The clips of a subset that have moments, with their targets.
 
     Args:
@@ -50,16 +54,12 @@ def moments_data(step: Step[Config], prepared: Prepared, subset: str) -> Moments
         prepared: what ``1_data`` wrote.
         subset: ``train`` or ``val``.
     """
-    return MomentsData(
-        with_moments(prepared.of(subset)),
-        prepared.store,
-        prepared.classes,
-        fitting(step.config.model, prepared),
-        step.config.data,
-        training=True,
-        seed=step.config.seed,
-        file=prepared.file,
-    )
+    clips, data = with_moments(prepared.of(subset)), step.config.data
+    model = fitting(step.config.model, prepared)
+    common = (clips, prepared.store, prepared.classes, model, data)
+    if model.actionformer is not None:
+        return PointData(*common, training=True, file=prepared.file)
+    return MomentsData(*common, training=True, seed=step.config.seed, file=prepared.file)
 
 
 def train(step: Step[Config]) -> FitResult:
@@ -72,25 +72,38 @@ def build_job(step: Step[Config]) -> Job:
     config, prepared = step.config, read_prepared(step)
     data = moments_data(step, prepared, "train")
     network = optim.initial_model(step, data.model)
+    loss = make_loss(config.loss, network)
     return Job(
         model=network,
-        loss=make_loss(config.loss),
+        loss=loss,
+        stateful={"loss": loss} if isinstance(loss, ActionFormerLoss) else {},
         data=data,
         optimizer=optim.make_optimizer(network, config.optim),
         schedule=make_schedule(config, len(data)),
         evaluate=make_evaluation(step, prepared),
-        sidecar=describe(data.model, class_names(prepared.classes), rows_per_sec(data)),
+        sidecar=describe(
+            data.model, class_names(prepared.classes), rows_per_sec(data), config.data.grid
+        ),
     )
 
 
-def rows_per_sec(data: MomentsData) -> float | None:
+def rows_per_sec(data: MomentsData | PointData) -> float | None:
     """Features in a second: the median over the clips; None without clips."""
     rates = sorted(data[i].fps for i in range(min(len(data), 20)))
     return rates[len(rates) // 2] if rates else None
 
 
-def make_loss(config: LossConfig) -> Callable[[nn.Module, Batch], dict[str, Tensor]]:
-    """The loss of a configuration, for the engine."""
+def make_loss(
+    config: LossConfig, network: nn.Module
+) -> ActionFormerLoss | Callable[[nn.Module, Batch], dict[str, Tensor]]:
+    """The loss of a configuration, for the engine.
+
+    Args:
+        config: thresholds and conventions.
+        network: which is trained.
+    """
+    if isinstance(network, ActionFormer):
+        return ActionFormerLoss(config.points)
 
     def loss(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         assert isinstance(network, VSGN) and batch.targets is not None
@@ -116,7 +129,7 @@ def make_evaluation(step: Step[Config], prepared: Prepared) -> Evaluate | None:
     data = moments_data(step, prepared, "val")
 
     def evaluation(network: nn.Module) -> dict[str, float]:
-        assert isinstance(network, VSGN)
+        assert isinstance(network, Network)
         found = validation_loss(network, data, step.config)
         if fit.monitor.startswith("average_map"):
             found["average_map"] = validation_map(network, data, prepared, step.config)
@@ -126,7 +139,9 @@ def make_evaluation(step: Step[Config], prepared: Prepared) -> Evaluate | None:
 
 
 @torch.no_grad()
-def validation_loss(network: VSGN, data: MomentsData, config: Config) -> dict[str, float]:
+def validation_loss(
+    network: Network, data: MomentsData | PointData, config: Config
+) -> dict[str, float]:
     """The mean of every term over the batches of the validation clips.
 
     Official behaviour: the last incomplete batch is left out; without a whole one the loss
@@ -137,7 +152,8 @@ def validation_loss(network: VSGN, data: MomentsData, config: Config) -> dict[st
         data: clips with targets.
         config: batch size, and what becomes of the last batch.
     """
-    loss, device = make_loss(config.loss), next(network.parameters()).device
+    loss: Any = make_loss(config.loss, network)
+    device = next(network.parameters()).device
     batches = _batches(data, config.fit.batch_size, config.data.last_validation_batch == "keep")
     found = [loss(network, batch.to(device)) for batch in batches]
     if not found:
@@ -145,14 +161,19 @@ def validation_loss(network: VSGN, data: MomentsData, config: Config) -> dict[st
     return {name: float(torch.stack([f[name] for f in found]).mean()) for name in found[0]}
 
 
-def _batches(data: MomentsData, size: int, keep_last: bool) -> Iterator[Batch]:
+def _batches(
+    data: MomentsData | PointData, size: int, keep_last: bool
+) -> Iterator[Batch | PointBatch]:
     for first in range(0, len(data), size):
         last = min(first + size, len(data))
         if keep_last or last - first == size:
-            yield data.collate([data[index] for index in range(first, last)])
+            items: Any = [data[index] for index in range(first, last)]
+            yield data.collate(items)
 
 
-def validation_map(network: VSGN, data: MomentsData, prepared: Prepared, config: Config) -> float:
+def validation_map(
+    network: Network, data: MomentsData | PointData, prepared: Prepared, config: Config
+) -> float:
     """The average mAP of the validation clips, in per cent.
 
     Args:
@@ -162,10 +183,11 @@ def validation_map(network: VSGN, data: MomentsData, prepared: Prepared, config:
         config: thresholds and conventions.
     """
     names = class_names(prepared.classes)
-    finder = MomentFinder(network, names, config.infer, device=next(network.parameters()).device)
+    device = next(network.parameters()).device
+    finder = MomentFinder(network, names, config.infer, device=device, grid=config.data.grid)
     found = {
         clip.clip_uid: detect(proposals, clip.duration_sec, config.infer).records(names)
-        for clip, proposals in finder.stream(data)
+        for clip, proposals in finder.stream(data.for_inference())
     }
     measured = evaluate(data.clips, found, config=config.evaluate).detection
     assert measured is not None
@@ -181,12 +203,12 @@ def parameter_table(step: Step[Config]) -> pd.DataFrame:
 
     config = fitting(step.config.model, read_prepared(step))
     with torch.device("meta"):
-        parts = list(VSGN(config).named_children())
+        parts = list(build(config).named_children())
     rows = {name: sum(p.numel() for p in part.parameters()) for name, part in parts}
     return pd.DataFrame({"parameters": {**rows, "all": sum(rows.values())}})
 
 
-def batch_table(data: MomentsData, size: int = 4) -> pd.DataFrame:
+def batch_table(data: MomentsData | PointData, size: int = 4) -> pd.DataFrame:
     """The first clips as the network sees them: features, moments, lengths.
 
     Args:
@@ -198,11 +220,16 @@ def batch_table(data: MomentsData, size: int = 4) -> pd.DataFrame:
     rows = {}
     for index in range(min(size, len(data))):
         item = data[index]
-        assert item.targets is not None
-        lengths = item.targets.moments[:, 1] - item.targets.moments[:, 0]
+        if isinstance(item, PointItem):
+            moments, valid, padded = item.moments, len(item.features), data.model.length
+        else:
+            moments = None if item.targets is None else item.targets.moments
+            valid, padded = item.valid, item.features.shape[1]
+        assert moments is not None
+        lengths = moments[:, 1] - moments[:, 0]
         rows[item.clip.clip_uid[:8]] = {
-            "features": item.valid,
-            "padded to": item.features.shape[1],
+            "features": valid,
+            "padded to": padded,
             "features a second": round(item.fps, 3),
             "moments": len(lengths),
             "shortest, features": round(float(lengths.min()), 2),

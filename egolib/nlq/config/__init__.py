@@ -96,3 +96,33 @@ class Config:
             "infer.weights best with an empty fit.monitor",
             "set fit.monitor, or infer.weights: model",
         )
+        self._check_span()
+
+    def _check_span(self) -> None:
+        """VSLNet has an optimiser of its own, and none of GroundNLQ's corrections."""
+        span, names = self.model.span is not None, ("legacy_adamw", "linear")
+        for name, value in zip(
+            ("optimizer", "schedule"), (self.optim.optimizer, self.optim.schedule), strict=True
+        ):
+            require(
+                span == (value in names),
+                f"optim.{name} {value} {'with' if span else 'without'} model.span",
+                "optim: {builder: vslnet} goes with VSLNet alone",
+            )
+        if self.model.span is None:
+            return
+        require(
+            not self.infer.compare,
+            f"infer.compare {list(self.infer.compare)} with model.span",
+            "leave it empty: these are corrections of GroundNLQ",
+        )
+        require(
+            self.fit.evaluation == ("recall",),
+            f"fit.evaluation {list(self.fit.evaluation)} with model.span",
+            "use [recall]",
+        )
+        require(
+            self.data.train == "train",
+            f"data.train {self.data.train} with model.span",
+            "train on train: features are made for the questions themselves",
+        )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from egolib.nlq.config.rules import bounded, require
+from egolib.nlq.config.span import SpanDataConfig
 
 MadeStore = Literal["random_video", "object_tokens", "caption_tokens"]
 TextPadding = Literal["official", "per_query"]
@@ -48,6 +49,7 @@ class DataConfig:
         text_padding: of training batches: ``official`` lets a question see how far its batch
             pads it, ``per_query`` computes it as if alone. ``infer.text_padding`` is the same
             for answers.
+        span: what is particular to VSLNet (``model.span``).
     """
 
     annotations: str = "ego4d/v2/annotations"
@@ -68,6 +70,7 @@ class DataConfig:
     jitter: Literal["none", "official"] = "none"
     video_padding: VideoPadding = "cropped"
     text_padding: TextPadding = "official"
+    span: SpanDataConfig = field(default_factory=SpanDataConfig)
 
     def __post_init__(self) -> None:
         bounded(self, "data", "fps", "stride_frames", "window_frames", above=True)

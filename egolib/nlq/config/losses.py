@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from egolib.nlq.config.rules import bounded, require
+from egolib.nlq.config.span import SpanLossConfig
 
 Validation = Literal["official", "clean"]
 
@@ -32,6 +33,7 @@ class LossConfig:
             itself; ``exact`` over all, which equals one process with the whole batch.
         validation: ``official`` computes the validation loss with stochastic depth and lets
             it move the normaliser (quirk), ``clean`` does neither.
+        span: the loss of VSLNet (``model.span``), in place of all above.
     """
 
     regression_ranges: tuple[tuple[float, float], ...] = (
@@ -53,6 +55,7 @@ class LossConfig:
     normalizer_momentum: float = 0.9
     distributed: Literal["official", "exact"] = "official"
     validation: Validation = "official"
+    span: SpanLossConfig = field(default_factory=SpanLossConfig)
 
     def __post_init__(self) -> None:
         bounded(self, "loss", "center_radius", "initial_normalizer", above=True)

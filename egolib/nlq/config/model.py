@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from egolib.nlq.config.rules import bounded, require
+from egolib.nlq.config.span import VslnetConfig
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class ModelConfig:
         empty_classes: classes without samples, which start at probability 1e-6.
         dropout: inside the MLPs.
         drop_path: probability of stochastic depth; 0 builds no gains either.
+        span: VSLNet, which then takes the place of GroundNLQ and of all fields above.
     """
 
     video_streams: tuple[tuple[str, int], ...] = (("video", 2304),)
@@ -71,6 +73,7 @@ class ModelConfig:
     empty_classes: tuple[int, ...] = ()
     dropout: float = 0.0
     drop_path: float = 0.1
+    span: VslnetConfig | None = None
 
     builders: ClassVar[dict[str, Callable[[], ModelConfig]]] = {}
 

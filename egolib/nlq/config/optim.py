@@ -23,12 +23,16 @@ class OptimConfig(engine.OptimConfig):
         backbone_lr_factor: factor on the rate of parameters outside the heads.
         warmup_epochs: linear warm-up at the start. The published files count their
             epochs without it; ``fit.epochs`` counts all.
-        schedule: ``cosine``, ``multistep`` or ``constant``, after the warm-up.
+        optimizer: ``adamw``, ``sgd``, or ``legacy_adamw`` (VSLNet): AdamW in its older form,
+            which adds epsilon before it corrects the second moment's bias.
+        schedule: ``cosine``, ``multistep`` or ``constant``, after the warm-up; ``linear``
+            to 0 (VSLNet).
     """
 
+    optimizer: Literal["adamw", "sgd", "legacy_adamw"] = "adamw"  # type: ignore[assignment]
     weight_decay: float = 0.05
     warmup_epochs: int = 5
-    schedule: Literal["cosine", "multistep", "constant"] = "cosine"
+    schedule: Literal["cosine", "multistep", "constant", "linear"] = "cosine"  # type: ignore[assignment]
 
     builders: ClassVar[dict[str, Callable[[], OptimConfig]]] = {}
 
@@ -64,6 +68,22 @@ def finetune_star() -> OptimConfig:
     return OptimConfig(learning_rate=5e-5, warmup_epochs=4)
 
 
+def vslnet() -> OptimConfig:
+    """VSLNet as EgoVLPv2 tunes it: linearly to 0, without warm-up."""
+    return OptimConfig(
+        optimizer="legacy_adamw",
+        learning_rate=1e-3,
+        epsilon=1e-6,
+        weight_decay=0.01,
+        warmup_epochs=0,
+        schedule="linear",
+    )
+
+
 OptimConfig.builders.update(
-    pretrain=pretrain, scratch=scratch, finetune=finetune, finetune_star=finetune_star
+    pretrain=pretrain,
+    scratch=scratch,
+    finetune=finetune,
+    finetune_star=finetune_star,
+    vslnet=vslnet,
 )

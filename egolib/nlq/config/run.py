@@ -8,6 +8,7 @@ from typing import Literal
 from egolib.engine import config as engine
 from egolib.nlq.config.data import TextPadding
 from egolib.nlq.config.rules import bounded, require
+from egolib.nlq.config.span import SpanInferConfig
 from egolib.ops.segments import Suppression
 
 
@@ -113,6 +114,8 @@ class InferConfig:
             ``float16``.
         matmul_precision: of float32 products on a GPU: ``highest`` is float32 itself, ``high``
             TensorFloat-32.
+        span: decoding and batching of VSLNet (``model.span``), in place of all above but
+            ``weights`` and ``device``.
     """
 
     score_threshold: float = 0.001
@@ -131,6 +134,7 @@ class InferConfig:
     processes: int = 1
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     matmul_precision: Literal["highest", "high"] = "highest"
+    span: SpanInferConfig = field(default_factory=SpanInferConfig)
 
     def __post_init__(self) -> None:
         counts = ("text_batch", "clip_batch", "candidates_per_level", "processes")

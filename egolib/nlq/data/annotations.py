@@ -7,6 +7,7 @@ writing them loses nothing that the network or the metric needs.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,12 @@ from statistics import mean, median
 from typing import Any
 
 from egolib.errors import EgolibError
-from egolib.io.records import read_json, read_jsonl, require, write_text
-from egolib.io.schema import validated
-from egolib.nlq.data.schema import EpisodicMemoryFile, OfficialFile
+from egolib.io.records import read_json, require, write_text
+from egolib.io.schema import read_lines, validated
+from egolib.nlq.data.schema import EpisodicMemoryFile, OfficialFile, Record
 
 QUERY_TYPES = ("nlq", "narration", "nlq_narration")
+_QUERY_ID = re.compile(r".+_\d{1,5}", re.ASCII | re.DOTALL)
 # queries and clips of the published files; those of version 1 are hearsay (see check_counts)
 COUNTS = {
     ("v2", "train"): (13847, 1270),
@@ -118,7 +120,7 @@ def from_official(content: Mapping[str, Any], file: str | Path = "annotations") 
 
 
 def _query(clip: dict[str, Any], annotation_uid: str, index: int, query: dict[str, Any]) -> Query:
-    known = "clip_start_sec" in query
+    known = "clip_start_sec" in query and "clip_end_sec" in query
     window = (query["clip_start_sec"], query["clip_end_sec"]) if known else None
     return Query(
         text=query["query"],
@@ -186,7 +188,8 @@ def read_queries(path: str | Path) -> list[Query]:
     """
     if Path(path).suffix == ".json":
         return from_official(read_official(path), path)
-    return [_from_record(r, path, number) for number, r in enumerate(read_jsonl(path), start=1)]
+    records = read_lines(Record, path)
+    return [_from_record(r, path, number) for number, r in enumerate(records, start=1)]
 
 
 def _from_record(record: dict[str, Any], file: str | Path, number: int) -> Query:
@@ -200,9 +203,14 @@ def _from_record(record: dict[str, Any], file: str | Path, number: int) -> Query
             record=name,
             remedy=f"one of {', '.join(QUERY_TYPES)}",
         )
+    if record["query_type"] == "nlq" and not _QUERY_ID.fullmatch(record["query_id"]):
+        raise EgolibError(
+            f"the query id {record['query_id']!r} does not end with the number of the query",
+            file=file,
+            record=name,
+            remedy='"{annotation_uid}_{index}" is wanted',
+        )
     windows = record.get("timestamps")
-    if windows is not None and any(len(window) != 2 for window in windows):
-        raise EgolibError("a window needs a start and an end", file=file, record=name)
     return Query(
         text=record[text],
         query_id=record["query_id"],
@@ -265,8 +273,12 @@ def check_queries(queries: Iterable[Query], file: str | Path = "annotations") ->
     Raises:
         EgolibError: two records have the same id.
     """
+    queries = list(queries)
+    timed = any(query.windows_sec for query in queries)
     warnings, seen = [], set()
     for query in queries:
+        if timed and not query.windows_sec:
+            warnings.append(f"{query.query_id}: no times, though other questions have some")
         if query.query_id in seen:
             raise EgolibError("this query id occurs twice", file=file, record=query.query_id)
         seen.add(query.query_id)

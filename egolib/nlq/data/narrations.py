@@ -17,7 +17,8 @@ from typing import Any, Literal
 import numpy as np
 
 from egolib.errors import EgolibError
-from egolib.io.records import Skipped, read_table
+from egolib.io.records import Skipped
+from egolib.io.tables import line_of, read_table, usable_rows
 from egolib.nlq.data.annotations import Query, read_episodic_memory, walk_clips
 
 COLUMNS = (
@@ -63,25 +64,37 @@ class Narrations:
 def read_egoclip(path: str | Path, skipped: Skipped | None = None) -> dict[str, Narrations]:
     """The EgoClip table (tab-separated) by video.
 
-    Lines with too many fields are skipped, matching the official code, and so are
-    rows without text; both are counted in ``skipped``.
+    Lines with other numbers of fields are skipped, matching the official code, and so are rows
+    without a text, a video, a number or times; all are listed in ``skipped``.
     """
-    table = read_table(path, COLUMNS, separator="\t", skip_malformed=True)
-    silent = table["clip_text"].isna()
-    if skipped is not None:
-        if table.attrs["malformed"]:
-            skipped.add("malformed lines", f"{table.attrs['malformed']} have too many fields")
-        for row in np.flatnonzero(silent):
-            skipped.add(f"row {row + 2}", "no text")
+    skipped = Skipped() if skipped is None else skipped
+    texts = dict.fromkeys(("video_uid", "narration_source", "clip_text"), str)
+    table = read_table(
+        path,
+        COLUMNS,
+        separator="\t",
+        skip_malformed=True,
+        dtype=texts,
+        keep_default_na=False,
+        na_values=[""],
+        low_memory=False,
+    )
+    for record, why in table.attrs["skipped"].items():
+        skipped.add(record, why)
+    numbers, good = usable_rows(table, ("narration_ind", "clip_start", "clip_end"), skipped)
+    silent = table["clip_text"].isna().to_numpy()
+    for row in np.flatnonzero(silent & good):
+        skipped.add(line_of(table, row), "no text")
+    kept = table[good & ~silent]
     return {
         str(video): Narrations(
-            rows["narration_source"].tolist(),
-            rows["narration_ind"].tolist(),
+            rows["narration_source"].fillna("").tolist(),
+            numbers["narration_ind"][rows.index].astype(int).tolist(),
             rows["clip_text"].tolist(),
-            rows["clip_start"].to_numpy(float),
-            rows["clip_end"].to_numpy(float),
+            numbers["clip_start"][rows.index],
+            numbers["clip_end"][rows.index],
         )
-        for video, rows in table[~silent].groupby("video_uid", sort=False)
+        for video, rows in kept.groupby("video_uid", sort=False)
     }
 
 

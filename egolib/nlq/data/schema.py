@@ -51,17 +51,33 @@ class OfficialFile(TypedDict):
     videos: list[Video]
 
 
+class Record(TypedDict):
+    """A line of the JSON-lines form; narrations call their text otherwise."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    query: NotRequired[Text]
+    narration_query: NotRequired[Text]
+    query_id: Text
+    duration: Finite
+    video_id: Text
+    query_type: Text
+    timestamps: NotRequired[list[Annotated[list[Finite], Len(2, 2)]] | None]
+
+
 class AnyClip(TypedDict):
     """A clip of any benchmark of episodic memory."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     clip_uid: str | None
+    video_start_sec: Finite
+    video_end_sec: Finite
 
 
 class AnyVideo(TypedDict):
     """A video of any benchmark of episodic memory."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
+    video_uid: Text
     clips: list[AnyClip]
 
 

@@ -1,4 +1,6 @@
-"""Official GroundNLQ checkpoints: egolib's parameter names and theirs, both ways, strictly.
+"""Official checkpoints: egolib's parameter names and theirs, both ways, strictly.
+
+VSLNet's names are in ``models.vslnet.convert``, GroundNLQ's here.
 
 ``recognise`` reads the network's configuration off an official state dict, so a file
 needs no name. Layer norms and stochastic depth are (1, C, 1) there and (C,) here;
@@ -23,9 +25,11 @@ from egolib.io import checkpoint
 from egolib.io.checkpoint import KeyTable, OfficialModel, Rule, State
 from egolib.io.features import Provenance
 from egolib.io.foreign_weights import Weights
-from egolib.io.records import file_sha256, read_json
 from egolib.nlq.config import DataConfig, InferConfig, ModelConfig, groundnlq
+from egolib.nlq.config.span import NAMES, VslnetConfig
 from egolib.nlq.models.network import GroundNLQ
+from egolib.nlq.models.vslnet import convert as spans
+from egolib.nlq.models.vslnet.network import Vslnet
 
 
 def _channels(ours: str, official: str) -> Rule:
@@ -170,7 +174,8 @@ def _empty(config: Mapping[str, Any]) -> Mapping[str, Tensor]:
 
 
 def _accepts(config: Mapping[str, Any], *, star: bool) -> bool:
-    return star == bool(config.get("model", {}).get("cross_branch_blocks"))
+    model = config.get("model", {})
+    return "text_streams" in model and star == bool(model.get("cross_branch_blocks"))
 
 
 MODELS = [
@@ -184,7 +189,7 @@ MODELS = [
         accepts=partial(_accepts, star=star),
     )
     for name, star in (("nlq/groundnlq", False), ("nlq/groundnlq_star", True))
-]
+] + spans.MODELS
 """The published architectures of this task."""
 
 
@@ -208,24 +213,17 @@ def read_official(
     """
     content = checkpoint.read_foreign(path)
     official = checkpoint.find_weights(content, weights=weights, file=path).state
-    config = _exported(Path(path)) or recognise(official, start)
+    exported = checkpoint.exported_sidecar(path)
+    known = build(ModelConfig, exported["config"]["model"]) if exported else None
+    config = known or recognise(official, start)
     model = GroundNLQ(config)
     KEYS.load(model, official, file=path)
     return model, config
 
 
-def _exported(path: Path) -> ModelConfig | None:
-    """The network that the sidecar of an exported official file describes."""
-    sidecar = path.with_suffix(".json")
-    content = read_json(sidecar) if sidecar.is_file() else {}
-    if not isinstance(content, dict) or content.get("sha256") != file_sha256(path):
-        return None
-    return build(ModelConfig, content["config"]["model"])
-
-
 def read(
     path: Path, *, weights: Weights = "official", start: ModelConfig | None = None
-) -> tuple[GroundNLQ, dict[str, Any]]:
+) -> tuple[GroundNLQ | Vslnet, dict[str, Any]]:
     """The network in a file, and what its sidecar says; nothing for an official file.
 
     Args:
@@ -237,15 +235,28 @@ def read(
         EgolibError: the file is damaged or holds another model.
     """
     if path.suffix != ".safetensors" or not path.with_suffix(".json").is_file():
+        official = checkpoint.find_weights(
+            checkpoint.read_foreign(path), weights=weights, file=path
+        )
+        if spans.is_vslnet(official.state):
+            return spans.read_official(path, official.state, start.span if start else None), {}
         return read_official(path, weights=weights, start=start)[0], {}
     state, sidecar = checkpoint.load(path)
     if not str(sidecar.get("model", "")).startswith("nlq"):
         raise EgolibError(f"a checkpoint of {sidecar.get('model')!r}, not of nlq", file=path)
     with torch.device("meta"):
-        network = GroundNLQ(build(ModelConfig, sidecar["config"]["model"]))
+        network = _network(sidecar)
     checkpoint.compare(state, network.state_dict()).require_complete(file=path)
     network.load_state_dict(state, assign=True)
     return network, sidecar
+
+
+def _network(sidecar: Mapping[str, Any]) -> GroundNLQ | Vslnet:
+    """The network that an egolib checkpoint is of, with random weights."""
+    config = sidecar["config"]["model"]
+    if sidecar["model"] in NAMES.values():
+        return Vslnet(build(VslnetConfig, config))
+    return GroundNLQ(build(ModelConfig, config))
 
 
 def describe(
@@ -259,6 +270,10 @@ def describe(
         infer: decoding and batching.
         text: what made the token features of the questions; None where unknown.
     """
+    if model.span is not None:
+        parts = {"model": model.span, "data": data.span, "infer": infer.span}
+        named = {key: to_tree(part) for key, part in parts.items()}
+        return {"model": NAMES[model.span.fusion], "config": named}
     name = "nlq/groundnlq_star" if model.cross_branch_blocks else "nlq/groundnlq"
     parts = {"model": model, "data": data, "infer": infer}
     found = {"model": name, "config": {key: to_tree(part) for key, part in parts.items()}}

@@ -8,11 +8,8 @@ Shapes: L tokens (context 77), W width (512).
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,17 +19,14 @@ from egolib.errors import EgolibError
 from egolib.io import checkpoint
 from egolib.io.checkpoint import KeyTable, Rule
 from egolib.io.features import Provenance
+from egolib.io.torch_files import is_program, read_program_tensors
 from egolib.nlq.data.text import keep_tokens, normalise
+from egolib.text.tokens import ClipTokenizer, read_clip_tokenizer
 
-START, END = "<|startoftext|>", "<|endoftext|>"
-MERGES = 49152 - 256 - 2  # of the published vocabulary file, after its title line
 HEAD_WIDTH = 64
 NAME = "CLIP ViT-B/32"  # as a store of its token features calls itself
 WEIGHTS = ("*.safetensors", "*.pt", "*.pth", "*.bin")
 VOCABULARIES = ("bpe_simple_vocab_16e6.txt.gz", "vocab.json")
-
-# Words, contractions, single digits and runs of other signs; spaces separate.
-PIECES = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 
 
 # -------------------------------------------------------------------------- network
@@ -156,13 +150,10 @@ def read_clip_text(path: str | Path) -> ClipText:
 
 
 def _read_state(path: Path) -> Mapping[str, Tensor]:
-    """The publisher's file is a TorchScript archive, others are state dicts."""
-    try:
-        archive: Any = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
-    except (RuntimeError, ValueError):
-        return checkpoint.find_state(checkpoint.read_foreign(path))
-    state: Mapping[str, Tensor] = archive.state_dict()
-    return state
+    """The publisher's file is a TorchScript archive, read as data; others are state dicts."""
+    if is_program(path):
+        return read_program_tensors(path)
+    return checkpoint.find_state(checkpoint.read_foreign(path))
 
 
 def _join_projections(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -183,42 +174,31 @@ def _join_projections(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 class ClipVocabulary:
-    """Byte-pair encoding of lower-case text.
+    """Byte-pair encoding of lower-case text, padded to CLIP's number of positions.
 
     Args:
-        ranks: token -> id.
-        merges: pairs in order of preference.
+        tokenizer: of the vocabulary.
         context: number of positions.
     """
 
-    def __init__(
-        self, ranks: Mapping[str, int], merges: Iterable[tuple[str, str]], context: int = 77
-    ):
-        from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
-
-        self.context, self.start, self.end = context, ranks[START], ranks[END]
-        self._tokenizer = Tokenizer(
-            models.BPE(dict(ranks), list(merges), unk_token=END, end_of_word_suffix="</w>")
-        )
-        self._tokenizer.normalizer = normalizers.Sequence(
-            [normalizers.NFC(), normalizers.Lowercase()]
-        )
-        self._tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-            [
-                pre_tokenizers.Split(Regex(PIECES), behavior="removed", invert=True),
-                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-            ]
-        )
+    def __init__(self, tokenizer: ClipTokenizer, context: int = 77):
+        self.tokenizer, self.context = tokenizer, context
+        self.start, self.end = tokenizer.special.start, tokenizer.special.end
 
     def encode(self, text: str) -> np.ndarray:
         """(context,) int64 ids: start, tokens, end, then zeros.
 
         Raises:
-            EgolibError: the text is too long.
+            EgolibError: the text is too long; where it would have to end is said.
         """
-        ids = [self.start, *self._tokenizer.encode(text).ids, self.end]
+        ids = [self.start, *self.tokenizer.ids(text), self.end]
         if len(ids) > self.context:
-            raise EgolibError(f"a text of {len(ids)} tokens, {self.context} fit", record=text)
+            kept = self.tokenizer.text(ids[1 : self.context - 1])
+            raise EgolibError(
+                f"a text of {len(ids)} tokens, {self.context} fit",
+                record=text,
+                remedy=f"shorten it; what fits ends with {kept[-40:]!r}",
+            )
         padded = np.zeros(self.context, np.int64)
         padded[: len(ids)] = ids
         return padded
@@ -227,31 +207,7 @@ class ClipVocabulary:
 def read_vocabulary(path: str | Path, merges: str | Path | None = None) -> ClipVocabulary:
     """A vocabulary from the publisher's ``bpe_simple_vocab_16e6.txt.gz``, or from Hugging
     Face's ``vocab.json`` with ``merges.txt`` (by default the one beside it)."""
-    path = Path(path)
-    if not path.is_file():
-        raise EgolibError("the vocabulary does not exist", file=path)
-    if path.suffix == ".json":
-        ranks = json.loads(path.read_text())
-        lines = Path(merges or path.with_name("merges.txt")).read_text().split("\n")
-        pairs = [_pair(line) for line in lines if line and not line.startswith("#version")]
-        return ClipVocabulary(ranks, pairs)
-    text = gzip.decompress(path.read_bytes()).decode()
-    pairs = [_pair(line) for line in text.split("\n")[1 : MERGES + 1] if line]
-    signs = byte_signs()
-    tokens = [*signs, *(f"{sign}</w>" for sign in signs), *("".join(p) for p in pairs), START, END]
-    return ClipVocabulary({token: i for i, token in enumerate(tokens)}, pairs)
-
-
-def byte_signs() -> list[str]:
-    """The sign of each of the 256 bytes, printable ones first, in the order of their ids."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return [chr(byte) for byte in printable] + [chr(256 + i) for i in range(len(others))]
-
-
-def _pair(line: str) -> tuple[str, str]:
-    first, second = line.split()
-    return first, second
+    return ClipVocabulary(read_clip_tokenizer(path, merges))
 
 
 # --------------------------------------------------------------------------- encoder

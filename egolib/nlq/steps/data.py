@@ -37,6 +37,7 @@ from egolib.nlq.data.stores import (
 from egolib.nlq.localization import baseline
 from egolib.nlq.localization.baseline import Baseline, recorded_real_baseline
 from egolib.nlq.localization.blind import fit as fit_intervals
+from egolib.nlq.steps.spans import official_files, write_questions
 from egolib.report.source import show
 from egolib.runs.step import Step
 
@@ -51,6 +52,9 @@ OFFICIAL = {
     "vq": "vq_train.json",
 }
 SPLITS = ("train", "val", "test")
+MADE_LATER = (
+    "features are made for these questions (vlp, variant nlq_questions); training reads them"
+)
 
 __all__ = [
     "fit_intervals",
@@ -118,6 +122,9 @@ def prepare(step: Step[Config]) -> Prepared:
     lists = convert(step)
     make_stores(step, lists)
     data = step.config.data
+    if step.config.model.span is not None:
+        names = {split: official_file(data, split) for split in SPLITS}
+        write_questions(step, official_files(step, names))
     found = baseline.families(lists[data.train].queries, lists["val"].queries)
     return Prepared(lists, check_stores(step, lists), found, data.version)
 
@@ -235,6 +242,8 @@ def roots(step: Step[Config]) -> tuple[Path, ...]:
 def check_stores(step: Step[Config], lists: Lists) -> dict[str, StoreReport | str]:
     """A report for each store of the configuration; a sentence where one is absent."""
     data = step.config.data
+    if step.config.model.span is not None:
+        return {"questions": MADE_LATER}
     used = {name: each.queries for name, each in lists.items() if name in (data.train, *SPLITS[1:])}
     everything = [query for queries in used.values() for query in queries]
     reports: dict[str, StoreReport | str] = {}
@@ -341,7 +350,8 @@ def check(step: Step[Config], prepared: Prepared) -> None:
             raise EgolibError("converter and published list differ", file=own.path)
     if any(found.evaluation.coverage != 1 for found in prepared.blind.values()):
         raise EgolibError("the blind baseline did not answer every question")
-    require_usable(prepared.reports, absent_is_fine=step.preset == "paper")
+    later = step.config.model.span is not None
+    require_usable(prepared.reports, absent_is_fine=later or step.preset == "paper")
 
 
 def metrics(prepared: Prepared) -> dict[str, Any]:

@@ -380,11 +380,12 @@ def check(scored: Scored) -> None:
 
 
 def metrics(scored: Scored) -> dict[str, Any]:
-    """Percentages by split, effects in points, ensembles and the blind baseline."""
+    """Percentages by split, effects in points, ensembles, the blind baseline, the lead over it."""
     return {split: found.percentages() for split, found in scored.variants[""].items()} | {
         "effect": effects(scored),
         "ensemble": {name: found.percentages() for name, found in scored.ensembles.items()},
         "blind": scored.blind.evaluation.percentages(),
+        "over_blind": difference(scored.variants[""][scored.main], scored.blind.evaluation),
     }
 
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+LOSSES = ("classification", "regression")
+SPAN_LOSSES = ("location", "highlight")  # VSLNet's
+
+
 def questions(queries: Mapping[str, Sequence[Query]], most: int = 10) -> Drawing:
     """Lengths of the answers, their places in the clip, and how questions begin, by list.
 
@@ -76,7 +80,9 @@ def training(records: Sequence[Mapping[str, Any]], schedule: Callable[[int], flo
     with look():
         figure = Drawing(2.6)
         losses, rate = figure.subplots(1, 2, width_ratios=(3, 1))
-        for name, tint in zip(("classification", "regression"), PALETTE, strict=False):
+        logged = lines["train"][0] if lines["train"] else {}
+        names = SPAN_LOSSES if SPAN_LOSSES[0] in logged else LOSSES
+        for name, tint in zip(names, PALETTE, strict=False):
             for kind, style in (("train", "-"), ("evaluate", "o")):
                 own = [r for r in lines[kind] if name in r]
                 label = f"{name}, validation" if kind == "evaluate" else name

@@ -5,7 +5,7 @@ Answers are kept as they are found, so that an interrupted run resumes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,8 @@ from egolib.nlq.formats.submission import (
 from egolib.nlq.formats.submission import read as read_submission
 from egolib.nlq.formats.submission import table as submission_table
 from egolib.nlq.formats.submission import write as write_submission
+from egolib.nlq.models.vslnet.infer import SpanGrounder
+from egolib.nlq.steps import spans
 from egolib.nlq.steps.data import list_file, read_list, roots
 from egolib.ops.segments import soft_nms
 from egolib.report.results import Moments
@@ -127,6 +129,8 @@ def predict(step: Step[Config]) -> Answers:
     A split that ``1_data`` did not find is skipped, and so is a comparison with weights that a
     checkpoint does not hold; both are told.
     """
+    if step.config.model.span is not None:
+        return _predict_spans(step)
     files: dict[str, Path] = {}
     lists: dict[str, NlqData] = {}
     for variant in inference_variants(step.config.infer):
@@ -138,6 +142,7 @@ def predict(step: Step[Config]) -> Answers:
                 raise
             print(f"no comparison with {variant.name}: {error}", flush=True)
             continue
+        assert isinstance(grounder, Grounder)
         lists = lists or _lists(step, grounder.model.config)
         cache = _cache(step, variant, weights, lists, grounder.device.type)
         for split, data in lists.items():
@@ -147,9 +152,36 @@ def predict(step: Step[Config]) -> Answers:
     return Answers(files, {split: data.queries for split, data in lists.items()})
 
 
+def _predict_spans(step: Step[Config]) -> Answers:
+    """The same by VSLNet, which has one variant; questions that cannot be asked are listed."""
+    variant = inference_variants(step.config.infer)[0]
+    weights = weights_file(step)
+    grounder = _load(step, variant, weights)
+    if not isinstance(grounder, SpanGrounder):
+        raise EgolibError("weights of GroundNLQ for a variant of VSLNet", file=weights)
+    found = {split: read_list(step, split) for split in _found_splits(step)}
+    opened = {split: spans.open_spans(step, queries, split) for split, queries in found.items()}
+    lists = {split: data for split, (data, _) in opened.items()}
+    cache = ResultCache(
+        step.out / "answers" / "configured",
+        _cache_key(step, variant, weights, list(lists), grounder.device.type)
+        | {"features": {k: str(v) for k, v in step.inputs.items() if k == "features"}},
+    )
+    files, asked = {}, {}
+    for split, data in lists.items():
+        if skipped := opened[split][1]:
+            print(f"{split}: not asked: {skipped.summary()}")
+        records = spans.answer(grounder, data, cache, split)
+        files[variant.file(split)] = write_submission(step.out / variant.file(split), records)
+        answered = {query.query_id for query in data.queries}
+        asked[split] = [query for query in found[split] if query.query_id in answered]
+    cache.remove_others()
+    return Answers(files, asked)
+
+
 def _load(
     step: Step[Config], variant: InferenceVariant, weights: Path, device: str | None = None
-) -> Grounder:
+) -> Grounder | SpanGrounder:
     config = step.config
     averaged = variant.weights == "ema" and not _is_ours(weights)
     return load(
@@ -164,11 +196,15 @@ def _load(
 
 def _lists(step: Step[Config], model: ModelConfig) -> dict[str, NlqData]:
     """The splits that ``1_data`` found, with the features that the trained network reads."""
-    found = [s for s in SPLITS if (step.input("data") / list_file(step.config.data, s)).is_file()]
     return {
         split: open_data(step.config, read_list(step, split), roots(step), model=model)
-        for split in found
+        for split in _found_splits(step)
     }
+
+
+def _found_splits(step: Step[Config]) -> list[str]:
+    folder, data = step.input("data"), step.config.data
+    return [split for split in SPLITS if (folder / list_file(data, split)).is_file()]
 
 
 def _cache(
@@ -179,10 +215,23 @@ def _cache(
     device: str,
 ) -> ResultCache:
     """The answers that were found before with the same weights, settings, data and code."""
-    infer, folder = to_tree(variant.infer), step.input("data")
     stores = [store for data in lists.values() for store in (data.video, *data.texts.values())]
+    key = _cache_key(step, variant, weights, list(lists), device)
+    key |= {"features": [to_tree(store.provenance) for store in stores]}
+    return ResultCache(step.out / "answers" / (variant.name or "configured"), key)
+
+
+def _cache_key(
+    step: Step[Config],
+    variant: InferenceVariant,
+    weights: Path,
+    splits: Sequence[str],
+    device: str,
+) -> dict[str, Any]:
+    """What answers rest on, but for the features."""
+    infer, folder = to_tree(variant.infer), step.input("data")
     settings = {k: v for k, v in infer.items() if k not in PLACES}
-    key = cache_key(
+    return cache_key(
         "nlq",
         weights=[file_sha256(weights)],
         averaged=variant.weights == "ema",
@@ -191,10 +240,8 @@ def _cache(
         model=to_tree(step.config.model),
         data=to_tree(step.config.data),
         data_root=str(step.data_root),
-        features=[to_tree(store.provenance) for store in stores],
-        questions=[file_sha256(folder / list_file(step.config.data, split)) for split in lists],
+        questions=[file_sha256(folder / list_file(step.config.data, split)) for split in splits],
     )
-    return ResultCache(step.out / "answers" / (variant.name or "configured"), key)
 
 
 @dataclass(frozen=True)
@@ -239,6 +286,7 @@ def _worker(
 ) -> Callable[[list[list[int]]], dict[int, dict[str, Any]]]:
     """What answers some clips' questions, in a process and on a device of its own."""
     grounder = _load(task.step, task.variant, task.weights, device)
+    assert isinstance(grounder, Grounder)
     data = _lists(task.step, grounder.model.config)[task.split]
     infer = task.step.config.infer
 

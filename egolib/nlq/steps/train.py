@@ -1,4 +1,4 @@
-"""``2_train``: GroundNLQ on the questions that ``1_data`` prepared."""
+"""``2_train``: GroundNLQ or VSLNet on the questions that ``1_data`` prepared."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ from egolib.nlq.config import Config, InferConfig
 from egolib.nlq.data.dataset import Item, NlqData, open_data
 from egolib.nlq.data.stores import find_file
 from egolib.nlq.data.truth import truth_of
+from egolib.nlq.data.vslnet.batches import SpanItem
+from egolib.nlq.data.vslnet.dataset import SpanData
 from egolib.nlq.evaluation import evaluate
 from egolib.nlq.formats.checkpoint import describe
 from egolib.nlq.losses.training import TrainingLoss, make_loss, validation_loss
 from egolib.nlq.models.network import GroundNLQ
+from egolib.nlq.models.vslnet.network import Vslnet
 from egolib.nlq.optim import (
     NO_START,
     initial_average,
@@ -31,6 +34,7 @@ from egolib.nlq.optim import (
     make_optimizer,
     make_schedule,
 )
+from egolib.nlq.steps import spans
 from egolib.nlq.steps.data import read_list, roots
 from egolib.nn.point_losses import overlap_loss
 from egolib.report.source import show
@@ -48,16 +52,22 @@ __all__ = [
 ]  # what the notebook takes from elsewhere
 
 
-def training_data(step: Step[Config]) -> NlqData:
+def training_data(step: Step[Config]) -> NlqData | SpanData:
     """The questions that a step trains on, with their features."""
     queries = read_list(step, step.config.data.train)
+    if step.config.model.span is not None:
+        return spans.open_spans(step, queries, step.config.data.train, training=True)[0]
     return open_data(step.config, queries, roots(step), training=True)
 
 
-def sample_table(item: Item) -> pd.DataFrame:
+def sample_table(item: Item | SpanItem) -> pd.DataFrame:
     """What the network sees of one question."""
     import pandas as pd
 
+    if isinstance(item, SpanItem):
+        about = {"question": item.query.text, "video": str(item.video.shape)}
+        about |= {"tokens": f"{item.token_mask.sum()} of {item.tokens.shape}"}
+        return pd.DataFrame({"": {**about, "first and last cell": str(item.cells)}})
     windows = [] if item.windows_feat is None else item.windows_feat.round(2).tolist()
     tokens = {f"tokens: {name}": str(value.shape) for name, value in item.tokens.items()}
     about = {"question": item.query.text, "video": str(item.video.shape), **tokens}
@@ -71,7 +81,11 @@ def train(step: Step[Config]) -> FitResult:
 
 def build_job(step: Step[Config]) -> Job:
     """The training of a step, for the engine."""
-    config, data = step.config, training_data(step)
+    config = step.config
+    queries = read_list(step, config.data.train)
+    if config.model.span is not None:
+        return spans.build_job(step, queries, read_list(step, "val"))
+    data = open_data(config, queries, roots(step), training=True)
     model = GroundNLQ(config.model)
     fresh = {name: value.clone() for name, value in model.state_dict().items()}
     initial = initial_weights(step)
@@ -150,8 +164,12 @@ def parameter_table(step: Step[Config]) -> pd.DataFrame:
     """Parameters of the network by part."""
     import pandas as pd
 
+    span = step.config.model.span
+    if span is not None:
+        span = spans.fitting(span, spans.open_source(step, [], "train", None))
     with torch.device("meta"):
-        parts = GroundNLQ(step.config.model).named_children()
+        network = GroundNLQ(step.config.model) if span is None else Vslnet(span)
+        parts = network.named_children()
     rows = {name: sum(p.numel() for p in part.parameters()) for name, part in parts}
     return pd.DataFrame({"parameters": {**rows, "all": sum(rows.values())}})
 

@@ -5,6 +5,8 @@ Sigurdsson et al. (arXiv 1804.09626).
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,7 +14,10 @@ from typing import Literal
 import numpy as np
 
 from egolib.errors import EgolibError
-from egolib.io.records import read_table, read_text, write_text
+from egolib.io.names import file_name
+from egolib.io.records import read_text, write_text
+from egolib.io.schema import require_unique
+from egolib.io.tables import line_of, read_table, require_numbers, require_texts
 
 FOLDER = Path("CharadesEgo/CharadesEgo")
 VIDEOS = Path("CharadesEgo/CharadesEgo_v1_480")
@@ -51,10 +56,14 @@ def read_classes(path: str | Path, text: ClassText = "official") -> list[str]:
     classes = []
     lines = [line for line in read_text(path).splitlines() if line.strip()]
     for number, line in enumerate(lines):
-        if not line.startswith(f"c{number:03d}"):
+        if not line.startswith(f"c{number:03d} "):
             raise EgolibError(f"expected class c{number:03d}", file=path, record=line)
         line = line.split(",")[0] if text == "official" else line
+        if not line[5:].strip():
+            raise EgolibError("a class without a text", file=path, record=line)
         classes.append(line[5:])
+    if not classes:
+        raise EgolibError("no class", file=path)
     return classes
 
 
@@ -65,16 +74,25 @@ def read_actions(path: str | Path) -> list[tuple[str, list[tuple[int, float, flo
         EgolibError: a missing column or a malformed action.
     """
     table = read_table(path, ("id", "actions"), dtype=str, keep_default_na=False)
+    names = require_texts(table, "id", path)
+    for row, name in enumerate(names):
+        file_name(name, file=path, record=f"{line_of(table, row)}, id")
+    require_unique(names, "video", file=path)
     return [
         (name, [_action(path, name, text) for text in actions.split(";") if text])
-        for name, actions in zip(table["id"], table["actions"], strict=True)
+        for name, actions in zip(names, table["actions"], strict=True)
     ]
 
 
 def _action(path: str | Path, name: str, text: str) -> tuple[int, float, float]:
     try:
         code, start, end = text.split(" ")
-        return int(code[1:]), float(start), float(end)
+        if not re.fullmatch(r"c\d{3}", code, re.ASCII):
+            raise ValueError(code)
+        times = float(start), float(end)
+        if not all(math.isfinite(time) and time >= 0 for time in times):
+            raise ValueError(text)
+        return int(code[1:]), *times
     except ValueError as error:
         raise EgolibError(f"{text!r} is no action", file=path, record=name) from error
 
@@ -125,11 +143,13 @@ def read_action_table(path: str | Path) -> list[Action]:
         EgolibError: the file or a column is missing.
     """
     columns = ("id", "cls", "t_start", "t_end", "narration")
-    table = read_table(path, columns, separator="\t", dtype={"id": str}, keep_default_na=False)
-    return [
-        Action(str(i), int(c), float(s), float(e), str(t))
-        for i, c, s, e, t in table.itertuples(index=False)
-    ]
+    table = read_table(path, columns, separator="\t", dtype=str, keep_default_na=False)
+    names, texts = (require_texts(table, name, path) for name in ("id", "narration"))
+    classes = require_numbers(table, "cls", path, low=0, whole=True).tolist()
+    starts, ends = (
+        require_numbers(table, name, path, low=0).tolist() for name in ("t_start", "t_end")
+    )
+    return [Action(*row) for row in zip(names, classes, starts, ends, texts, strict=True)]
 
 
 def read_videos(path: str | Path) -> list[CharadesVideo]:

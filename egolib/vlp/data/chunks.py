@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 from egolib.errors import EgolibError
-from egolib.io.records import Skipped, atomic_path, read_table
+from egolib.io.names import file_name
+from egolib.io.records import Skipped, atomic_path
+from egolib.io.schema import require_unique
+from egolib.io.tables import line_of, read_table, require_texts
 from egolib.progress import track
 from egolib.video import (
     ClipPlan,
@@ -166,8 +169,12 @@ def chunk_videos(
 
 def read_manifest(path: str | Path) -> list[str]:
     """The uids of a manifest: its first column, whatever that is called."""
-    table = read_table(path, dtype=str)
-    return [str(uid) for uid in table.iloc[:, 0]]
+    table = read_table(path, dtype=str, keep_default_na=False)
+    uids = require_texts(table, table.columns[0], path)
+    for row, uid in enumerate(uids):
+        file_name(uid, file=path, record=line_of(table, row))
+    require_unique(uids, "uid", file=path)
+    return uids
 
 
 def _copy(source: Path, target: Path, outcome: Extraction) -> None:

@@ -9,14 +9,17 @@ arrays, and nothing is evaluated or parsed before it is needed.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from egolib.errors import EgolibError
-from egolib.io.records import read_json, read_table, require
+from egolib.io.records import Skipped, read_json
+from egolib.io.schema import validated
+from egolib.io.tables import read_table, usable_rows
+from egolib.vlp.data.schema import MultipleChoice
 
 TABLE = Path("egoclip/egoclip.csv")
 QUESTIONS = Path("egomcq/egomcq.json")
@@ -25,15 +28,8 @@ CHUNKS = Path("ego4d/Ego4D_Chunked")
 #: Verb and noun classes of EgoClip's tags.
 VERBS, NOUNS = 118, 582
 
-COLUMNS = {
-    "video_uid": "category",
-    "narration_time": np.float64,
-    "clip_start": np.float64,
-    "clip_end": np.float64,
-    "clip_text": str,
-    "tag_verb": str,
-    "tag_noun": str,
-}
+TIMES = ("narration_time", "clip_start", "clip_end")
+COLUMNS = ("video_uid", *TIMES, "clip_text", "tag_verb", "tag_noun")
 
 
 def data_file(data_root: str | Path, below: Path) -> Path:
@@ -131,7 +127,7 @@ class EgoClip:
         verb_tags: (M,) list literals.
         noun_tags: (M,) list literals.
         file: where they are from, for error messages.
-        lost_lines: lines of the file that gave no clip (malformed ones are skipped).
+        skipped: lines of the file that gave no clip, with the reason.
     """
 
     video_uids: np.ndarray
@@ -143,7 +139,12 @@ class EgoClip:
     verb_tags: np.ndarray
     noun_tags: np.ndarray
     file: Path
-    lost_lines: int = 0
+    skipped: Skipped = field(default_factory=Skipped)
+
+    @property
+    def lost_lines(self) -> int:
+        """How many lines gave no clip."""
+        return len(self.skipped)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -168,37 +169,36 @@ class EgoClip:
 
 
 def read_egoclip(path: str | Path) -> EgoClip:
-    """The clips of an ``egoclip.csv``; malformed lines are skipped, matching the
-    official code.
+    """The clips of an ``egoclip.csv``; lines with other numbers of fields are skipped, matching
+    the official code, and so are those without a video or without times. All are listed.
 
     Raises:
         EgolibError: the file or a column is missing.
     """
+    kinds = dict.fromkeys(("clip_text", "tag_verb", "tag_noun"), str) | {"video_uid": "category"}
     table = read_table(
-        path, tuple(COLUMNS), separator="\t", on_bad_lines="skip", dtype=COLUMNS, na_filter=True
+        path,
+        COLUMNS,
+        separator="\t",
+        skip_malformed=True,
+        dtype=kinds,
+        keep_default_na=False,
+        na_values=[""],
+        low_memory=False,
     )
+    skipped = Skipped(dict(table.attrs["skipped"]))
+    times, good = usable_rows(table, TIMES, skipped)
     uids = table["video_uid"].cat
     return EgoClip(
-        uids.codes.to_numpy(),
+        uids.codes.to_numpy()[good],
         uids.categories.tolist(),
-        table["narration_time"].to_numpy(),
-        table["clip_start"].to_numpy(),
-        table["clip_end"].to_numpy(),
-        table["clip_text"].fillna("").to_numpy(object),
-        table["tag_verb"].fillna("[]").to_numpy(object),
-        table["tag_noun"].fillna("[]").to_numpy(object),
+        *(times[name][good] for name in TIMES),
+        table["clip_text"].fillna("").to_numpy(object)[good],
+        table["tag_verb"].fillna("[]").to_numpy(object)[good],
+        table["tag_noun"].fillna("[]").to_numpy(object)[good],
         Path(path),
-        _lines(path) - 1 - len(table),
+        skipped,
     )
-
-
-def _lines(path: str | Path) -> int:
-    """Lines of a file, the last one with or without a line break."""
-    count, last = 0, b"\n"
-    with open(path, "rb") as stream:
-        while block := stream.read(1 << 22):
-            count, last = count + block.count(b"\n"), block[-1:]
-    return count + (last != b"\n")
 
 
 # ---------------------------------------------------------------------------- EgoMCQ
@@ -239,25 +239,20 @@ def read_egomcq(path: str | Path) -> list[Question]:
     Raises:
         EgolibError: a malformed file, or a question with a missing or wrong field.
     """
-    content = read_json(path, dict)
+    content = validated(dict[str, MultipleChoice], read_json(path, dict), file=path)
     return [_question(path, key, content[key]) for key in sorted(content, key=_number)]
 
 
 def _number(key: str) -> tuple[int, str]:
-    return (int(key), "") if key.isdigit() else (1 << 62, key)
+    return (int(key), "") if key.isdecimal() and len(key) < 16 else (1 << 62, key)
 
 
 def _question(path: str | Path, key: str, record: dict[str, Any]) -> Question:
-    require(record, ("answer", "types", "query", "choices"), file=path, name=key)
-    require(record["query"], ("clip_text",), file=path, name=f"{key}, query")
     choices = [record["choices"][k] for k in sorted(record["choices"], key=_number)]
-    for choice in choices:
-        fields = ("video_uid", "clip_start", "clip_end", "clip_text")
-        require(choice, fields, file=path, name=f"{key}, choices")
-    answer, kind = int(record["answer"]), int(record["types"])
-    if not 0 <= answer < len(choices) or kind not in (1, 2):
+    answer, kind = record["answer"], record["types"]
+    if answer >= len(choices):
         raise EgolibError(
-            f"answer {answer} of {len(choices)} choices, type {kind}", file=path, record=key
+            f"answer {answer} of {len(choices)} choices", file=path, record=f"{key}.answer"
         )
     return Question(
         key,

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from egolib.errors import EgolibError, nearest
-from egolib.io.records import read_json, read_text, require
+from egolib.io.records import read_records, read_text
+from egolib.io.schema import validated
 from egolib.vlp.data.sampling import Draw, intervals, middle_frames, random_frames, whole_video
+from egolib.vlp.data.schema import TaskQuestion
 
 Row = dict[str, Any]
 Split = Literal["direct", "indirect"]
@@ -35,8 +37,6 @@ VIDEOS = Path("EgoTaskQA/qa_videos")
 ANSWERS, TYPES, INDEX = "answer_set.txt", "all_reasoning_types.txt", "reasoning_unique_cat.pth"
 
 UNKNOWN = (0, 1)  #: the indices of answers that the set lacks
-
-READ_FIELDS = ("interval", "question", "answer", "answer_encode", "reasoning_type")
 
 
 def part_file(folder: str | Path, part: str) -> Path:
@@ -98,7 +98,8 @@ def read_reasoning_index(folder: str | Path) -> dict[str, int]:
     from egolib.io.checkpoint import read_foreign
 
     index = read_foreign(path)
-    if set(index.values()) != set(range(len(index))):
+    numbers = [value if type(value) is int else -1 for value in index.values()]
+    if sorted(numbers) != [*range(len(index))] or not all(isinstance(k, str) for k in index):
         raise EgolibError("reasoning types are not numbered from 0", file=path)
     return index
 
@@ -146,8 +147,7 @@ def read_question_file(
     answers = len(read_answers(folder))
     types = set(_lines(Path(folder) / TYPES) if known_types is None else known_types)
     problems, questions = [], []
-    for place, row in enumerate(read_json(path, list)):
-        require(row, READ_FIELDS, file=path, name=place)
+    for place, row in enumerate(validated(list[TaskQuestion], read_records(path), file=path)):
         name = str(row.get("question_id", place))
         found = _row_problem(row, answers, types)
         if found:

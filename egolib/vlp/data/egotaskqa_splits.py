@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from egolib.errors import EgolibError
-from egolib.io.records import read_json, require, write_json, write_text
+from egolib.io.records import read_records, write_json, write_text
+from egolib.io.schema import validated
 from egolib.vlp.data.egotaskqa import ANSWERS, PARTS, TYPES, Row, Split, part_file
+from egolib.vlp.data.schema import RawQuestion
 
 #: ``official`` looks answers of val and test up as written, ``lower`` in lower case.
 AnswerCase = Literal["official", "lower"]
@@ -72,11 +73,7 @@ def read_raw(path: str | Path) -> list[Row]:
     Raises:
         EgolibError: the file is missing or malformed, or a row lacks a field.
     """
-    rows: list[Row] = read_json(path, list)
-    for place, row in enumerate(rows):
-        require(row, RAW_FIELDS, file=path, name=place)
-        if not (isinstance(row["type"], list) and isinstance(row["category"], list)):
-            raise EgolibError("type and category must be lists", file=path, record=place)
+    rows: list[Row] = validated(list[RawQuestion], read_records(path), file=path)
     return rows
 
 

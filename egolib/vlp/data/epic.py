@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from egolib.errors import EgolibError
+from egolib.io.names import file_name
 from egolib.io.pickles import read_pickle
-from egolib.io.records import read_table
+from egolib.io.schema import require_interval, require_unique
+from egolib.io.tables import line_of, read_table, require_numbers, require_texts
 
 Entry = TypeVar("Entry")
 _ROWS = 256  # rows of a matrix that are worked on at once
@@ -97,22 +100,41 @@ def read_epic_clips(path: str | Path) -> EpicClips:
     Raises:
         EgolibError: a missing file or column, or a malformed list or time.
     """
-    table = read_table(path, CLIP_COLUMNS, dtype={"narration_id": str}, keep_default_na=False)
-    rows = table.to_dict("list")
-    try:
-        return EpicClips(
-            rows["narration_id"],
-            rows["video_id"],
-            rows["participant_id"],
-            rows["narration"],
-            np.array([timestamp_sec(t) for t in rows["start_timestamp"]]),
-            np.array([timestamp_sec(t) for t in rows["stop_timestamp"]]),
-            np.array(rows["verb_class"], np.int64),
-            np.array(rows["noun_class"], np.int64),
-            [class_set(text) for text in rows["all_noun_classes"]],
-        )
-    except ValueError as error:
-        raise EgolibError(f"malformed: {error}", file=path) from error
+    table = read_table(path, CLIP_COLUMNS, dtype=str, keep_default_na=False)
+    texts = {name: require_texts(table, name, path) for name in CLIP_COLUMNS}
+    for name in ("participant_id", "video_id"):
+        for row, text in enumerate(texts[name]):
+            file_name(text, file=path, record=f"{line_of(table, row)}, {name}")
+    require_unique(texts["narration_id"], "narration_id", file=path)
+    start, stop = (
+        np.array(_parsed(timestamp_sec, table, f"{name}_timestamp", path))
+        for name in ("start", "stop")
+    )
+    for row in np.flatnonzero(stop <= start):
+        require_interval(start[row], stop[row], line_of(table, int(row)), file=path)
+    return EpicClips(
+        texts["narration_id"],
+        texts["video_id"],
+        texts["participant_id"],
+        texts["narration"],
+        start,
+        stop,
+        require_numbers(table, "verb_class", path, low=0, whole=True),
+        require_numbers(table, "noun_class", path, low=0, whole=True),
+        _parsed(class_set, table, "all_noun_classes", path),
+    )
+
+
+def _parsed(parse: Callable[[str], Any], table: Any, column: str, file: str | Path) -> list[Any]:
+    """Every cell of a column, parsed; errors name its line."""
+    found = []
+    for row, text in enumerate(table[column]):
+        try:
+            found.append(parse(text))
+        except ValueError as error:
+            record = f"{line_of(table, row)}, {column}"
+            raise EgolibError(f"malformed: {error}", file=file, record=record) from error
+    return found
 
 
 def timestamp_sec(text: str) -> float:
@@ -121,6 +143,8 @@ def timestamp_sec(text: str) -> float:
     >>> timestamp_sec("00:01:10.25")
     70.25
     """
+    if not re.fullmatch(r"\d{1,4}:[0-5]?\d:[0-5]?\d(\.\d*)?", text, re.ASCII):
+        raise ValueError(f"{text!r} is no time HH:MM:SS.ff")
     hours, minutes, seconds = text.split(":")
     return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
 
@@ -131,7 +155,7 @@ def class_set(text: str) -> tuple[int, ...]:
     >>> class_set("[3, 1, 3]")
     (1, 3)
     """
-    if not re.fullmatch(r"\s*\[[\d,\s]*\]\s*", text):
+    if not re.fullmatch(r"\s*\[\s*(\d{1,6}(\s*,\s*\d{1,6})*)?\s*\]\s*", text, re.ASCII):
         raise ValueError(f"{text!r} is no list of classes")
     return tuple(sorted({int(number) for number in re.findall(r"\d+", text)}))
 
@@ -146,7 +170,7 @@ def read_sentences(path: str | Path, clips: EpicClips) -> Sentences:
         EgolibError: a narration id that is no clip's.
     """
     table = read_table(path, ("narration_id", "narration"), dtype=str, keep_default_na=False)
-    ids, texts = table["narration_id"].tolist(), table["narration"].tolist()
+    ids, texts = (require_texts(table, name, path) for name in ("narration_id", "narration"))
     row_of = {name: row for row, name in reversed(list(enumerate(clips.narration_ids)))}
     for name in ids:
         if name not in row_of:
@@ -251,8 +275,16 @@ def read_relevancy(path: str | Path) -> np.ndarray:
         EgolibError: missing or damaged file, or content that is no matrix.
     """
     matrix = read_pickle(path)
-    if not isinstance(matrix, np.ndarray) or matrix.ndim != 2:
+    if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype.kind not in "fiub":
         raise EgolibError("a relevancy matrix was expected", file=path)
+    bad = np.argwhere(~((matrix >= 0) & (matrix <= 1 + 1e-6)))
+    if len(bad):
+        row, column = bad[0].tolist()
+        raise EgolibError(
+            f"relevancies from 0 to 1 are wanted, found {matrix[row, column]}",
+            file=path,
+            record=f"row {row}, column {column}",
+        )
     return matrix.astype(np.float64, copy=False)
 
 

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from egolib.io.records import read_json, require
+from egolib.io.records import read_json
+from egolib.io.schema import require_interval, validated
+from egolib.vlp.data.schema import MomentFile, QueryFile
 
 ANNOTATIONS = Path("ego4d/v2/annotations")
 VIDEOS = Path("ego4d/Ego4D_256")
@@ -38,15 +40,17 @@ def read_moment_clips(paths: Iterable[str | Path]) -> list[MomentClip]:
     """
     clips: dict[str, MomentClip] = {}
     for path in paths:
-        content = read_json(path, dict)
-        require(content, ("videos",), file=path, name="top level")
-        for video in content["videos"]:
-            require(video, ("video_uid", "clips"), file=path, name=video.get("video_uid"))
-            for clip in video["clips"]:
-                fields = ("clip_uid", "video_start_sec", "video_end_sec")
-                require(clip, fields, file=path, name=clip.get("clip_uid", video["video_uid"]))
-                uid, *times = (clip[field] for field in fields)
-                clips.setdefault(uid, MomentClip(uid, video["video_uid"], *map(float, times)))
+        content = validated(MomentFile, read_json(path, dict), file=path)
+        for place, video in enumerate(content["videos"]):
+            for number, clip in enumerate(video["clips"]):
+                uid = clip["clip_uid"]
+                times = require_interval(
+                    clip["video_start_sec"],
+                    clip["video_end_sec"],
+                    f"videos[{place}].clips[{number}]",
+                    file=path,
+                )
+                clips.setdefault(uid, MomentClip(uid, video["video_uid"], *times))
     return list(clips.values())
 
 
@@ -60,11 +64,10 @@ def read_query_texts(paths: Iterable[str | Path]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for path in paths:
-        for video in read_json(path, dict)["videos"]:
-            for clip in video["clips"]:
-                for annotation in clip["annotations"]:
-                    require(annotation, ("annotation_uid",), file=path, name=clip["clip_uid"])
-                    for index, query in enumerate(annotation.get("language_queries", ())):
-                        if text := query.get("query"):
-                            found[f"{annotation['annotation_uid']}_{index}"] = text
+        content = validated(QueryFile, read_json(path, dict), file=path)
+        annotations = (a for v in content["videos"] for c in v["clips"] for a in c["annotations"])
+        for annotation in annotations:
+            for index, query in enumerate(annotation.get("language_queries", ())):
+                if text := query.get("query"):
+                    found[f"{annotation['annotation_uid']}_{index}"] = text
     return found

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from egolib.errors import EgolibError
+from egolib.io.mat_files import load_mat
 from egolib.io.records import read_text
 
 FRAMES = Path("Datasets/QFVS/data/video_frames")
@@ -195,23 +196,9 @@ def read_tags(path: str | Path) -> list[np.ndarray]:
         EgolibError: not a MATLAB 5 file, other fields, or vectors that are not 0 and 1 of
             one length.
     """
-    from scipy.io import loadmat
-
     path = Path(path)
-    if not path.is_file():
-        raise EgolibError("the file does not exist", file=path)
-    try:
-        content = loadmat(path, variable_names=["Tags"])
-    except NotImplementedError as error:
-        raise EgolibError(
-            "a MATLAB 7.3 file, which is HDF5",
-            file=path,
-            remedy="save it with -v7 in MATLAB, or use the published file",
-        ) from error
-    except Exception as error:
-        raise EgolibError(f"not a MATLAB 5 file: {error}", file=path) from error
-    tags = content.get("Tags")
-    if tags is None or tags.dtype.names is None or "Bin_Vecs" not in tags.dtype.names:
+    tags = load_mat(path, "Tags")
+    if tags.dtype.names is None or "Bin_Vecs" not in tags.dtype.names:
         raise EgolibError("a struct array Tags with the field Bin_Vecs was expected", file=path)
     return [
         _tag_matrix(cells, path, f"video {number}")

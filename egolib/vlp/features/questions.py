@@ -20,7 +20,8 @@ from torch import Tensor
 
 from egolib.errors import EgolibError
 from egolib.io.features import FeatureWriter, Provenance
-from egolib.io.records import Skipped, read_json, require
+from egolib.io.records import Skipped, read_json
+from egolib.io.schema import validated
 from egolib.nn.text_encoder import attention_bias
 from egolib.progress import track
 from egolib.text.tokens import encode
@@ -28,6 +29,7 @@ from egolib.video import VideoReader
 from egolib.vlp.api import VideoLanguage, window_frames
 from egolib.vlp.data.moments import MomentClip
 from egolib.vlp.data.sampling import moment_frames
+from egolib.vlp.data.schema import PreparedQuestions
 from egolib.vlp.features.videos import ASSUMED_FPS
 from egolib.vlp.models.model import VideoLanguageModel
 from egolib.vlp.models.video import VideoBlock
@@ -149,9 +151,9 @@ def read_questions(path: str | Path) -> dict[str, Questions]:
         EgolibError: a field is missing, or a clip's lists differ in length.
     """
     found: dict[str, Questions] = {}
-    for uid, clip in read_json(path, dict).items():
-        fields = ("sentences", "annotation_uids", "query_idx")
-        require(clip, fields, file=path, name=uid)
+    fields = ("sentences", "annotation_uids", "query_idx")
+    content = validated(dict[str, PreparedQuestions], read_json(path, dict), file=path)
+    for uid, clip in content.items():
         sentences, annotations, indices = (clip[field] for field in fields)
         if not len(sentences) == len(annotations) == len(indices):
             raise EgolibError("the clip's lists differ in length", file=path, record=uid)

@@ -133,7 +133,7 @@ def benchmark_of(truth: str | Path) -> str:
         EgolibError: the name is not that of an official file.
     """
     prefixes = {"egomcq": "egomcq", "EPIC_100": "epic", "CharadesEgo": "charades"}
-    prefixes["formatted_"] = "egotaskqa"
+    prefixes |= {"formatted_": "egotaskqa", "Tags": "qfvs"}
     for prefix, kind in prefixes.items():
         if Path(truth).name.startswith(prefix):
             return kind

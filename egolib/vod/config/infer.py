@@ -144,6 +144,8 @@ class InferConfig:
             throughput; 1 gives every frame as soon as it can be had; 0 takes 8 on a GPU and 1
             on a CPU. Results differ by rounding at most.
         device: where to compute; ``auto`` takes a GPU where there is one.
+        devices: what a data set's videos are spread over, a process each: ``all`` GPUs, a number
+            of them, or one device; empty for ``device`` alone.
         precision: of products and convolutions: ``float32``, or autocast to ``bfloat16`` or
             ``float16``.
         matmul_precision: of float32 products on a GPU: ``highest`` is float32 itself, ``high``
@@ -168,6 +170,7 @@ class InferConfig:
     causal: bool = False
     frames_ahead: int = 0
     device: str = "auto"
+    devices: str = ""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     matmul_precision: Literal["highest", "high"] = "highest"
     max_videos: int = 0

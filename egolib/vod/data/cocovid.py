@@ -17,9 +17,11 @@ from typing import Any
 
 from egolib.errors import EgolibError
 from egolib.io.records import read_xml
+from egolib.io.schema import validated
 from egolib.progress import track
 from egolib.vod.data.classes import OTHER_NAME, Category
 from egolib.vod.data.lists import ListedVideo
+from egolib.vod.data.schema import XmlFile
 
 Content = dict[str, list[dict[str, Any]]]
 FRAME_OFFSETS = {"official": -1, "zero_based": 0}
@@ -59,23 +61,30 @@ def read_annotation(path: str | Path) -> XmlImage:
     """
     root = read_xml(path)
 
-    def text(element: Any, name: str) -> str:
-        found = element.findtext(name)
-        if found is None:
-            raise EgolibError(f"<{name}> is missing", file=path)
-        return str(found)
-
+    raw = {
+        "height": root.findtext("size/height"),
+        "width": root.findtext("size/width"),
+        "objects": [_xml_fields(item) for item in root.iter("object")],
+    }
+    found = validated(XmlFile, raw, file=path)
     objects = tuple(
         XmlObject(
-            text(item, "name"),
-            tuple(int(text(item, f"bndbox/{k}")) for k in ("xmin", "ymin", "xmax", "ymax")),  # type: ignore[arg-type]
-            item.findtext("trackid"),
-            item.findtext("occluded") == "1",
-            item.findtext("generated") == "1",
+            item["name"],
+            tuple(item["bndbox"]),
+            item["trackid"],
+            item["occluded"] == "1",
+            item["generated"] == "1",
         )
-        for item in root.iter("object")
+        for item in found["objects"]
     )
-    return XmlImage(int(text(root, "size/height")), int(text(root, "size/width")), objects)
+    return XmlImage(found["height"], found["width"], objects)
+
+
+def _xml_fields(item: Any) -> dict[str, Any]:
+    """The fields of an <object>, as text."""
+    corners = [item.findtext(f"bndbox/{k}") for k in ("xmin", "ymin", "xmax", "ymax")]
+    names = ("name", "trackid", "occluded", "generated")
+    return {"bndbox": corners} | {name: item.findtext(name) for name in names}
 
 
 # ---------------------------------------------------------------------------- VID

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 
@@ -265,6 +266,13 @@ class TestVideo:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Sent to other processes without the frames that are kept."""
+        return {k: v for k, v in vars(self).items() if k not in ("_recent", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _recent=OrderedDict(), _lock=Lock())
 
     @property
     def number(self) -> int:

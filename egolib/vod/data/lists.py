@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from egolib.errors import EgolibError
+from egolib.io.names import relative_path
 from egolib.io.records import read_text
 
 FOLDERS = ("Lists", "ImageSets")
@@ -62,29 +63,46 @@ def read_videos(path: str | Path) -> list[ListedVideo]:
     variant of ``VID_val_videos``) gives its third column as ``listed``.
 
     Raises:
-        EgolibError: a line has other columns, or a video two lengths.
+        EgolibError: a line has other columns, a video two lengths or a frame stands twice.
     """
     videos: dict[str, ListedVideo] = {}
+    seen: set[tuple[str, int]] = set()
     for number, parts in _rows(path):
         if len(parts) != 4:
             raise EgolibError(
                 f"expected 4 columns, found {len(parts)}", file=path, record=f"line {number}"
             )
-        name, frame, length = (
-            parts[0],
-            _whole(parts[2], path, number),
-            _whole(parts[3], path, number),
-        )
+        name = relative_path(parts[0], file=path, record=f"line {number}")
+        _, frame, length = (_whole(part, path, number) for part in parts[1:])
         video = videos.setdefault(name, ListedVideo(name, length))
         if video.frames != length:
             raise EgolibError(f"{name} has two lengths", file=path, record=f"line {number}")
+        if frame > length or (name, frame) in seen:
+            what = f"of {length}" if frame > length else "stands twice"
+            raise EgolibError(f"frame {frame} {what}", file=path, record=f"line {number}")
+        seen.add((name, frame))
         video.listed.append(frame)
+    if not videos:
+        raise EgolibError("the list is empty", file=path)
     return list(videos.values())
 
 
 def read_images(path: str | Path) -> list[str]:
-    """First column of a list: images without suffix, in order."""
-    return [parts[0] for _, parts in _rows(path)]
+    """First column of a list: images without suffix, in order.
+
+    Raises:
+        EgolibError: a line has more than two columns, or an image stands twice.
+    """
+    images: dict[str, None] = {}
+    for number, parts in _rows(path):
+        name = relative_path(parts[0], file=path, record=f"line {number}")
+        if len(parts) > 2 or name in images:
+            what = f"{len(parts)} columns" if len(parts) > 2 else "the image stands twice"
+            raise EgolibError(what, file=path, record=f"line {number}")
+        images[name] = None
+    if not images:
+        raise EgolibError("the list is empty", file=path)
+    return list(images)
 
 
 def _rows(path: str | Path) -> Iterator[tuple[int, list[str]]]:
@@ -94,9 +112,6 @@ def _rows(path: str | Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _whole(text: str, path: str | Path, number: int) -> int:
-    try:
+    if text.isascii() and text.isdecimal() and len(text) < 10:
         return int(text)
-    except ValueError:
-        raise EgolibError(
-            f"{text!r} is no whole number", file=path, record=f"line {number}"
-        ) from None
+    raise EgolibError(f"{text[:40]!r} is no whole number", file=path, record=f"line {number}")

@@ -4,19 +4,41 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
+from annotated_types import Ge, Gt, Len, Lt
+from pydantic import AfterValidator, Strict
 from typing_extensions import TypedDict
 
 from egolib.errors import EgolibError
-from egolib.io.schema import OPEN, Box, Positive, Text, Time, require_known, validated
+from egolib.io.schema import (
+    OPEN,
+    Box,
+    Finite,
+    Positive,
+    Text,
+    Time,
+    Whole,
+    require_known,
+    validated,
+)
+
+Small = Annotated[int, Strict(), Ge(-(2**31)), Lt(2**31)]
+#: ``True``, ``False``, 0 or 1; absent and null are False.
+Flag = bool | Literal[0, 1] | None
+
+
+def _in_order(corners: list[int]) -> list[int]:
+    if corners[2] < corners[0] or corners[3] < corners[1]:
+        raise ValueError("corners in order are wanted (xmin, ymin, xmax, ymax)")
+    return corners
 
 
 class Category(TypedDict):
     """A class of objects."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
-    id: int
+    id: Small
     name: Text
 
 
@@ -24,7 +46,7 @@ class Video(TypedDict):
     """A video."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
-    id: int
+    id: Whole
     name: Text
 
 
@@ -32,23 +54,63 @@ class Image(TypedDict):
     """A frame or a still; stills have no video, or the video -1."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
-    id: int
+    id: Whole
     file_name: Text
     height: Positive
     width: Positive
-    video_id: NotRequired[int | None]
-    frame_id: NotRequired[int | None]
+    video_id: NotRequired[Whole | None]
+    frame_id: NotRequired[Small | None]
+    is_vid_train_frame: NotRequired[Flag]
 
 
 class Annotation(TypedDict):
     """An object in an image; ``bbox`` is x, y, width, height."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
-    image_id: int
-    category_id: int
+    image_id: Whole
+    category_id: Small
     bbox: Box
     area: NotRequired[Time]
-    instance_id: NotRequired[int | None]
+    instance_id: NotRequired[Whole | None]
+    ignore: NotRequired[Flag]
+    iscrowd: NotRequired[Flag]
+    occluded: NotRequired[Flag]
+    generated: NotRequired[Flag]
+
+
+class Detection(TypedDict):
+    """An entry of COCO's list of detections."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    image_id: Whole
+    category_id: Whole
+    bbox: Box
+    score: Finite
+
+
+#: A whole number that is written as text.
+Digits = Annotated[int, Strict(False), Ge(-(2**31)), Lt(2**31)]
+OneDigit = Literal["0", "1"] | None
+
+
+class XmlObject(TypedDict):
+    """An <object> of ILSVRC's XML; stills have neither track nor flags."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    name: Text
+    bndbox: Annotated[list[Digits], Len(4, 4), AfterValidator(_in_order)]
+    trackid: Text | None
+    occluded: OneDigit
+    generated: OneDigit
+
+
+class XmlFile(TypedDict):
+    """ILSVRC's XML after parsing."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    height: Annotated[Digits, Gt(0)]
+    width: Annotated[Digits, Gt(0)]
+    objects: list[XmlObject]
 
 
 class CocoVid(TypedDict):

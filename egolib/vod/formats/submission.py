@@ -6,7 +6,7 @@ F frames; K classes; P detections.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -16,10 +16,12 @@ import numpy as np
 
 from egolib.errors import EgolibError
 from egolib.io.pickles import read_pickle
-from egolib.io.records import atomic_path, read_json, write_json
+from egolib.io.records import atomic_path, read_records, write_json
+from egolib.io.schema import validated
 from egolib.metrics.detection import Boxes, predictions_from_lists
 from egolib.ops.boxes_numpy import from_xywh, to_xywh
 from egolib.vod.data.index import read_index
+from egolib.vod.data.schema import Detection
 
 VERSION = 1
 
@@ -103,10 +105,10 @@ def read(
     path = Path(path)
     if path.suffix == ".npz":
         return _read_own(path)
-    if path.suffix == ".json":
+    if path.suffix in (".json", ".jsonl"):
         return _read_coco(path, image_id, class_names, category_ids)
     content = read_pickle(path)
-    if isinstance(content, dict):
+    if isinstance(content, Mapping):
         content = content.get("det_bboxes", content.get("bbox_results"))
     if not isinstance(content, list) or any(not isinstance(f, list) for f in content):
         raise EgolibError("not a results pickle: expected a list of lists of arrays", file=path)
@@ -117,7 +119,20 @@ def read(
     if class_names and classes - {len(class_names)}:
         raise EgolibError(f"{classes} classes, expected {len(class_names)}", file=path)
     names = tuple(class_names) or tuple(str(i) for i in range(max(classes, default=0)))
-    return DetectionSet(predictions_from_lists(content), ids, names)
+    return DetectionSet(_from_lists(content, path), ids, names)
+
+
+def _from_lists(content: list[list[Any]], path: Path) -> Boxes:
+    """The detections of frames by class; the error names the first frame that is wrong."""
+    try:
+        return predictions_from_lists(content)
+    except EgolibError as error:
+        for frame, classes in enumerate(content):
+            try:
+                predictions_from_lists([classes])
+            except EgolibError as first:
+                raise EgolibError(first.what, file=path, record=f"frame {frame}") from error
+        raise
 
 
 def join(parts: Sequence[DetectionSet], class_names: tuple[str, ...]) -> DetectionSet:
@@ -142,10 +157,40 @@ def _read_own(path: Path) -> DetectionSet:
         raise EgolibError("the results file does not exist", file=path)
     try:
         with np.load(path, allow_pickle=False) as a:
-            boxes = Boxes(a["frame"], a["label"], a["box"], a["score"])
-            return DetectionSet(boxes, a["image_id"], tuple(a["class_names"].tolist()))
-    except (KeyError, ValueError, OSError) as error:
+            arrays = {name: a[name] for name in (*_ARRAYS, "class_names")}
+    except Exception as error:  # a damaged archive can raise nearly anything
         raise EgolibError(f"not a results file of egolib: {error}", file=path) from error
+    _check_own(arrays, path)
+    boxes = Boxes(*(arrays[name] for name in ("frame", "label", "box", "score")))
+    return DetectionSet(boxes, arrays["image_id"], tuple(arrays["class_names"].tolist()))
+
+
+_ARRAYS = {
+    "frame": ("iu", 1),
+    "label": ("iu", 1),
+    "box": ("f", 2),
+    "score": ("f", 1),
+    "image_id": ("iu", 1),
+}
+
+
+def _check_own(arrays: Mapping[str, np.ndarray], path: Path) -> None:
+    """The arrays of our file: kinds, shapes, frames in order and inside the set."""
+    names = arrays["class_names"]
+    if names.ndim != 1 or names.dtype.kind != "U" or len(set(names.tolist())) != len(names):
+        raise EgolibError("different names are wanted", file=path, record="class_names")
+    for name, (kinds, dimensions) in _ARRAYS.items():
+        array = arrays[name]
+        if array.dtype.kind not in kinds or array.ndim != dimensions:
+            raise EgolibError(f"{array.shape} of {array.dtype}", file=path, record=name)
+    frame, count = arrays["frame"], len(arrays["frame"])
+    for name, shape in (("label", (count,)), ("box", (count, 4)), ("score", (count,))):
+        if arrays[name].shape != shape:
+            raise EgolibError(f"{arrays[name].shape} for {count} boxes", file=path, record=name)
+    if count and (frame.min() < 0 or frame.max() >= len(arrays["image_id"])):
+        raise EgolibError("a detection outside the frames", file=path, record="frame")
+    if (np.diff(frame.astype(np.int64)) < 0).any():
+        raise EgolibError("frames in ascending order are wanted", file=path, record="frame")
 
 
 def _read_coco(
@@ -154,14 +199,11 @@ def _read_coco(
     class_names: Sequence[str],
     category_ids: Sequence[int],
 ) -> DetectionSet:
-    entries = read_json(path, list)
-    try:
-        images = np.array([entry["image_id"] for entry in entries], np.int64)
-        categories = np.array([entry["category_id"] for entry in entries], np.int64)
-        xywh = np.array([entry["bbox"] for entry in entries], np.float64).reshape(-1, 4)
-        scores = np.array([entry["score"] for entry in entries], np.float32)
-    except (KeyError, TypeError, ValueError) as error:
-        raise EgolibError(f"not COCO's list of detections: {error!r}", file=path) from error
+    entries = validated(list[Detection], read_records(path), file=path)
+    images = np.array([entry["image_id"] for entry in entries], np.int64)
+    categories = np.array([entry["category_id"] for entry in entries], np.int64)
+    xywh = np.array([entry["bbox"] for entry in entries], np.float64).reshape(-1, 4)
+    scores = np.array([entry["score"] for entry in entries], np.float32)
     ids = np.unique(images) if image_id is None else np.asarray(image_id, np.int64)
     known = list(category_ids) or np.unique(categories).tolist()
     frame = _places(images, ids, "image", path)
@@ -222,8 +264,15 @@ def write_coco(prefix: str | Path, detections: DetectionSet, category_ids: Seque
     return write_json(f"{prefix}.bbox.json", coco_entries(detections, category_ids))
 
 
-def in_class_order(detections: DetectionSet, class_names: Sequence[str]) -> DetectionSet:
+def in_class_order(
+    detections: DetectionSet, class_names: Sequence[str], *, file: str | Path | None = None
+) -> DetectionSet:
     """The set with its labels in the order of these classes, which are matched by name.
+
+    Args:
+        detections: to order.
+        class_names: the order.
+        file: for errors.
 
     Raises:
         EgolibError: other classes, or a label beyond them.
@@ -231,11 +280,15 @@ def in_class_order(detections: DetectionSet, class_names: Sequence[str]) -> Dete
     own, label = detections.class_names, detections.boxes.label
     if len(label) and not (label.min() >= 0 and label.max() < len(own)):
         wrong = label.max() if label.max() >= len(own) else label.min()
-        raise EgolibError(f"a detection has the label {wrong}, there are {len(own)} classes")
+        raise EgolibError(
+            f"a detection has the label {wrong}, there are {len(own)} classes", file=file
+        )
     if own == tuple(class_names):
         return detections
     if sorted(own) != sorted(class_names):
-        raise EgolibError(f"the classes are {own}, those of the data set {tuple(class_names)}")
+        raise EgolibError(
+            f"the classes are {own}, those of the data set {tuple(class_names)}", file=file
+        )
     place = np.array([class_names.index(name) for name in own], label.dtype)
     boxes = replace(detections.boxes, label=place[label])
     return DetectionSet(boxes, detections.image_id, tuple(class_names))
@@ -264,7 +317,9 @@ def validate(
         first = int(given[counts > 1][0])
         raise EgolibError("an image stands twice", file=file, record=f"image {first}")
     if tuple(class_names) != detections.class_names:
-        raise EgolibError(f"classes {detections.class_names} instead of {tuple(class_names)}")
+        raise EgolibError(
+            f"classes {detections.class_names} instead of {tuple(class_names)}", file=file
+        )
     missing = sorted(set(image_id.tolist()) - set(detections.image_id.tolist()))
     if missing:
         raise EgolibError(
@@ -296,7 +351,7 @@ def validate_file(submission: str | Path, truth: str | Path | None = None) -> st
     categories = () if index is None else tuple(index.category_id.tolist())
     detections = read(submission, ids, names, categories)
     names = names or detections.class_names
-    detections = in_class_order(detections, names)
+    detections = in_class_order(detections, names, file=submission)
     validate(detections, detections.image_id if ids is None else ids, names, file=submission)
     frames, found = len(detections.image_id), len(detections.boxes)
     classes = len(detections.class_names)

@@ -170,7 +170,7 @@ class StaticParts:
 
     regions: dict[tuple[ProposalConfig, bool, bool], Captured] = field(default_factory=dict)
     detections: dict[DetectionConfig, Captured] = field(default_factory=dict)
-    dense: dict[tuple[DetectionConfig, int], Captured] = field(default_factory=dict)
+    dense: dict[tuple[DetectionConfig, int, str], Captured] = field(default_factory=dict)
     maps: Captured | None = None
 
 

@@ -18,7 +18,7 @@ from egolib.nn.roi import Found
 from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import LocationConfig, ModelConfig
 from egolib.vod.models import pixels
-from egolib.vod.models.ahead import Ready, backbone_maps
+from egolib.vod.models.ahead import Ready, backbone_maps, static
 from egolib.vod.models.bank import MemoryBank, on_device
 from egolib.vod.models.fcos import FcosDetector, LevelFound
 from egolib.vod.models.frames import Clip, Frames, Losses, single_frames
@@ -143,11 +143,17 @@ class Eovod(nn.Module):
         known = state.known.pop(frame.numbers[0], None) if frame.numbers else None
         plain = known or backbone_maps(self.detector, frame, state.settings)
         enhanced = self._enhance(plain, state)
+        rules = state.settings.location
+        if static(frame) and rules.queries == "all" and not rules.size_prior:
+            box_maps = enhanced if self.location.enhanced == "both" else plain
+            ahead = self.detector.detections_of(enhanced, box_maps, frame, state.settings)
+            (found,) = ahead.get()
+            self._write([enhanced], [found], frame.scales[:1].cpu(), state)
+            return found
         detected = self._detect(plain, enhanced, frame, state)
-        found = detected.found
-        self._write([enhanced], [found], frame.scales[:1], state)
+        self._write([enhanced], [detected.found], frame.scales[:1], state)
         self._remember_location(detected, frame, state)
-        return found
+        return detected.found
 
     def _read_references(self, frame: Frames, state: EovodState) -> None:
         """Writes cells of what the plain detector finds in the references."""

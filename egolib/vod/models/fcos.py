@@ -153,9 +153,9 @@ class FcosDetector(nn.Module):
         if not static(frames):
             found = [self.detect(self.maps(f.images), f, settings) for f in single_frames(frames)]
             return Ready([one for (one,) in found])
-        kind = settings.detections, settings.level_limit
+        kind = settings.detections, settings.level_limit, "images"
         if kind not in self.parts.dense:
-            self.parts.dense[kind] = Captured(partial(self._fixed_detections, *kind))
+            self.parts.dense[kind] = Captured(partial(self._fixed_detections, *kind[:2]))
         size, count = frames_ahead(settings, frames.images.device), len(frames)
         images, scales = (filled(x, size) for x in (frames.images, frames.scales))
         rows, kept = self.parts.dense[kind](corner(frames, 0.0), images, scales)
@@ -166,6 +166,36 @@ class FcosDetector(nn.Module):
 
         return FoundAhead(Later(rows[:count]), Later(kept[:count]), again)
 
+    def detections_of(
+        self,
+        class_maps: Sequence[Tensor],
+        box_maps: Sequence[Tensor],
+        frame: Frames,
+        settings: InferConfig,
+    ) -> FoundAhead:
+        """Detections in one frame from its backbone maps; they may be on their way to the host.
+
+        Args:
+            class_maps: of the backbone, for the tower of classes.
+            box_maps: of the backbone, for the tower of boxes; the same list where both read it.
+            frame: that they are of (N = 1).
+            settings: of testing.
+        """
+        both = class_maps is box_maps
+        kind = settings.detections, settings.level_limit, "both" if both else "apart"
+        if kind not in self.parts.dense:
+            self.parts.dense[kind] = Captured(partial(self._fixed_of_maps, *kind))
+        maps = [*class_maps, *([] if both else box_maps)]
+        rows, kept = self.parts.dense[kind](corner(frame, 0.0), frame.scales, *maps)
+
+        def again(index: int) -> Found:
+            class_side = self.neck(class_maps)
+            box_side = class_side if both else self.neck(box_maps)
+            levels = self.every_level
+            return self.detect_levels(class_side, box_side, frame, levels, settings)[0].found
+
+        return FoundAhead(Later(rows), Later(kept), again)
+
     def _fixed_detections(
         self, limits: DetectionConfig, best: int, edge: Tensor, images: Tensor, scales: Tensor
     ) -> tuple[Tensor, Tensor]:
@@ -173,7 +203,31 @@ class FcosDetector(nn.Module):
         if images.is_cuda:
             images = images.contiguous(memory_format=torch.channels_last)
         maps = self.maps(images)
-        output = self.head(maps, maps, self.every_level)
+        return self._fixed(limits, best, edge, scales, (maps, maps))
+
+    def _fixed_of_maps(
+        self,
+        limits: DetectionConfig,
+        best: int,
+        towers: str,
+        edge: Tensor,
+        scales: Tensor,
+        *maps: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        count = len(self.backbone.channels)
+        class_maps = self.neck(maps[:count])
+        box_maps = class_maps if towers == "both" else self.neck(maps[count:])
+        return self._fixed(limits, best, edge, scales, (class_maps, box_maps))
+
+    def _fixed(
+        self,
+        limits: DetectionConfig,
+        best: int,
+        edge: Tensor,
+        scales: Tensor,
+        maps: tuple[list[Tensor], list[Tensor]],
+    ) -> tuple[Tensor, Tensor]:
+        output = self.head(*maps, self.every_level)
         levels = [
             self._fixed_level(x.float(), y.float(), z.float(), i, best, limits.score_threshold)
             for x, y, z, i in zip(*output, self.every_level, strict=True)

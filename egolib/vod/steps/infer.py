@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from egolib.config import to_tree
+from egolib.engine.device import resolve_devices
 from egolib.engine.precision import in_precision_of_infer
 from egolib.errors import EgolibError
 from egolib.io.checkpoint import find_state, read_foreign
@@ -35,7 +36,7 @@ __all__ = ["SupportHead", "TestSet", "frames_of_one_video", "read_truth", "show"
 DETECTIONS = "detections.npz"
 PICKLE = "detections.pkl"
 #: Settings that decide where and what is written, not what is detected.
-ELSEWHERE = ("frames_ahead", "device", "max_videos", "pickle", "format_only")
+ELSEWHERE = ("frames_ahead", "device", "devices", "max_videos", "pickle", "format_only")
 
 
 def weights_file(step: Step[Config]) -> Path:
@@ -120,7 +121,9 @@ def predict(step: Step[Config]) -> DetectionSet:
     source, detector = evaluation_source(step), load_detector(step)
     kept = cache(step, detector)
     kept.remove_others()
-    predictions = detector.predict(videos(step, source), kept)
+    wanted = step.config.infer.devices
+    devices = [str(d) for d in resolve_devices(wanted)] if wanted else []
+    predictions = detector.predict(videos(step, source), kept, devices)
     write(step.out / DETECTIONS, predictions)
     shutil.rmtree(kept.folder.parent)
     if step.config.infer.pickle:

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from egolib.errors import EgolibError
 from egolib.io.records import Skipped, read_json, require, write_json
 from egolib.io.schema import validated
-from egolib.vq2d.data.schema import VisualQueries
+from egolib.vq2d.data.schema import QuerySet, VisualQueries
 
 Record = dict[str, Any]
 BOX_FIELDS = ("frame_number", "x", "y", "width", "height", "original_width", "original_height")
@@ -46,6 +45,8 @@ class Box:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Box:
         """A box from its official record."""
+        names = ("original_width", "original_height", *BOX_FIELDS)
+        require(record, names, file="annotations", name=f"frame {record.get('frame_number')}")
         size = (record["original_width"], record["original_height"])
         sides = (record["width"], record["height"])
         return cls(record["frame_number"], record["x"], record["y"], *sides, size)
@@ -165,9 +166,9 @@ class Annotations:
 
     def _usable(self, query: Query) -> bool:
         try:
-            _check_query(query.record, self.file, query.key)
+            validated(QuerySet, query.record, file=self.file)
         except EgolibError as error:
-            self.skipped.add(query.key, error.what)
+            self.skipped.add(query.key, f"{error.record}: {error.what}")
             return False
         return True
 
@@ -198,36 +199,6 @@ def _walk(videos: list[Record]) -> Iterator[Query]:
                 for name, record in annotation["query_sets"].items():
                     if record.get("is_valid"):
                         yield Query(video, clip, annotation["annotation_uid"], name, record)
-
-
-def _check_query(record: Mapping[str, Any], file: str | Path, name: str) -> None:
-    """Raises EgolibError where a field that we use is missing or no number."""
-    require(record, ["query_frame", "visual_crop"], file=file, name=name)
-    track = record.get("response_track", ())
-    if not isinstance(track, list | tuple):
-        raise EgolibError(f"response_track is {track!r}", file=file, record=name)
-    boxes = [record["visual_crop"], *track]
-    try:
-        kinds = {type(value) for box in boxes for value in _box_values(box)}
-    except (KeyError, TypeError):
-        kinds = {object}
-    if not kinds <= {int, float}:
-        for box in boxes:
-            _check_box(box, file, name)
-    if not isinstance(record["query_frame"], int):
-        raise EgolibError(f"query_frame is {record['query_frame']!r}", file=file, record=name)
-
-
-_box_values = itemgetter(*BOX_FIELDS)
-
-
-def _check_box(box: Any, file: str | Path, name: str) -> None:
-    if not isinstance(box, dict):
-        raise EgolibError(f"a box is {box!r}", file=file, record=name)
-    require(box, BOX_FIELDS, file=file, name=name)
-    for field in BOX_FIELDS:
-        if type(box[field]) not in (int, float):
-            raise EgolibError(f"{field} is {box[field]!r}, no number", file=file, record=name)
 
 
 # ---------------------------------------------------------------------- the lists

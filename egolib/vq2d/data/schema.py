@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, NotRequired
 
+from annotated_types import Gt
 from typing_extensions import TypedDict
 
-from egolib.io.schema import OPEN, Finite, Text
+from egolib.io.schema import OPEN, Box, Count, Finite, Text, Time
+
+
+class QueryBox(TypedDict):
+    """A box in a frame of the clip, in pixels of the annotated picture."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    frame_number: Count
+    x: Finite
+    y: Finite
+    width: Time
+    height: Time
+    original_width: NotRequired[Annotated[Finite, Gt(0)] | None]
+    original_height: NotRequired[Annotated[Finite, Gt(0)] | None]
+
+
+class QuerySet(TypedDict):
+    """A query: the object's picture, the frame of the question, and where it was seen last."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    query_frame: Count
+    visual_crop: QueryBox
+    response_track: NotRequired[list[QueryBox]]
+    object_title: NotRequired[str | None]
 
 
 class Annotation(TypedDict):
@@ -35,6 +59,21 @@ class Video(TypedDict):
     video_uid: Text
     split: str
     clips: list[Clip]
+
+
+class CachedFrame(TypedDict):
+    """The detections of one frame."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    boxes: list[Box]
+    scores: list[Finite]
+
+
+class DetectionCache(TypedDict):
+    """The detections of all frames before a query."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    frames: list[CachedFrame]
 
 
 class VisualQueries(TypedDict):

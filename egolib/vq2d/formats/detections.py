@@ -27,8 +27,10 @@ import numpy as np
 
 from egolib.errors import EgolibError
 from egolib.io.pickles import RestrictedPickle
-from egolib.io.records import read_json, require
+from egolib.io.records import read_json
+from egolib.io.schema import validated
 from egolib.runs.result_cache import ResultCache
+from egolib.vq2d.data.schema import DetectionCache
 
 SUFFIXES = (".npz", ".pt", ".json")
 ARRAYS = ("counts", "boxes_xyxy", "scores")
@@ -72,12 +74,29 @@ class Detections:
 
     @classmethod
     def from_frames(
-        cls, boxes: Sequence[Sequence[Sequence[float]]], scores: Sequence[Sequence[float]]
+        cls,
+        boxes: Sequence[Sequence[Sequence[float]]],
+        scores: Sequence[Sequence[float]],
+        file: str | Path | None = None,
     ) -> Detections:
-        """From lists by frame."""
+        """From lists by frame.
+
+        Args:
+            boxes: by frame, (x1, y1, x2, y2) each.
+            scores: by frame.
+            file: where they are from, for errors.
+
+        Raises:
+            EgolibError: other numbers of frames, or of boxes and scores in one.
+        """
         counts = np.array([len(frame) for frame in scores], np.int64)
-        if [len(frame) for frame in boxes] != counts.tolist():
-            raise EgolibError("frames with unequal numbers of boxes and scores")
+        if len(boxes) != len(scores):
+            raise EgolibError(f"boxes of {len(boxes)} frames, scores of {len(scores)}", file=file)
+        unequal = [n for n, frame in enumerate(boxes) if len(frame) != counts[n]]
+        if unequal:
+            raise EgolibError(
+                "unequal numbers of boxes and scores", file=file, record=f"frames[{unequal[0]}]"
+            )
         flat_boxes = [box for frame in boxes for box in frame]
         flat_scores = [score for frame in scores for score in frame]
         return cls(
@@ -94,9 +113,18 @@ class Detections:
                 file=file,
                 remedy="remove the file and run step 1 again; it may be of another release",
             )
-        finite = np.isfinite(self.scores).all() and np.isfinite(self.boxes_xyxy).all()
-        if not finite:
-            raise EgolibError("the cache holds numbers that are not finite", file=file)
+        finite = np.isfinite(self.scores) & np.isfinite(self.boxes_xyxy).all(1)
+        inverted = (self.boxes_xyxy[:, 2:] < self.boxes_xyxy[:, :2]).any(1)
+        wrong = ~finite | inverted
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            frame = int(np.searchsorted(self.starts, row, "right")) - 1
+            raise EgolibError(
+                f"the box {self.boxes_xyxy[row].tolist()} with score {self.scores[row]}: corners "
+                "in order are wanted, and finite numbers",
+                file=file,
+                record=f"frames[{frame}]",
+            )
         return self
 
 
@@ -155,19 +183,26 @@ def _read_arrays(path: Path) -> Detections:
     try:
         with np.load(path, allow_pickle=False) as file:
             counts, boxes, scores = (file[name] for name in ARRAYS)
+        _check_arrays(counts, boxes, scores)
     except Exception as error:  # a damaged archive can raise nearly anything
         raise _damaged(path, error) from error
     return Detections(counts, boxes.astype(np.float64), scores)
 
 
+def _check_arrays(counts: np.ndarray, boxes: np.ndarray, scores: np.ndarray) -> None:
+    """Raises ValueError where the arrays of a cache do not belong together."""
+    if counts.ndim != 1 or counts.dtype.kind not in "iu" or (counts < 0).any():
+        raise ValueError(f"counts {counts.shape} of {counts.dtype}: whole numbers are wanted")
+    total = int(counts.sum())
+    for name, array, shape in (("boxes_xyxy", boxes, (total, 4)), ("scores", scores, (total,))):
+        if array.shape != shape or array.dtype.kind != "f":
+            raise ValueError(f"{name} {array.shape} of {array.dtype}: {shape} floats are wanted")
+
+
 def _read_json(path: Path) -> Detections:
-    frames = read_json(path, dict).get("frames", [])
-    for number, frame in enumerate(frames):
-        require(frame, ["boxes", "scores"], file=path, name=f"frame {number}")
-        if any(len(box) != 4 for box in frame["boxes"]):
-            raise EgolibError("a box needs x1, y1, x2, y2", file=path, record=f"frame {number}")
-    found = Detections.from_frames([f["boxes"] for f in frames], [f["scores"] for f in frames])
-    return _sorted(found)
+    frames = validated(DetectionCache, read_json(path, dict), file=path)["frames"]
+    boxes, scores = ([frame[name] for frame in frames] for name in ("boxes", "scores"))
+    return _sorted(Detections.from_frames(boxes, scores, path))
 
 
 class _OfficialBox:
@@ -188,7 +223,8 @@ def read_official(path: str | Path) -> Detections:
         boxes = [
             [(box.x1, box.y1, box.x2, box.y2) for box in frame] for frame in content["ret_bboxes"]
         ]
-        return Detections.from_frames(boxes, content["ret_scores"])
+        scores = [[float(score) for score in frame] for frame in content["ret_scores"]]
+        return Detections.from_frames(boxes, scores, path)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise _damaged(path, error) from error
 

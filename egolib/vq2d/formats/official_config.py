@@ -125,7 +125,12 @@ def read_official_config(path: str | Path) -> OfficialConfig:
     }
     if given.get("detector.head.kind", "siamese") == "siamese":
         given.pop("detector.head.transformer", None)  # the official default stands there too
-    found = build(OfficialConfig, unflatten(given))
+    try:
+        found = build(OfficialConfig, unflatten(given))
+    except EgolibError as error:
+        raise EgolibError(error.what, file=path, remedy=error.remedy) from error
+    if min(found.detect.short_side, found.detect.long_side) < 1:
+        raise EgolibError("pictures need positive sides", file=path, record="INPUT")
     known = set(FIELDS) | set(REQUIRED) | WITHOUT_EFFECT
     unknown = [name for name in values if name not in known and not name.startswith(OTHER_SECTIONS)]
     return replace(found, unknown=tuple(sorted(unknown)))

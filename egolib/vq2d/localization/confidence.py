@@ -11,12 +11,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Gt
+from typing_extensions import TypedDict
 
 from egolib.errors import EgolibError
-from egolib.io.records import read_json, require, write_json
+from egolib.io.records import read_json, write_json
+from egolib.io.schema import OPEN, Finite, validated
 from egolib.vq2d.localization.peaks import Curve, Peak
+
+
+class _CalibrationFile(TypedDict):
+    """What ``Calibration.write`` writes."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    mean: list[Finite]
+    scale: list[Annotated[Finite, Gt(0)]]
+    weights: list[Finite]
+    bias: Finite
 
 
 @dataclass(frozen=True)
@@ -93,10 +107,11 @@ class Calibration:
     @classmethod
     def read(cls, path: str | Path) -> Calibration:
         """From JSON."""
-        content = read_json(path, dict)
-        require(content, ["mean", "scale", "weights", "bias"], file=path, name="calibration")
+        content = validated(_CalibrationFile, read_json(path, dict), file=path)
         mean, scale, weights = (tuple(content[name]) for name in ("mean", "scale", "weights"))
-        return cls(mean, scale, weights, float(content["bias"]))
+        if not len(mean) == len(scale) == len(weights):
+            raise EgolibError("mean, scale and weights differ in length", file=path)
+        return cls(mean, scale, weights, content["bias"])
 
 
 def fit_calibration(

@@ -28,5 +28,5 @@ def test_validation_alone_has_a_class():
     "table", [{"Background": 0, "a": 2}, {"a": 0, "Background": 1}, {"a": "0"}, {"a": 1, "b": 1}]
 )
 def test_other_numbers_are_refused(tmp_path, table):
-    with pytest.raises(EgolibError, match="class"):
+    with pytest.raises(EgolibError, match="class|integer"):
         read_classes(write_json(tmp_path / "c.json", table))

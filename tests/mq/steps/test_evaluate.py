@@ -26,7 +26,7 @@ def perfect(clips):
 def test_result(runs):
     result = read_json(runs / "4_evaluate" / "result.json")
     metrics = result["metrics"]
-    assert set(metrics) == {"val", "test", "val_test", "blind", "effect"}
+    assert set(metrics) == {"val", "test", "val_test", "blind", "over_blind", "effect"}
     assert set(metrics["effect"]) == {"per_class", "rounding"}
     assert {"average_map", "map_at_0.5", "recall_1x_at_0.5"} <= set(metrics["val"])
     assert result["data"]["val_test"] == {"clips": 5, "moments": 15, "classes": 3}

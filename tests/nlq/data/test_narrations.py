@@ -117,4 +117,4 @@ def test_what_is_skipped_is_counted(tmp_path):
     path.write_text(path.read_text() + "v" + "\tx" * 12 + "\n")
     skipped = Skipped()
     assert len(read_egoclip(path, skipped)["v"].texts) == 4
-    assert set(skipped.reasons) == {"malformed lines", "row 7"}
+    assert set(skipped.reasons) == {"line 7", "line 8"}

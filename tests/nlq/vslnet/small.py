@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from egolib.nlq.config.span import SpanDataConfig, VslnetConfig
 from egolib.nlq.data.annotations import Query
 from egolib.nlq.data.vslnet.batches import SpanBatch, collate
 from egolib.nlq.data.vslnet.dataset import SpanData
 from egolib.nlq.data.vslnet.sources import StoreSource
-from egolib.nlq.models.vslnet.config import SpanDataConfig, VslnetConfig
 from egolib.nlq.models.vslnet.network import Vslnet
 from tests.nlq.small import Memory
 

@@ -10,7 +10,7 @@ import torch
 from egolib.config import build
 from egolib.errors import EgolibError
 from egolib.io.checkpoint import find_state, load, read_foreign, save
-from egolib.nlq.models.vslnet.config import VslnetConfig, vslnet, vslnet_small
+from egolib.nlq.config.span import VslnetConfig, vslnet, vslnet_small
 from egolib.nlq.models.vslnet.convert import KEYS, MODELS, recognise, to_official
 from egolib.nlq.models.vslnet.network import Vslnet
 from tests.nlq.vslnet.small import FULL, SMALL, batch, network, run

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from egolib.errors import EgolibError
-from egolib.nlq.models.vslnet.config import SpanInferConfig
+from egolib.nlq.config.span import SpanInferConfig
 from egolib.nlq.models.vslnet.decode import best_pairs, decode
 from egolib.nlq.models.vslnet.masks import blocked
 from egolib.nlq.models.vslnet.network import Spans

@@ -10,9 +10,9 @@ import torch
 
 from egolib.errors import EgolibError
 from egolib.io.features import Provenance
+from egolib.nlq.config.span import THRESHOLDS, TOP_K, SpanInferConfig
 from egolib.nlq.data.truth import truth_of
 from egolib.nlq.evaluation import evaluate
-from egolib.nlq.models.vslnet.config import THRESHOLDS, TOP_K, SpanInferConfig
 from egolib.nlq.models.vslnet.infer import SpanGrounder
 from tests.nlq.small import Memory
 from tests.nlq.vslnet.small import DATA, FULL, data, network, queries, source
@@ -61,7 +61,7 @@ def test_clips_of_like_length_together():
     questions = data(lengths=lengths)
     infer = SpanInferConfig(batch_size=2, batch_order="by_length")
     grounder = SpanGrounder(network(), DATA, infer)
-    assert list(grounder._parts(questions)) == [[0, 1], [4, 5], [2, 3]]
+    assert list(grounder.parts(questions)) == [[0, 1], [4, 5], [2, 3]]
     answers = grounder.answers(questions)
     alone = SpanGrounder(network(), DATA, replace(OFFICIAL, batch_size=2)).answers(questions)
     for found, expected in zip(answers, alone, strict=True):

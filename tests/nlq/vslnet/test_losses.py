@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from egolib.nlq.models.vslnet.config import SpanLossConfig
+from egolib.nlq.config.span import SpanLossConfig
 from egolib.nlq.models.vslnet.losses import SpanLoss, highlight_loss, location_loss
 from egolib.nlq.models.vslnet.masks import blocked
 from egolib.nlq.models.vslnet.network import Spans

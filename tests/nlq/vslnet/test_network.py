@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from egolib.errors import EgolibError
-from egolib.nlq.models.vslnet.config import VslnetConfig, vslnet, vslnet_small
+from egolib.nlq.config.span import VslnetConfig, vslnet, vslnet_small
 from egolib.nlq.models.vslnet.network import Vslnet
 from tests.nlq.vslnet.small import FULL, SMALL, batch, network, run
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from egolib.errors import EgolibError
+from egolib.nlq.config.span import SpanDataConfig
 from egolib.nlq.data.annotations import Query
 from egolib.nlq.data.vslnet.questions import on_grid, prepare, sentence
-from egolib.nlq.models.vslnet.config import SpanDataConfig
 
 OUTWARD = SpanDataConfig(rounding="outward")
 

@@ -12,15 +12,15 @@ import torch
 from egolib.engine.config import total_updates
 from egolib.engine.fit import FitResult, fit
 from egolib.engine.job import Job
-from egolib.nlq.data.truth import truth_of
-from egolib.nlq.evaluation import evaluate
-from egolib.nlq.models.vslnet.config import (
+from egolib.nlq.config.span import (
     THRESHOLDS,
     TOP_K,
     SpanInferConfig,
     SpanTrainConfig,
     published_fit,
 )
+from egolib.nlq.data.truth import truth_of
+from egolib.nlq.evaluation import evaluate
 from egolib.nlq.models.vslnet.infer import SpanGrounder
 from egolib.nlq.models.vslnet.losses import SpanLoss
 from egolib.nlq.models.vslnet.training import (

@@ -26,7 +26,8 @@ KINDS = {
     "nms": ["post*/nms*.npz"],
     "results": ["post*/expected*.json.gz"],
     "metrics": ["metrics_*.json.gz"],
+    "actionformer": ["actionformer*.npz"],
     "segment_functions": ["segment_functions*.npz"],
 }
 
-KNOWN = ["convert*/*.json", "post*/clips.json", "post*/classes.json"]
+KNOWN = ["actionformer.keys.json", "convert*/*.json", "post*/clips.json", "post*/classes.json"]

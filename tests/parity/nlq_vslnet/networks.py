@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from egolib.nlq.config.span import VslnetConfig
 from egolib.nlq.data.annotations import Query
 from egolib.nlq.data.vslnet.batches import SpanBatch, SpanItem, collate
-from egolib.nlq.models.vslnet.config import VslnetConfig
 from egolib.nlq.models.vslnet.convert import KEYS, to_official
 from egolib.nlq.models.vslnet.network import Vslnet
 from tests.parity.recordings import normal, stream

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from egolib.nlq.models.vslnet.config import SpanLossConfig, SpanTrainConfig
+from egolib.nlq.config.span import SpanLossConfig, SpanTrainConfig
 from egolib.nlq.models.vslnet.convert import KEYS, recognise, to_official
 from egolib.nlq.models.vslnet.decode import best_pairs
 from egolib.nlq.models.vslnet.losses import SpanLoss

@@ -34,7 +34,8 @@ def test_videos_keep_their_order_and_gather_frames(tmp_path: Path):
         ("b", 300, [10, 30, 50]),
         ("a", 7, [0]),
     ]
-    assert read_videos(write_text(tmp_path / "empty.txt", "")) == []
+    with pytest.raises(EgolibError, match="the list is empty"):
+        read_videos(write_text(tmp_path / "empty.txt", ""))
 
 
 @pytest.mark.parametrize(

@@ -65,10 +65,16 @@ def test_names_count_over_the_whole_file() -> None:
     ("change", "reason"),
     [
         (lambda q: q.pop("query_frame"), "query_frame"),
-        (lambda q: q.update(query_frame="9"), "query_frame is '9'"),
+        (lambda q: q.update(query_frame="9"), "query_frame: wanted: a valid integer, found '9'"),
         (lambda q: q["visual_crop"].pop("width"), "width"),
-        (lambda q: q["visual_crop"].update(x=None), "x is None"),
-        (lambda q: q["response_track"][1].update(height=True), "height is True"),
+        (
+            lambda q: q["visual_crop"].update(x=None),
+            "visual_crop.x: wanted: a valid number, found None",
+        ),
+        (
+            lambda q: q["response_track"][1].update(height=True),
+            "response_track[1].height: wanted: a valid number, found True",
+        ),
         (lambda q: q["response_track"].append("box"), "'box'"),
     ],
 )

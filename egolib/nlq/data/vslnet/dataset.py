@@ -11,13 +11,13 @@ import numpy as np
 
 from egolib.errors import EgolibError
 from egolib.io.records import Skipped
+from egolib.nlq.config.span import SpanDataConfig, VslnetConfig
 from egolib.nlq.data.annotations import Query
 from egolib.nlq.data.vslnet.batches import SpanBatch, SpanItem, collate
 from egolib.nlq.data.vslnet.cells import to_cells
 from egolib.nlq.data.vslnet.questions import Grid, on_grid
 from egolib.nlq.data.vslnet.resampling import merge
 from egolib.nlq.data.vslnet.sources import QuestionFeatures, Source
-from egolib.nlq.models.vslnet.config import SpanDataConfig, VslnetConfig
 
 Shapes = Mapping[str, int]
 

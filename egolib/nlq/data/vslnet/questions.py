@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from egolib.nlq.config.span import SpanDataConfig
 from egolib.nlq.data.annotations import Query, from_official, walk_clips
-from egolib.nlq.models.vslnet.config import SpanDataConfig
 
 
 def sentence(text: str) -> str:

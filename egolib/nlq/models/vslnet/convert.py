@@ -10,14 +10,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from egolib.config import to_tree
+from egolib.config import build, to_tree
 from egolib.errors import EgolibError
-from egolib.io.checkpoint import KeyTable, OfficialModel, Rule, State
-from egolib.nlq.models.vslnet.config import VslnetConfig, vslnet
+from egolib.io.checkpoint import KeyTable, OfficialModel, Rule, State, exported_sidecar
+from egolib.nlq.config.span import NAMES, VslnetConfig, vslnet
 from egolib.nlq.models.vslnet.network import Vslnet
 
 
@@ -95,7 +97,7 @@ def recognise(official: Mapping[str, Tensor], start: VslnetConfig | None = None)
     Raises:
         EgolibError: it is not a VSLNet state dict.
     """
-    if not _is_vslnet(official):
+    if not is_vslnet(official):
         raise EgolibError(
             "not a VSLNet checkpoint",
             remedy=f"a state dict with {TABLE!r} was expected, found {sorted(official)[:3]}",
@@ -118,25 +120,61 @@ def to_official(model: Vslnet) -> State:
     return KEYS.to_official(model.state_dict())
 
 
-def _is_vslnet(official: Mapping[str, Tensor]) -> bool:
+def is_vslnet(official: Mapping[str, Tensor]) -> bool:
+    """Whether an official state dict is of one of the two networks."""
     return official.keys() >= TELLING
 
 
+def read_official(
+    path: Path, official: Mapping[str, Tensor], start: VslnetConfig | None = None
+) -> Vslnet:
+    """A network with the weights of an official file.
+
+    Args:
+        path: of the file, for errors and its sidecar.
+        official: its state dict.
+        start: settings that leave no trace in the weights; a file that ``egolib convert``
+            exported has them beside it.
+
+    Raises:
+        EgolibError: an entry is missing, left over or of another shape.
+    """
+    exported = exported_sidecar(path)
+    known = build(VslnetConfig, exported["config"]["model"]) if exported else None
+    config = known or recognise(official, start)
+    model = Vslnet(config)
+    KEYS.load(model, official, file=path)
+    return model
+
+
 def _is_published(official: Mapping[str, Tensor], *, small: bool) -> bool:
-    return _is_vslnet(official) and small == (ATTENTION not in official)
+    return is_vslnet(official) and small == (ATTENTION not in official)
+
+
+def _accepts(config: Mapping[str, Any], *, fusion: str) -> bool:
+    return bool(config.get("model", {}).get("fusion") == fusion)
 
 
 def _to_ours(official: Mapping[str, Tensor]) -> tuple[State, dict[str, Any]]:
     return KEYS.to_ours(official), {"model": to_tree(recognise(official))}
 
 
+def _empty(config: Mapping[str, Any]) -> Mapping[str, Tensor]:
+    """The entries of a configuration's network, without values."""
+    with torch.device("meta"):
+        return Vslnet(build(VslnetConfig, config["model"])).state_dict()
+
+
 MODELS = [
     OfficialModel(
         name,
-        partial(_is_published, small=small),
+        partial(_is_published, small=fusion == "concatenation"),
         _to_ours,
         lambda ours, _: KEYS.to_official(ours),
+        read=lambda official, _: KEYS.to_ours(official),
+        empty=_empty,
+        accepts=partial(_accepts, fusion=fusion),
     )
-    for name, small in (("nlq/vslnet", False), ("nlq/vslnet_small", True))
+    for fusion, name in NAMES.items()
 ]
 """The published architectures of this folder."""

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from egolib.errors import EgolibError
+from egolib.nlq.config.span import SpanInferConfig
 from egolib.nlq.data.vslnet.cells import to_seconds
-from egolib.nlq.models.vslnet.config import SpanInferConfig
 from egolib.nlq.models.vslnet.network import Spans
 from egolib.ops.segments import hard_nms
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from egolib.nlq.models.vslnet.config import VslnetConfig
+from egolib.nlq.config.span import VslnetConfig
 from egolib.nlq.models.vslnet.embedding import Positions
 from egolib.nlq.models.vslnet.masks import blocked
 

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from egolib.nlq.config.span import SpanLossConfig
 from egolib.nlq.data.vslnet.batches import SpanBatch
-from egolib.nlq.models.vslnet.config import SpanLossConfig
 from egolib.nlq.models.vslnet.network import Spans
 
 

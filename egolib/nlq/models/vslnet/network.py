@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from egolib.errors import EgolibError
-from egolib.nlq.models.vslnet.config import VslnetConfig
+from egolib.nlq.config.span import VslnetConfig
 from egolib.nlq.models.vslnet.embedding import VideoEmbedding
 from egolib.nlq.models.vslnet.encoder import Encoder
 from egolib.nlq.models.vslnet.fusion import Concatenation, ContextQueryAttention

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from egolib.nlq.models.vslnet.config import VslnetConfig
+from egolib.nlq.config.span import VslnetConfig
 from egolib.nlq.models.vslnet.encoder import Encoder, layer_norm
 from egolib.nlq.models.vslnet.masks import blocked
 

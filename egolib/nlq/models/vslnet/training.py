@@ -10,7 +10,7 @@ from torch import nn
 
 from egolib.engine.fit import FitResult
 from egolib.engine.legacy_adamw import LegacyAdamW
-from egolib.nlq.models.vslnet.config import SpanTrainConfig
+from egolib.nlq.config.span import SpanTrainConfig
 from egolib.nlq.models.vslnet.convert import KEYS
 
 #: Parts of published names; parameters with one of them do not decay.

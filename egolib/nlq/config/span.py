@@ -19,14 +19,17 @@ from egolib.engine.config import FitConfig
 THRESHOLDS = (0.3, 0.5, 0.01)
 TOP_K = (1, 3, 5)
 
+#: The networks by the name that ``egolib convert`` knows.
+NAMES = {"attention": "nlq/vslnet", "concatenation": "nlq/vslnet_small"}
+
 
 @dataclass(frozen=True)
 class VslnetConfig:
-    """The network.
+    """VSLNet in place of GroundNLQ.
 
     Args:
-        video_width: channels of the video features.
-        text_width: channels of the token states.
+        video_width: channels of the video features; 0 takes those of the store.
+        text_width: channels of the token states; 0 takes those of the store.
         width: channels C of the whole network.
         heads: of every self attention.
         max_length: cells of a clip; longer features are merged, see ``SpanDataConfig``.
@@ -91,7 +94,12 @@ class SpanDataConfig:
         extension: share of a window's length that its highlight reaches beyond either
             end.
         shapes: JSON file with the length of each clip's features
-            (``feature_shapes.json``); empty for none. Clips that it lacks are left out.
+            (``feature_shapes.json``), below the data root; empty for none. Clips that it
+            lacks are left out.
+        masks: store of the questions' token masks beside ``data.text_stores``, below the
+            data root; empty where every row of a question is a token.
+        published: folder with ``train``, ``val`` and ``test`` of the published
+            ``feat_<i>.pt``, below the data root, in place of stores; empty for none.
     """
 
     rate: float = 1.875
@@ -102,6 +110,8 @@ class SpanDataConfig:
     tokens: int = 30
     extension: float = 0.1
     shapes: str = ""
+    masks: str = ""
+    published: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import pytest
 
 from egolib.config import build, to_tree
 from egolib.errors import EgolibError
-from egolib.nlq.models.vslnet import config as module
-from egolib.nlq.models.vslnet.config import VslnetConfig, vslnet, vslnet_small
+from egolib.nlq.config import span as module
+from egolib.nlq.config.span import VslnetConfig, vslnet, vslnet_small
 
 CLASSES = [
     VslnetConfig,

@@ -1,0 +1,46 @@
+"""The role ``measured``: a number in prose that is read from the evidence, never typed.
+
+``{measured}`nlq scratch effect.consistent.miou``` is the mean over seeds, with the single ones.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+EVIDENCE = Path(__file__).parents[1] / "evidence"
+
+
+def measured(text: str) -> str:
+    """The mean of a cell's metric over seeds, and the single values, as recorded.
+
+    Args:
+        text: task, cell and dotted metric, with blanks between.
+    """
+    task, name, metric = text.split()
+    cells = json.loads((EVIDENCE / f"{task}.json").read_text())["cells"]
+    own = sorted((c for c in cells if c["cell"] == name), key=lambda c: c["seed"])
+    values = [c["metrics"][metric] for c in own]
+    if not values:
+        raise ValueError(f"no cell {name!r} of {task}")
+    single = ", ".join(f"{value:+.2f}" for value in values)
+    return f"{statistics.mean(values):+.2f} ({single})"
+
+
+def _role(name: str, rawtext: str, text: str, lineno: int, inliner: Any, *more: Any) -> Any:
+    try:
+        return [nodes.Text(measured(text))], []
+    except (KeyError, ValueError, OSError) as error:
+        message = inliner.reporter.error(f"measured: {text}: {error}", line=lineno)
+        return [inliner.problematic(rawtext, rawtext, message)], [message]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Adds the role."""
+    app.add_role("measured", _role)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
