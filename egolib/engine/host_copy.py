@@ -19,7 +19,7 @@ class HostCopy:
         if value.is_cuda:
             self._value = torch.empty((), dtype=value.dtype, pin_memory=True)
             self._value.copy_(value, non_blocking=True)
-            self._ready = torch.cuda.Event()
+            self._ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._ready.record()
         else:
             self._value = value.clone()

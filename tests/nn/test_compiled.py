@@ -22,7 +22,8 @@ class Block(nn.Module):
         self.contract = nn.Linear(64, 8)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.contract(torch.sigmoid(self.expand(self.norm(x))).square())
+        y: Tensor = x + self.contract(torch.sigmoid(self.expand(self.norm(x))).square())
+        return y
 
 
 @pytest.fixture(autouse=True)

@@ -11,17 +11,19 @@ from egolib.engine import fit as engine
 from egolib.vlp.steps import train
 from tests.vlp.project import step
 
-CHANGES = {"fit": {"max_updates": 6, "snapshot_updates": 2}}
+CHANGES = {"max_updates": 6, "snapshot_updates": 2}
 
 
 class Killed(Exception):
     """Stands for a kill, at a moment that the test chooses."""
 
 
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_a_stopped_training_ends_the_same(
-    tiny_world: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_world: Path, runs: Path, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:
-    made = step("2_train", tiny_world, runs, changes=CHANGES)
+    made = step("2_train", tiny_world, runs, changes={"fit": {**CHANGES, "precision": precision}})
+    runs = runs / precision
     whole = train.train(replace(made, out=runs / "whole"))
     after_update = engine._Training.after_update
 

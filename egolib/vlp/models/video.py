@@ -73,7 +73,8 @@ class DividedAttention(nn.Module):
         key, value = self._over_time(k), self._over_time(v)  # B H 1+F P E
         scores = (query[:, :, :, None] * key[:, :, None]).sum(-1)  # B H F 1+F P
         weights = (scores.float() * q.shape[-1] ** -0.5).softmax(3).to(v.dtype)
-        return (weights[..., None] * value[:, :, None]).sum(3).flatten(2, 3)
+        attended: Tensor = (weights[..., None] * value[:, :, None]).sum(3).flatten(2, 3)
+        return attended
 
     def _over_time(self, x: Tensor) -> Tensor:
         """(B, H, 1 + F, P, E): the class token of every place, then the frames."""
@@ -264,7 +265,8 @@ class VideoEncoder(nn.Module):
         if grid.shape[1] != self.config.patches:
             raise ValueError(f"expected pictures of {self.config.image_size} pixels, {video.shape}")
         places = grid.unflatten(0, (batch, frames)) + self.positions[:, None, 1:]  # B F P D
-        return (places + self.times[:, :, None]).flatten(1, 2)
+        tokens: Tensor = (places + self.times[:, :, None]).flatten(1, 2)
+        return tokens
 
     def with_class(self, places: Tensor, class_token: Tensor) -> Tensor:
         """Tokens (B, N, D): a class token (1, 1, D) before patches (B, F P, D)."""

@@ -203,3 +203,17 @@ def test_two_processes_answer_as_one(run, tmp_path):
     assert files["one"].keys() == files["two"].keys() == {"val.json", "test.json"}
     for name, file in files["one"].items():
         assert file.read_bytes() == files["two"][name].read_bytes()
+
+
+def test_answers_in_bfloat16_are_close(run, tmp_path):
+    """Scores at least: which of many equally likely windows comes first is another matter."""
+    root, folder = run
+    scores = {}
+    for name in ("float32", "bfloat16"):
+        made = changed(
+            step("3_infer", root, folder, {"infer": {"precision": name}}), out=tmp_path / name
+        )
+        records = steps.predict(made).records()
+        scores[name] = [record["predicted_times"][0][2] for record in records]
+    assert scores["bfloat16"] != scores["float32"]
+    assert scores["bfloat16"] == pytest.approx(scores["float32"], rel=0.05)

@@ -33,6 +33,16 @@ def test_groups_equal_a_mask(axis: str) -> None:
     torch.testing.assert_close(attention(x), masked_attention(attention, x))
 
 
+def test_few_frames_product_by_product() -> None:
+    """What a GPU computes for short groups, here on the CPU."""
+    torch.manual_seed(0)
+    attention = DividedAttention(24, 3, "time", PATCHES)
+    x = torch.randn(2, 1 + FRAMES * PATCHES, 24)
+    q, k, v = attention.qkv(x).unflatten(-1, (3, 3, -1)).permute(2, 0, 3, 1, 4)
+    patches = attention.out(attention._few_frames(q, k, v).transpose(1, 2).flatten(2))
+    torch.testing.assert_close(patches, masked_attention(attention, x)[:, 1:])
+
+
 def test_the_spatial_branch_is_added_to_the_blocks_input() -> None:
     torch.manual_seed(0)
     block = VideoBlock(24, 3, 48, PATCHES).eval()
