@@ -273,7 +273,7 @@ class VideoLanguage(Told):
     def rows(self, parts: list[Tensor]) -> np.ndarray:
         """Batches of embeddings as one array (N, P)."""
         width = self.model.config.projection_width
-        return np.asarray(torch.cat([torch.zeros(0, width), *parts]).numpy())
+        return np.asarray(torch.cat([torch.zeros(0, width), *parts]).float().numpy())
 
     def _views(
         self, video: str | Path | Video, stretches: Sequence[Stretch] | None
@@ -322,7 +322,7 @@ class VideoLanguage(Told):
             clips = prefix.expand(len(ids), -1, -1)
             fused = self.model.fuse(clips, self.model.text_prefix(ids, mask), mask)
             found.append(self.model.itm_logits(fused).float().softmax(-1)[:, 1].cpu())
-        return np.asarray(torch.cat(found).numpy())
+        return np.asarray(torch.cat(found).float().numpy())
 
 
 @dataclass(frozen=True)

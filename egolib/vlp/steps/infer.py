@@ -303,7 +303,8 @@ def _cosines(model: VideoLanguage, views: list[Tensor], texts: Tensor) -> np.nda
         model.rows([model.model.encode_video(v).float().cpu() for v in batches])
     )
     video, texts = (torch.nn.functional.normalize(x, dim=-1) for x in (video, texts))
-    return (texts @ video[:, :, None])[..., 0].numpy()
+    with torch.autocast("cpu", enabled=False):  # cosines stay float32
+        return (texts @ video[:, :, None])[..., 0].numpy()
 
 
 def egoclip_videos(step: Step[Config]) -> EgoClipVideos:
