@@ -160,7 +160,7 @@ def join_projected(parts: Sequence[Projected]) -> Projected:
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Attention to remembered rows, (..., R, K), in single precision whatever is around it.
+    """Attention to remembered rows, (..., R, K), in single precision or better, whatever is around it.
 
     A sum over thousands of rows needs it. In half precision it would also be handed to
     kernels that are built anew for every number of rows.
@@ -172,8 +172,9 @@ def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Te
         bias: (..., R, M) added to the logits; None for none.
     """
     with torch.autocast(q.device.type, enabled=False):
-        q, k, v = q.float(), k.float(), v.float()
-        return F.scaled_dot_product_attention(q, k, v, None if bias is None else bias.float())
+        kind = torch.promote_types(q.dtype, torch.float32)
+        q, k, v = q.to(kind), k.to(kind), v.to(kind)
+        return F.scaled_dot_product_attention(q, k, v, None if bias is None else bias.to(kind))
 
 
 class Aggregator(nn.Module):

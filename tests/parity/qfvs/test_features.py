@@ -35,8 +35,8 @@ def test_features(recording: Path, device: str) -> None:
     assert meta["modes"]
     for mode, layers in meta["modes"].items():
         model = encoder(recording, meta["seed"], layers, device)
-        assert list(model.unfused) == meta[f"{mode}_video_blocks"]
-        assert list(model.unfused) == meta[f"{mode}_text_layers"]
+        assert list(model.prefix_blocks) == meta[f"{mode}_video_blocks"]
+        assert list(model.prefix_blocks) == meta[f"{mode}_text_layers"]
         assert list(model.fused) == meta[f"{mode}_fused_blocks"]
         found = {
             name.partition("|")[2]: value
