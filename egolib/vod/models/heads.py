@@ -160,7 +160,7 @@ def join_projected(parts: Sequence[Projected]) -> Projected:
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Attention to remembered rows, (..., R, K), in single precision or better, whatever is around it.
+    """Attention to remembered rows, (..., R, K), in single precision or better.
 
     A sum over thousands of rows needs it. In half precision it would also be handed to
     kernels that are built anew for every number of rows.

@@ -21,8 +21,8 @@ def features(model: ShotEncoder) -> torch.Tensor:
 def test_blocks_are_counted_as_the_number_of_layers_says() -> None:
     """The network has 3 blocks, 2 of them fused."""
     intended, official = shot_encoder(), shot_encoder(1)
-    assert (list(intended.unfused), list(intended.fused)) == ([0], [1, 2])
-    assert (list(official.unfused), list(official.fused)) == ([0, 1], [])
+    assert (list(intended.prefix_blocks), list(intended.fused)) == ([0], [1, 2])
+    assert (list(official.prefix_blocks), list(official.fused)) == ([0, 1], [])
     with pytest.raises(EgolibError, match="no block runs: 2 layers are read"):
         shot_encoder(2)
 
