@@ -271,9 +271,15 @@ def _ground(asked: _Question) -> Told:
     if len(asked.texts) != 1:
         raise UsageError("nlq needs one question")
     from egolib import nlq, vlp
+    from egolib.nlq.api import Grounder
     from egolib.video import VideoReader
 
     grounding = nlq.load(asked.model or ASKED)
+    if not isinstance(grounding, Grounder):
+        raise UsageError(
+            "VSLNet reads features that know the question, which `vlp/nlq_questions` writes",
+            remedy="name a model of GroundNLQ, or run it on annotated questions",
+        )
     source = inputs.of_hash(grounding.text.model_hash, "vlp") if grounding.text else None
     words = vlp.load(source)
     reader = VideoReader(asked.video)

@@ -134,7 +134,7 @@ class EgolibDetector(BaseDetector):  # type: ignore[misc, unused-ignore]
 class _SampleVideo:
     """The frames of a sample as a video for ``Detector.stream``."""
 
-    number = 0
+    number, parallel = 0, True
 
     def __init__(self, images: Tensor, samples: Samples) -> None:
         self.frames, self.order = _frames(images, samples), range(len(samples))
