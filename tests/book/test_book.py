@@ -7,12 +7,10 @@ from urllib.parse import urldefrag, urljoin
 
 import pytest
 
+from tests.helpers.book import pages
+
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tiny")]
 PAGES_WITH_FIGURES = ("live",)
-
-
-def pages(html: Path) -> list[str]:
-    return sorted(str(p.relative_to(html)) for p in (html / "book").rglob("*.html"))
 
 
 def test_the_index_leads_to_the_front_page(address, browser):

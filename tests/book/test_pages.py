@@ -8,7 +8,7 @@ from urllib.parse import unquote, urldefrag, urljoin
 
 import pytest
 
-from tests.book.test_book import pages
+from tests.helpers.book import pages
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tiny")]
 WIDTHS = {1280: 900, 390: 844}

@@ -6,10 +6,8 @@ import sys
 import time
 from collections import Counter
 
+from tests.fuzz.judging import GOOD, judged
 from tests.fuzz.readers import READERS
-from tests.fuzz.test_fuzz import judged
-
-GOOD = ("error", "same", "listed", "known")
 
 
 def main() -> None:

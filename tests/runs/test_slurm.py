@@ -31,7 +31,7 @@ def results(root, name):
 
 
 def test_a_failure_ends_what_waits_for_it_and_the_rest_is_done_later(project):
-    changed = Request("nlq", variant="scratch", preset="tiny", overrides=("epochs=-5",))
+    changed = Request("nlq", variant="scratch", preset="tiny", overrides=("epochs=5000",))
     outcome, said = run(plan(changed, schema))
     assert list(outcome.states.values()) == ["done", "failed", "blocked", "blocked"]
     assert any("2_train: FAILED" in line for line in said)

@@ -72,7 +72,7 @@ def test_prepared_files(tmp_path: Path) -> None:
     with pytest.raises(EgolibError, match="record c: the clip's lists differ in length"):
         read_questions(file)
     write_json(file, {"c": {"sentences": []}})
-    with pytest.raises(EgolibError, match="'annotation_uids' is missing"):
+    with pytest.raises(EgolibError, match="annotation_uids: the field is missing"):
         read_questions(file)
 
 
