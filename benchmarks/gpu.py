@@ -109,12 +109,10 @@ def finite(value: Any) -> Any:
 
 
 def machine(setting: Setting) -> dict[str, Any]:
-    """Hardware, versions, commit and date. ``EGOLIB_COMMIT`` is taken outside git."""
+    """Hardware, versions, commit and date; ``EGOLIB_COMMIT`` comes before a copy's own git."""
     import torch
 
-    commit = results.commit()
-    if commit == "unknown":
-        commit = os.environ.get("EGOLIB_COMMIT", commit)
+    commit = os.environ.get("EGOLIB_COMMIT") or results.commit()
     gpu = torch.cuda.get_device_name() if setting.cuda and torch.cuda.is_available() else None
     hardware = {**results.hardware(), "gpu": gpu, "driver": doctor.driver_version()}
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
