@@ -27,8 +27,9 @@ from egolib.vod.api import Detector
 from egolib.vod.config import DataConfig, InferConfig, ModelConfig
 from egolib.vod.data.pipeline import Prepared, make_sample
 from egolib.vod.losses.clips import NOT_A_LOSS
+from egolib.vod.models.ahead import Ready
 from egolib.vod.models.build import build_model
-from egolib.vod.models.frames import Clip, Frames, Losses, Truth
+from egolib.vod.models.frames import Clip, Frames, Losses, Truth, single_frames
 
 Samples = Sequence[Any]
 
@@ -202,6 +203,19 @@ class MmdetFrames(nn.Module):
         labels = self.labels[found.labels]
         kept = labels >= 0
         return Found(found.bboxes[kept], labels[kept], found.scores[kept])
+
+    def look_ahead(self, frames: Frames, state: None) -> None:
+        """Nothing: frames are detected when it is their turn."""
+
+    def steps(self, frames: Frames, state: None, others: Sequence[Any] = ()) -> Ready:
+        """Detections in several frames, one after the other.
+
+        Args:
+            frames: of one video.
+            state: unused.
+            others: unused.
+        """
+        return Ready([self.step(frame) for frame in single_frames(frames)])
 
     def losses(self, clip: Clip, generator: torch.Generator | None = None) -> Losses:
         """mmdet's losses of the key frame; examples are drawn by torch's global generator."""
