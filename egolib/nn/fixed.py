@@ -19,9 +19,8 @@ from egolib.nn.config import DetectionConfig, ProposalConfig
 from egolib.nn.roi import Found
 from egolib.nn.rpn import RegionProposals, RpnOutput, map_size
 from egolib.ops import boxes as bx
+from egolib.ops.suppression import first_of, rows_at, survivors
 
-BLOCK = 512  # boxes whose suppression is settled together
-ROUNDS = 24  # steps for it; chains of boxes that spare each other are rarely longer
 SCANNED = 3072  # boxes that are looked at for the first P that stay
 TIES = 16  # detections beyond the limit that may tie with the last one
 
@@ -47,93 +46,6 @@ class FixedFound(NamedTuple):
     def image(self, index: int, number: int) -> Found:
         """The detections of one image, of which ``number`` count."""
         return Found(*(x[index, :number] for x in self[:3]))
-
-
-# -------------------------------------------------------------------- suppression
-
-
-def survivors(
-    boxes: Tensor,
-    valid: Tensor,
-    threshold: float,
-    *,
-    groups: Tensor | None = None,
-    extent: float = 0.0,
-) -> tuple[Tensor, Tensor]:
-    """Greedy non-maximum suppression of several lists of boxes at once.
-
-    A box stays when no better one that stays overlaps it. Within a block this is applied to
-    all boxes again and again, from all of them staying, until nothing changes: the fixed point
-    is unique, and is the result of going box by box.
-
-    Args:
-        boxes: (B, N, 4) float, best first.
-        valid: (B, N) bool; others neither stay nor suppress.
-        threshold: a box goes when its IoU with a better one is larger.
-        groups: (B, N), within which boxes suppress each other; None for one group.
-        extent: what the convention adds to ``x2 - x1`` for a width.
-
-    Returns:
-        Which boxes stay, (B, N) bool, and whether that is settled, (B,) bool.
-    """
-    kind = torch.bfloat16 if boxes.is_cuda else torch.float32
-    stay = valid.new_zeros(valid.shape, dtype=kind)
-    settled = valid.new_ones(len(valid))
-    with torch.autocast(boxes.device.type, enabled=False):
-        for start in range(0, boxes.shape[1], BLOCK):
-            block = slice(start, min(start + BLOCK, boxes.shape[1]))
-            hit = _overlap(boxes, block, threshold, extent)
-            if groups is not None:
-                hit &= groups[:, block, None] == groups[:, None, : block.stop]
-            hit = hit.to(kind)
-            free = valid[:, block]
-            if start:
-                free = free & _none(hit[:, :, :start], stay[:, :start])
-            kept, same = _fixed_point(hit[:, :, start:].tril(-1), free)
-            stay[:, block] = kept.to(kind)
-            settled = settled & same
-    return stay > 0, settled
-
-
-def _overlap(boxes: Tensor, block: slice, threshold: float, extent: float) -> Tensor:
-    """Whether boxes of a block overlap those up to its end by more than the threshold."""
-    x1, y1, x2, y2 = boxes.unbind(-1)
-    x2, y2 = x2 + extent, y2 + extent
-    areas = (x2 - x1) * (y2 - y1)
-    width = _shared(x1, x2, block)
-    shared = _shared(y1, y2, block).mul_(width)
-    union = (areas[:, block, None] + areas[:, None, : block.stop]).sub_(shared)
-    return shared.div_(union) > threshold
-
-
-def _shared(low: Tensor, high: Tensor, block: slice) -> Tensor:
-    """Length, (B, block, N), that intervals of a block share with those up to its end."""
-    first = torch.maximum(low[:, block, None], low[:, None, : block.stop])
-    last = torch.minimum(high[:, block, None], high[:, None, : block.stop])
-    return last.sub_(first).clamp_(min=0)
-
-
-def _none(hit: Tensor, stay: Tensor) -> Tensor:
-    """Which rows of ``hit`` (B, n, m) meet none of those that stay (B, m)."""
-    return torch.bmm(hit, stay[..., None])[..., 0] == 0
-
-
-def _fixed_point(hit: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
-    before = kept = free
-    for _ in range(min(ROUNDS, free.shape[1])):
-        before, kept = kept, free & _none(hit, kept.to(hit.dtype))
-    return kept, (kept == before).all(dim=1)
-
-
-def first_of(stay: Tensor, number: int) -> Tensor:
-    """Places (B, number) of the first rows that stay, in order; what follows them is arbitrary."""
-    places: Tensor = stay.to(torch.uint8).sort(dim=1, descending=True, stable=True).indices
-    return places[:, :number]
-
-
-def rows_at(x: Tensor, places: Tensor) -> Tensor:
-    """Rows (B, P, ...) of x (B, N, ...) at places (B, P)."""
-    return x[torch.arange(len(x), device=x.device)[:, None], places]
 
 
 # ---------------------------------------------------------------------- proposals

@@ -1,6 +1,6 @@
-"""Greedy non-maximum suppression of many groups at once, without asking the host.
+"""Greedy non-maximum suppression of several lists of boxes at once, without asking the host.
 
-Legend: G groups, N boxes of each.
+B lists; N boxes of each, best first; P places.
 """
 
 from __future__ import annotations
@@ -8,69 +8,107 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-ROUNDS = 32
+BLOCK = 512  # boxes whose suppression is settled together
+ROUNDS = 32  # steps for it; chains of boxes that spare each other are rarely longer
 
 
-def suppress(
-    boxes: Tensor, valid: Tensor, threshold: float, *, extent: float = 0.0, rounds: int = ROUNDS
+def survivors(
+    boxes: Tensor,
+    valid: Tensor,
+    threshold: float,
+    *,
+    groups: Tensor | None = None,
+    extent: float = 0.0,
+    rounds: int = ROUNDS,
+    block: int = BLOCK,
 ) -> tuple[Tensor, Tensor]:
-    """What greedy suppression keeps, (G, N) bool, and whether that is final, () bool.
+    """Greedy non-maximum suppression of several lists of boxes at once.
 
-    A box stays unless a better one that stays overlaps it. Started from "all stay" and
-    repeated, this rule is right for one box of a chain more in each round, and final when a
-    round changes nothing; chains of overlapping boxes are far shorter than N.
+    A box stays when no better one that stays overlaps it. Within a block this is applied to
+    all boxes again and again, from all of them staying, until nothing changes: the fixed point
+    is unique, and is the result of going box by box.
 
     Args:
-        boxes: (G, N, 4), best first.
-        valid: (G, N) bool; other boxes are neither kept nor do they suppress.
+        boxes: (B, N, 4) float, best first.
+        valid: (B, N) bool; others neither stay nor suppress.
         threshold: a box goes when its IoU with a better one is larger.
-        extent: what the boxes' convention adds to ``x2 - x1`` for a width.
-        rounds: after which it stops; N are always enough.
+        groups: (B, N), within which boxes suppress each other; None for one group.
+        extent: what the convention adds to ``x2 - x1`` for a width.
+        rounds: of a block, after which it stops; as many as boxes are always enough.
+        block: boxes whose suppression is settled together.
+
+    Returns:
+        Which boxes stay, (B, N) bool, and whether that is settled, (B,) bool.
     """
-    count = boxes.shape[1]
-    if not count:
-        return valid, torch.ones((), dtype=torch.bool, device=valid.device)
-    better = torch.ones(count, count, dtype=torch.bool, device=boxes.device).triu(1)
     kind = torch.bfloat16 if boxes.is_cuda else torch.float32
-    goes = (_overlaps(boxes, threshold, extent) & better & valid[:, :, None]).to(kind)
-    kept = before = valid
-    for _ in range(min(rounds, count)):
-        before = kept
-        kept = valid & ((before[:, None].to(kind) @ goes)[:, 0] == 0)
-    return kept, (kept == before).all() | (rounds >= count)
+    stay = valid.new_zeros(valid.shape, dtype=kind)
+    settled = valid.new_ones(len(valid))
+    with torch.autocast(boxes.device.type, enabled=False):
+        for start in range(0, boxes.shape[1], block):
+            part = slice(start, min(start + block, boxes.shape[1]))
+            hit = _overlap(boxes, part, threshold, extent)
+            if groups is not None:
+                hit &= groups[:, part, None] == groups[:, None, : part.stop]
+            hit = hit.to(kind)
+            free = valid[:, part]
+            if start:
+                free = free & _none(hit[:, :, :start], stay[:, :start])
+            kept, same = _fixed_point(hit[:, :, start:].tril(-1), free, rounds)
+            stay[:, part] = kept.to(kind)
+            settled = settled & same
+    return stay > 0, settled
 
 
-def _overlaps(boxes: Tensor, threshold: float, extent: float) -> Tensor:
-    """(G, N, N) bool, IoU above the threshold, in torchvision's order of arithmetic."""
-    if extent:
-        boxes = torch.cat([boxes[..., :2], boxes[..., 2:] + extent], dim=-1)
-    width, height = (
-        (
-            torch.minimum(high[:, :, None], high[:, None])
-            - torch.maximum(low[:, :, None], low[:, None])
-        )
-        for low, high in ((boxes[..., i], boxes[..., i + 2]) for i in range(2))
-    )
-    shared = width.clamp_(min=0).mul_(height.clamp_(min=0))
-    sides = boxes[..., 2:] - boxes[..., :2]
-    areas = sides[..., 0] * sides[..., 1]
-    return shared / (areas[:, :, None] + areas[:, None] - shared) > threshold
+def _overlap(boxes: Tensor, part: slice, threshold: float, extent: float) -> Tensor:
+    """Whether boxes of a part overlap those up to its end by more than the threshold."""
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    x2, y2 = x2 + extent, y2 + extent
+    areas = (x2 - x1) * (y2 - y1)
+    width = _shared(x1, x2, part)
+    shared = _shared(y1, y2, part).mul_(width)
+    union = (areas[:, part, None] + areas[:, None, : part.stop]).sub_(shared)
+    return shared.div_(union) > threshold
+
+
+def _shared(low: Tensor, high: Tensor, part: slice) -> Tensor:
+    """Length, (B, part, N), that intervals of a part share with those up to its end."""
+    first = torch.maximum(low[:, part, None], low[:, None, : part.stop])
+    last = torch.minimum(high[:, part, None], high[:, None, : part.stop])
+    return last.sub_(first).clamp_(min=0)
+
+
+def _none(hit: Tensor, stay: Tensor) -> Tensor:
+    """Which rows of ``hit`` (B, n, m) meet none of those that stay (B, m)."""
+    return torch.bmm(hit, stay[..., None])[..., 0] == 0
+
+
+def _fixed_point(hit: Tensor, free: Tensor, rounds: int) -> tuple[Tensor, Tensor]:
+    before = kept = free
+    for _ in range(min(rounds, free.shape[1])):
+        before, kept = kept, free & _none(hit, kept.to(hit.dtype))
+    return kept, (kept == before).all(dim=1) | (rounds >= free.shape[1])
+
+
+def first_of(stay: Tensor, number: int) -> Tensor:
+    """Places (B, number) of the first rows that stay, in order; what follows them is arbitrary."""
+    places: Tensor = stay.to(torch.uint8).sort(dim=1, descending=True, stable=True).indices
+    return places[:, :number]
+
+
+def rows_at(x: Tensor, places: Tensor) -> Tensor:
+    """Rows (B, P, ...) of x (B, N, ...) at places (B, P)."""
+    return x[torch.arange(len(x), device=x.device)[:, None], places]
 
 
 def best_first(scores: Tensor, kept: Tensor, number: int) -> tuple[Tensor, Tensor]:
-    """Indices (G, n) of the best kept boxes, n = min(number, N), equal scores in their order,
-    and which of them are kept ones, (G, n) bool.
+    """Indices (B, n) of the best kept boxes, n = min(number, N), equal scores in their order,
+    and which of them are kept ones, (B, n) bool.
 
     Args:
-        scores: (G, N).
-        kept: (G, N) bool.
+        scores: (B, N).
+        kept: (B, N) bool.
         number: how many are wanted.
     """
     ranked = scores.masked_fill(~kept, -torch.inf)
     order = ranked.sort(dim=1, descending=True, stable=True).indices[:, :number]
     return order, kept.gather(1, order)
-
-
-def take(rows: Tensor, index: Tensor) -> Tensor:
-    """(G, n, D) of rows (G, N, D) at indices (G, n)."""
-    return rows.gather(1, index[..., None].expand(-1, -1, rows.shape[-1]))

@@ -12,6 +12,7 @@ from egolib.nn.config import AnchorConfig, BoxConfig, DetectionConfig, ProposalC
 from egolib.nn.roi import select_detections
 from egolib.nn.rpn import RegionProposals
 from egolib.ops import boxes as bx
+from egolib.ops.suppression import survivors
 
 SIZE = (80, 120)
 
@@ -27,14 +28,13 @@ def clustered(lists: int, count: int, seed: int = 0) -> torch.Tensor:
 
 @pytest.mark.parametrize("extent", [0.0, 1.0])
 @pytest.mark.parametrize("grouped", [False, True])
-def test_survivors_are_those_of_greedy_suppression(monkeypatch, extent: float, grouped: bool):
-    monkeypatch.setattr(fixed, "BLOCK", 64)
+def test_survivors_are_those_of_greedy_suppression(extent: float, grouped: bool):
     boxes = clustered(3, 300)
     scores = torch.linspace(1, 0, 300)
     groups = torch.randint(4, (3, 300), generator=torch.Generator().manual_seed(1))
     valid = torch.rand(3, 300, generator=torch.Generator().manual_seed(2)) > 0.2
-    stay, settled = fixed.survivors(
-        boxes, valid, 0.5, groups=groups if grouped else None, extent=extent
+    stay, settled = survivors(
+        boxes, valid, 0.5, groups=groups if grouped else None, extent=extent, block=64
     )
     assert settled.all() and 10 < stay.sum() < 0.7 * valid.sum()
     for i in range(3):
@@ -44,14 +44,13 @@ def test_survivors_are_those_of_greedy_suppression(monkeypatch, extent: float, g
         assert stay[i].nonzero()[:, 0].tolist() == own[kept].tolist()
 
 
-def test_a_chain_that_is_longer_than_the_rounds_is_not_settled(monkeypatch):
-    monkeypatch.setattr(fixed, "ROUNDS", 8)
+def test_a_chain_that_is_longer_than_the_rounds_is_not_settled():
     start = torch.arange(40.0)[None]
     chain = torch.stack([start, 0 * start, start + 3, 0 * start + 10], dim=2)  # each meets the next
-    stay, settled = fixed.survivors(chain, torch.ones(1, 40, dtype=torch.bool), 0.45)
+    valid = torch.ones(1, 40, dtype=torch.bool)
+    stay, settled = survivors(chain, valid, 0.45, rounds=8)
     assert not settled.any()
-    monkeypatch.setattr(fixed, "ROUNDS", 48)
-    stay, settled = fixed.survivors(chain, torch.ones(1, 40, dtype=torch.bool), 0.45)
+    stay, settled = survivors(chain, valid, 0.45, rounds=48)
     assert settled.all() and stay[0].tolist() == [i % 2 == 0 for i in range(40)]
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from egolib.ops import boxes as bx
-from egolib.ops.suppression import best_first, suppress, take
+from egolib.ops.suppression import best_first, rows_at, survivors
 
 
 def groups(count: int, boxes: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -15,7 +15,7 @@ def groups(count: int, boxes: int) -> tuple[torch.Tensor, torch.Tensor]:
     corners[..., 2:] += corners[..., :2]
     scores = (torch.rand(count, boxes, generator=generator) * 50).round()  # many are equal
     order = scores.sort(dim=1, descending=True, stable=True).indices
-    return take(corners, order), scores.gather(1, order)
+    return rows_at(corners, order), scores.gather(1, order)
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.7])
@@ -23,8 +23,8 @@ def groups(count: int, boxes: int) -> tuple[torch.Tensor, torch.Tensor]:
 def test_as_one_by_one(threshold: float, extent: float) -> None:
     boxes, scores = groups(5, 120)
     valid = torch.rand(5, 120, generator=torch.Generator().manual_seed(1)) < 0.8
-    kept, settled = suppress(boxes, valid, threshold, extent=extent)
-    assert settled
+    kept, settled = survivors(boxes, valid, threshold, extent=extent)
+    assert settled.all()
     for i in range(5):
         own = valid[i].nonzero()[:, 0]
         expected = own[bx.nms(boxes[i, own], scores[i, own], threshold, extent)]
@@ -36,15 +36,15 @@ def test_a_long_chain_is_said_to_be_unsettled() -> None:
     x = torch.arange(20.0) * 4
     boxes = torch.stack([x, torch.zeros(20), x + 10, torch.full((20,), 10.0)], 1)[None]
     valid = torch.ones(1, 20, dtype=torch.bool)
-    kept, settled = suppress(boxes, valid, 0.3, rounds=5)
-    assert not settled
-    kept, settled = suppress(boxes, valid, 0.3, rounds=20)
-    assert settled and kept[0].tolist() == [True, False] * 10
+    kept, settled = survivors(boxes, valid, 0.3, rounds=5)
+    assert not settled.any()
+    kept, settled = survivors(boxes, valid, 0.3, rounds=20)
+    assert settled.all() and kept[0].tolist() == [True, False] * 10
 
 
 def test_no_boxes() -> None:
-    kept, settled = suppress(torch.zeros(2, 0, 4), torch.zeros(2, 0, dtype=torch.bool), 0.5)
-    assert kept.shape == (2, 0) and settled
+    kept, settled = survivors(torch.zeros(2, 0, 4), torch.zeros(2, 0, dtype=torch.bool), 0.5)
+    assert kept.shape == (2, 0) and settled.all()
 
 
 def test_best_first() -> None:

@@ -20,7 +20,7 @@ from torch.nn import functional
 from egolib.nn.config import ProposalConfig
 from egolib.nn.rpn import RegionProposals, Size
 from egolib.ops import boxes as bx
-from egolib.ops.suppression import ROUNDS, best_first, suppress, take
+from egolib.ops.suppression import ROUNDS, best_first, rows_at, survivors
 from egolib.vq2d.config import DetectConfig
 from egolib.vq2d.models.heads import SiameseHead
 from egolib.vq2d.models.model import SiameseRcnn
@@ -133,12 +133,12 @@ def batch_proposals(
     valid = torch.isfinite(boxes).all(dim=-1) & torch.isfinite(scores)
     if limits.drop_empty:
         valid &= (boxes[..., 2] > boxes[..., 0]) & (boxes[..., 3] > boxes[..., 1])
-    kept, settled = suppress(
+    kept, settled = survivors(
         boxes.flatten(0, 1), valid.flatten(0, 1), limits.nms_threshold, extent=extent, rounds=rounds
     )
     kept, scores, boxes = kept.reshape(len(scores), -1), scores.flatten(1), boxes.flatten(1, 2)
     order, exists = best_first(scores, kept, limits.after)
-    return take(boxes, order), exists, settled
+    return rows_at(boxes, order), exists, settled.all()
 
 
 def _best_of_level(
@@ -154,7 +154,7 @@ def _best_of_level(
     values = offsets.float().permute(0, 2, 3, 1).reshape(batch, -1, 4)
     scores, best = scores.sort(dim=1, descending=True, stable=True)
     scores, best = scores[:, : limits.before], best[:, : limits.before]
-    boxes = network.coder.decode(anchors[best], take(values, best))
+    boxes = network.coder.decode(anchors[best], rows_at(values, best))
     missing = limits.before - best.shape[1]
     boxes = functional.pad(boxes, (0, 0, 0, missing))
     return boxes, functional.pad(scores, (0, missing), value=-torch.inf)
@@ -188,11 +188,13 @@ def batch_detect(
     valid = valid & torch.isfinite(boxes).all(dim=-1) & torch.isfinite(scores)
     valid = valid & (scores > settings.score_threshold)
     order, valid = best_first(scores, valid, count)
-    boxes, scores = take(bx.clip(boxes, size), order), scores.gather(1, order)
-    kept, settled = suppress(boxes, valid, settings.nms_threshold, rounds=rounds)
+    boxes, scores = rows_at(bx.clip(boxes, size), order), scores.gather(1, order)
+    kept, settled = survivors(boxes, valid, settings.nms_threshold, rounds=rounds)
     order, exists = best_first(scores, kept, settings.limit)
     ratio = (output[1] / size[1], output[0] / size[0])
-    boxes = torch.stack([x * ratio[i % 2] for i, x in enumerate(take(boxes, order).unbind(-1))], -1)
+    boxes = torch.stack(
+        [x * ratio[i % 2] for i, x in enumerate(rows_at(boxes, order).unbind(-1))], -1
+    )
     boxes = bx.clip(boxes, output)
     exists = exists & (boxes[..., 2] > boxes[..., 0]) & (boxes[..., 3] > boxes[..., 1])
     shape = (frames, len(references), -1)
@@ -200,7 +202,7 @@ def batch_detect(
         boxes.reshape(*shape, 4),
         scores.gather(1, order).reshape(shape),
         exists.reshape(shape),
-        regions.settled & settled,
+        regions.settled & settled.all(),
     )
 
 
