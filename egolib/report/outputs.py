@@ -15,6 +15,7 @@ from egolib import config as configs
 FOLDED_ROWS = 12
 _SITE_PACKAGES = re.compile(r"/[^\s'\"]*/(?:site|dist)-packages/")
 _UNDEFINED = re.compile(r"(<td[^>]*>)\s*(?:NaN|nan|None|NaT|&lt;NA&gt;)\s*(</td>)")
+_CUT = re.compile(r"(/[\w./-]*?)\.\.\.")  # a path that a table shortened
 _TEMPORARY = re.compile(r"/tmp/ipykernel_\d+/\d+\.py")
 
 
@@ -47,7 +48,8 @@ def without_paths(text: str, paths: Sequence[tuple[str, str]]) -> str:
     text = _TEMPORARY.sub("<cell>", _SITE_PACKAGES.sub("", text))
     for path, name in paths:
         text = text.replace(f"{path}/", "" if name == "." else f"{name}/").replace(path, name)
-    return text
+    places = [path for path, _ in paths]
+    return _CUT.sub(lambda m: "..." if any(p.startswith(m[1]) for p in places) else m[0], text)
 
 
 def clean(output: dict[str, Any], paths: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:

@@ -165,3 +165,11 @@ def test_numbers_of_a_network_are_counted(tmp_path):
 )
 def test_values_for_reading(value, text):
     assert outputs.as_text(value) == text
+
+
+def test_paths_that_a_table_shortened_name_no_folder():
+    paths = [("/home/somebody/project", ".")]
+    text = (
+        "clips  /home/somebody/pro...\nfile  /home/somebody/project/runs/a.pt\nother  /usr/lib/x..."
+    )
+    assert outputs.without_paths(text, paths) == "clips  ...\nfile  runs/a.pt\nother  /usr/lib/x..."
