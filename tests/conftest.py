@@ -10,7 +10,8 @@ os.environ.setdefault("EGOLIB_PROGRESS", "off")
 
 import pytest
 
-from tests.helpers.slurm_node import slurm_node  # noqa: F401  (fixtures that several files share)
+from tests.helpers.browser import browser  # noqa: F401  (fixtures that several files share)
+from tests.helpers.slurm_node import slurm_node  # noqa: F401
 from tests.helpers.tiny import tiny  # noqa: F401
 
 HERE = Path(__file__).parent

@@ -9,7 +9,7 @@ import uuid
 import pytest
 
 from egolib.config import project_root
-from tests.helpers.lab import TOKEN, chromium, lab
+from tests.helpers.lab import TOKEN, lab
 
 
 @pytest.fixture
@@ -64,11 +64,11 @@ def printed(server: str, kernel: str, code: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("tiny")
-def test_a_slider_of_your_video_moves_its_picture(tiny, tmp_path):
+def test_a_slider_of_your_video_moves_its_picture(tiny, browser, tmp_path):
     """In a real browser: the page runs on tiny, a slider is moved, the picture changes."""
     root, _ = tiny
     places = {"EGOLIB_ROOT": str(root), "OMP_NUM_THREADS": "1"}
-    with lab(root, tmp_path, **places) as address, chromium() as browser:
+    with lab(root, tmp_path, **places) as address:
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         page.goto(f"{address}lab/tree/notebooks/your_video.ipynb?token={TOKEN}&reset")
         page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=120_000)

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 TOKEN = "for-this-test"
 
@@ -47,19 +43,3 @@ def lab(folder: Path, runtime: Path, **more: str) -> Iterator[str]:
     finally:
         running.terminate()
         running.wait(timeout=60)
-
-
-@contextmanager
-def chromium() -> Iterator[Any]:
-    """A headless browser; the test skips where the machine has none."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("no chromium on this machine")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        options = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-        options += ["--disable-background-networking", "--disable-component-update"]
-        instance = play.chromium.launch(executable_path=program, args=options)
-        yield instance
-        instance.close()

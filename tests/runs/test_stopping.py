@@ -38,12 +38,17 @@ pathlib.Path(out, "result.json").write_text(json.dumps({{"metrics": {{"sum": res
 @pytest.fixture
 def training(project: Path) -> Path:
     """The project with a training that takes a few seconds."""
+    write_training(project, pause=0.02)
+    return project
+
+
+def write_training(project: Path, pause: float) -> None:
+    """The notebook of a training that waits before each sample."""
     from tests.runs.project import notebook
 
-    code = TRAINING.format(root=str(Path(__file__).parents[2]), pause=0.02)
+    code = TRAINING.format(root=str(Path(__file__).parents[2]), pause=pause)
     path = project / "notebooks" / "nlq" / "2_train.ipynb"
     notebook(path, "variant = ''\npreset = ''\nout = ''\ninputs = {}\nseed = 0\ntrain = {}", code)
-    return project
 
 
 def start(project: Path, **options) -> subprocess.Popen:
@@ -117,11 +122,12 @@ def test_a_terminal_shows_a_bar_soon(training):
 
 @pytest.mark.slow
 def test_two_runs_wait_for_each_other(training):
+    write_training(training, pause=0.06)  # the second has started before the first ends
     first = start(training, stdout=subprocess.PIPE, text=True)
     out = training / "runs" / "tiny" / "nlq" / "scratch" / "2_train"
     wait_for(out / "train" / "metrics.jsonl")
     second = start(training, stdout=subprocess.PIPE, text=True)
-    texts = [process.communicate(timeout=90)[0] for process in (first, second)]
+    texts = [process.communicate(timeout=150)[0] for process in (first, second)]
     assert first.returncode == second.returncode == 0
     assert all("done in" in text for text in texts)
     assert not any(chr(27) in text for text in texts)  # no control characters in a pipe

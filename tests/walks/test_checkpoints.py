@@ -29,7 +29,7 @@ TRAINED = {
     "nlq": ("finetune", {"model": "train/model"}),
     "mq": ("vsgn_egovlpv2", {"model": "train/model"}),
 }
-FORMS = ("hub", "official", *(pytest.param(form, marks=MINUTES) for form in ("file", "folder")))
+FORMS = ("hub", *(pytest.param(form, marks=MINUTES) for form in ("official", "file", "folder")))
 
 
 def metrics(root: Path, name: str, task: str) -> dict[str, Any]:
