@@ -60,13 +60,13 @@ def read_videos(path: str | Path) -> list[ListedVideo]:
     """The videos of a list, in the order of first appearance.
 
     A list with one line a frame (``VID_train_15frames``, or mega.pytorch's 4-column
-    variant of ``VID_val_videos``) gives its third column as ``listed``.
+    variant of ``VID_val_videos``) gives its third column as ``listed``. Of a video that is
+    shorter than 15 frames some stand there twice.
 
     Raises:
-        EgolibError: a line has other columns, a video two lengths or a frame stands twice.
+        EgolibError: a line has other columns, a video two lengths or a frame beyond its end.
     """
     videos: dict[str, ListedVideo] = {}
-    seen: set[tuple[str, int]] = set()
     for number, parts in _rows(path):
         if len(parts) != 4:
             raise EgolibError(
@@ -77,10 +77,8 @@ def read_videos(path: str | Path) -> list[ListedVideo]:
         video = videos.setdefault(name, ListedVideo(name, length))
         if video.frames != length:
             raise EgolibError(f"{name} has two lengths", file=path, record=f"line {number}")
-        if frame > length or (name, frame) in seen:
-            what = f"of {length}" if frame > length else "stands twice"
-            raise EgolibError(f"frame {frame} {what}", file=path, record=f"line {number}")
-        seen.add((name, frame))
+        if frame > length:
+            raise EgolibError(f"frame {frame} of {length}", file=path, record=f"line {number}")
         video.listed.append(frame)
     if not videos:
         raise EgolibError("the list is empty", file=path)

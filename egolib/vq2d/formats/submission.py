@@ -199,8 +199,6 @@ def _check_track(check: _Check, entry: Any, name: str) -> None:
         _check_boxes(check, entry["bboxes"], name)
     if not all(is_finite(value) for row in values for value in row):
         check.fail("a box has a coordinate that is not finite (NaN or infinity)", name)
-    if any(row[2] < row[1] or row[4] < row[3] for row in values):
-        check.fail("a box ends before it starts: x1 <= x2 and y1 <= y2 are wanted", name)
     if any(row[0] < 0 or row[0] != int(row[0]) for row in values):
         check.fail("fno counts frames: whole numbers from 0 are wanted", name)
     frames = sorted(row[0] for row in values)
