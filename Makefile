@@ -51,7 +51,7 @@ claims: $(STAMP)  ## the comparisons of TASK over three seeds; writes book/evide
 	$(BIN)/python -m benchmarks.claims $(TASK)
 
 parity-evidence: $(STAMP)  ## how closely all recordings agree; writes book/evidence/parity.json
-	$(BIN)/python -m pytest -q tests/parity --evidence book/evidence/parity.json
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q tests/parity --evidence book/evidence/parity.json
 
 test-gpu: $(STAMP)  ## recordings, rates and bf16 chains on a GPU; writes book/evidence/gpu.json
 	$(BIN)/python -m benchmarks.gpu

@@ -69,9 +69,23 @@ class Evidence:
                 self.failed.append(item.nodeid)
         return report
 
-    def pytest_sessionfinish(self) -> None:
-        """Writes what was found."""
-        write_json(self.file, self.summary(), indent=1)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Writes what was found; a worker of several hands it to the process that started it."""
+        handed = getattr(session.config, "workeroutput", None)
+        if handed is None:
+            write_json(self.file, self.summary(), indent=1)
+        else:
+            handed["evidence"] = {"passed": self.passed, "failed": self.failed}
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Takes over what a worker has found."""
+        found = getattr(node, "workeroutput", {}).get("evidence", {})
+        for system, files in found.get("passed", {}).items():
+            own = self.passed.setdefault(system, {})
+            for name, values in files.items():
+                own.setdefault(name, []).extend(values)
+        self.failed += found.get("failed", [])
 
     def summary(self) -> dict[str, Any]:
         """Recordings, comparisons and the largest deviation of each system."""
