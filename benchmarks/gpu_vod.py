@@ -39,6 +39,7 @@ from tests.vod import small
 SIZE, REFERENCES = (600, 1000), 14
 FRAMES, BATCH = 32, 8  # of a timed call; computed at once
 BEST = 30  # detections of a frame that deviations are stated of
+DISTANCE = 64  # to the distant frame that comes with a frame of MEGA
 
 
 @dataclass
