@@ -76,7 +76,7 @@ def weights_file(path: Path, name: str = "model", part: str = "train") -> Path:
     if (trained / f"{name}.safetensors").is_file():
         return trained / f"{name}.safetensors"
     ours = sorted(trained.glob("*.safetensors"))
-    if is_step(path) or trained != path or (name != "model" and ours):
+    if is_step(path) or trained != path or (name != "model" and len(ours) > 1):
         known = [file.stem for file in ours]
         remedy = nearest(name, known) if known else "run 2_train again"
         raise EgolibError(f"the training wrote no weights {name!r}", file=trained, remedy=remedy)
