@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from unittest import mock
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from egolib.nn import fixed
 from egolib.nn.roi import Found
 from egolib.nn.swin import _shift_mask
+from egolib.ops.suppression import survivors
 from egolib.vod.api import Detector
 from egolib.vod.config import DataConfig
 from egolib.vod.data.pipeline import Prepared
@@ -87,7 +89,8 @@ def test_frames_ahead_change_no_detection(name: str, double):
 def test_what_is_not_complete_is_computed_again(name: str, double):
     video = MadeVideo(4)
     alone = detections(name, video, frames_ahead=1)
-    with mock.patch.object(fixed, "ROUNDS", 1):  # nothing settles
+    hasty = partial(survivors, rounds=1)  # nothing settles
+    with mock.patch.object(fixed, "survivors", hasty):
         together = detections(name, video, frames_ahead=4)
     for one, other in zip(alone, together, strict=True):
         agree(one, other)
