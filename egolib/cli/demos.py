@@ -6,14 +6,17 @@ needs video features (vlp), then grounding (nlq) or moments (mq).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from egolib import config as configs
-from egolib.errors import EgolibError, UsageError
+from egolib.errors import EgolibError, UsageError, nearest
+from egolib.io.provenance import Provenance
+from egolib.io.records import check_target
 from egolib.report.results import (
     Detections,
     FrameDetections,
@@ -34,6 +37,12 @@ FOUND = "mq/features_vlp"  # the variant of mq that reads what an egolib vlp mod
 LOOKED_AT = 5.0  # frames a second that vq2d searches, as in the benchmark
 MOST_SEGMENTS = 20  # of mq that are printed
 MOST_CLASSES = 12  # of vod that are named
+DEFAULTS = {"nlq": ASKED, "mq": FOUND}  # of the other tasks the newest training of any variant
+FIGURES = (".png", ".svg", ".pdf")
+SUFFIXES = {  # what each task's answer can be drawn as, the usual one first
+    "vq2d": (".mp4", *FIGURES), "vod": (".mp4", *FIGURES),
+    "vlp": FIGURES, "nlq": FIGURES, "mq": FIGURES,
+}  # fmt: skip
 
 
 def run(
@@ -59,24 +68,49 @@ def run(
         out: the video or figure to write; None beside the video's name.
     """
     ask = {"vq2d": _locate, "vlp": _similarity, "nlq": _ground, "mq": _find}
-    if task != "vod" and task not in ask:
-        raise UsageError(f"unknown task {task!r}", remedy="vq2d, vod, vlp, nlq or mq")
-    if not video.is_file():
-        raise EgolibError("the video does not exist", file=video)
-    if fps is not None and not 0 < fps < float("inf"):
-        raise UsageError(f"--fps {fps:g} is no rate of frames")
-    suffix = {"vod": ".mp4", "vq2d": ".mp4"}.get(task, ".png")
-    target = out or Path(f"{video.stem}_{task}{suffix}")
-    from egolib.viz.style import check_target
-
-    check_target(target)
+    if task not in SUFFIXES:
+        raise UsageError(f"unknown task {task!r}", remedy=nearest(task, SUFFIXES))
+    target = out or Path(f"{video.stem}_{task}{SUFFIXES[task][0]}")
+    asked = _Question(video, texts, model, query_frame, box, fps)
+    _check(task, asked, target)
+    logging.getLogger("egolib.vlp.api").setLevel(logging.ERROR)  # unknown words are told below
+    asked = replace(asked, model=str(inputs.locate(model or DEFAULTS.get(task), task)))
     if task == "vod":
-        return _detect(video, model, fps, target)
-    question = _Question(video, texts, model, query_frame, box, fps)
-    told, result = ask[task](question)
+        return _detect(video, asked.model, fps, target)
+    told, result = ask[task](asked)
     from egolib import viz
 
     return [*told, *describe(result), f"drawn: {viz.draw(video, result, out=target)}"]
+
+
+def _check(task: str, asked: _Question, target: Path) -> None:
+    """Refuses what can be refused before anything heavy is loaded."""
+    if asked.video.is_dir():
+        raise UsageError(f"{asked.video} is a folder", remedy="name a video file")
+    if not asked.video.is_file():
+        raise EgolibError("the video does not exist", file=asked.video)
+    if task == "vq2d" and (asked.query_frame is None or asked.box is None):
+        raise UsageError("vq2d needs --query-frame N and --box x,y,w,h")
+    if task == "vlp" and not asked.texts:
+        raise UsageError("vlp needs one or more texts")
+    if task == "nlq" and len(asked.texts) != 1:
+        raise UsageError("nlq needs one question", remedy="put it in quotation marks")
+    if task in ("vod", "vq2d") and asked.texts:
+        raise UsageError(f"{task} takes no texts", remedy="see: egolib demo --help")
+    if task != "vq2d" and (asked.query_frame is not None or asked.box is not None):
+        raise UsageError(f"--query-frame and --box are vq2d's, {task} takes none")
+    if task not in ("vod", "vq2d") and asked.fps is not None:
+        raise UsageError(f"--fps is of vod and vq2d; {task} sees windows of its own")
+    if asked.fps is not None and not 0 < asked.fps < float("inf"):
+        raise UsageError(f"--fps {asked.fps:g} is no rate of frames")
+    if target.suffix.lower() not in SUFFIXES[task]:
+        kind = target.suffix or "a file without suffix"
+        raise UsageError(f"{task} is not drawn as {kind}", remedy=f"use {_listed(SUFFIXES[task])}")
+    check_target(target)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)
 
 
 @dataclass(frozen=True)
@@ -180,9 +214,8 @@ def describe(result: Result) -> list[str]:
 def _locate(asked: _Question) -> Told:
     from egolib.video import VideoReader
 
-    if asked.query_frame is None or asked.box is None:
-        raise UsageError("vq2d needs --query-frame N and --box x,y,w,h")
     number, text = asked.query_frame, asked.box
+    assert number is not None and text is not None
     try:
         x, y, width, height = (round(float(value)) for value in text.split(","))
     except ValueError as error:
@@ -244,8 +277,6 @@ class _Counter:
 
 def _similarity(asked: _Question) -> Told:
     """Windows of two seconds; shorter ones below eight, so that the curve has several points."""
-    if not asked.texts:
-        raise UsageError("vlp needs one or more texts")
     from egolib import vlp
     from egolib.video import VideoReader
 
@@ -268,20 +299,17 @@ def _unknown(language: Any, texts: Sequence[str]) -> list[str]:
 
 def _ground(asked: _Question) -> Told:
     """A question to nlq, on features and text states of the very vlp model it was trained on."""
-    if len(asked.texts) != 1:
-        raise UsageError("nlq needs one question")
-    from egolib import nlq, vlp
+    from egolib import nlq
     from egolib.nlq.api import Grounder
     from egolib.video import VideoReader
 
-    grounding = nlq.load(asked.model or ASKED)
+    grounding = nlq.load(asked.model)
     if not isinstance(grounding, Grounder):
         raise UsageError(
             "VSLNet reads features that know the question, which `vlp/nlq_questions` writes",
             remedy="name a model of GroundNLQ, or run it on annotated questions",
         )
-    source = inputs.of_hash(grounding.text.model_hash, "vlp") if grounding.text else None
-    words = vlp.load(source)
+    words = _seeing(grounding.text)
     reader = VideoReader(asked.video)
     features = words.strided_features(reader, grounding.data.stride_frames / grounding.data.fps)
     encoder = None if grounding.text_encoder else words.text_encoder
@@ -292,14 +320,23 @@ def _ground(asked: _Question) -> Told:
     return [*told, *_unknown(words, asked.texts)], result
 
 
+def _seeing(trained: Provenance | None) -> Any:
+    """The vlp model whose features, or text states, a training read; the newest if unknown."""
+    from egolib import vlp
+
+    return vlp.load(inputs.of_hash(trained.model_hash, "vlp") if trained else None)
+
+
 def _find(asked: _Question) -> Told:
-    """Moments of the given classes, or of all, on what the newest vlp model sees."""
-    from egolib import mq, vlp
+    """Moments of the given classes, or of all, on what the vlp model of the training sees."""
+    from egolib import mq
     from egolib.video import VideoReader
 
-    finder = mq.load(asked.model or FOUND)
+    finder = mq.load(asked.model)
+    finder.numbers(asked.texts or None)  # unknown classes are told before the video is read
     reader = VideoReader(asked.video)
-    words = vlp.load(None)
+    words = _seeing(finder.made_by)
+    finder.require_same_features(words.made_by)
     result = finder.find(
         words.features(reader), asked.texts or None, duration_sec=len(reader) / reader.fps
     )

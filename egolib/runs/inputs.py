@@ -189,6 +189,6 @@ def _from_hub(text: str) -> Path:
 def _remedy(task: str, variant: str = "") -> str:
     chosen = f" --variant {variant}" if variant else ""
     return (
-        f"train one: `make book` or `egolib run {task}{chosen}`; or name a file that "
-        "`egolib convert` wrote"
+        f"train one: `egolib run {task}{chosen}` (minutes with `--preset tiny`); or name a file "
+        "that `egolib convert` wrote"
     )

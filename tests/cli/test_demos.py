@@ -225,7 +225,7 @@ def test_without_a_trained_model_the_command_ends_with_2(
         with pytest.raises(SystemExit) as end:
             main()
         assert end.value.code == 2
-        assert "make book" in capsys.readouterr().err
+        assert "egolib run" in capsys.readouterr().err
 
 
 def test_on_the_real_video(detector: Path, locator: Path, real_dir: Path, tmp_path: Path):
