@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from egolib import config as configs
 from egolib.errors import EgolibError, UsageError, nearest
@@ -31,6 +32,13 @@ from egolib.runs.local import default_jobs, run_local
 from egolib.runs.plan import Request, plan
 from egolib.video.timing import exact_rate
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from egolib.video import VideoReader
+
+FIRST = "tiny"  # what a first model is trained on, where there is none
 LEAST_SCORE = 0.3  # of boxes that are drawn and counted
 ASKED = "nlq/vlp_states"  # the variant of nlq that reads what an egolib vlp model sees and reads
 FOUND = "mq/features_vlp"  # the variant of mq that reads what an egolib vlp model sees
@@ -74,13 +82,34 @@ def run(
     asked = _Question(video, texts, model, query_frame, box, fps)
     _check(task, asked, target)
     logging.getLogger("egolib.vlp.api").setLevel(logging.ERROR)  # unknown words are told below
-    asked = replace(asked, model=str(inputs.locate(model or DEFAULTS.get(task), task)))
+    asked.model = str(_weights(task, model))
     if task == "vod":
-        return _detect(video, asked.model, fps, target)
+        return _detect(asked, target)
     told, result = ask[task](asked)
     from egolib import viz
 
-    return [*told, *describe(result), f"drawn: {viz.draw(video, result, out=target)}"]
+    return [*told, *describe(result), f"drawn: {viz.draw(asked.reader, result, out=target)}"]
+
+
+def _weights(task: str, name: str | None) -> Path:
+    """The model that answers; where nothing was trained and none is named, one is trained now.
+
+    Raises:
+        UsageError: a name that stands for nothing, or only runs of other names.
+        EgolibError: the training failed.
+    """
+    wanted = name or DEFAULTS.get(task)
+    try:
+        return inputs.locate(wanted, task)
+    except inputs.NotTrained as error:
+        if name is not None:
+            raise
+        variant = wanted.partition("/")[2] if wanted else None
+        better = f"egolib run {task}" + (f" --variant {variant}" if variant else "")
+        print(f"{error.what}: a small one is trained first, on the preset {FIRST}", flush=True)
+        print(f"(minutes; `{better}` trains a better one)", flush=True)
+        _train(task, FIRST, variant)
+        return inputs.locate(wanted, task)
 
 
 def _check(task: str, asked: _Question, target: Path) -> None:
@@ -107,13 +136,14 @@ def _check(task: str, asked: _Question, target: Path) -> None:
         kind = target.suffix or "a file without suffix"
         raise UsageError(f"{task} is not drawn as {kind}", remedy=f"use {_listed(SUFFIXES[task])}")
     check_target(target)
+    asked.look(task)
 
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Question:
     """What the command line was asked."""
 
@@ -123,6 +153,38 @@ class _Question:
     query_frame: int | None = None
     box: str | None = None
     fps: float | None = None
+
+    def look(self, task: str) -> None:
+        """Reads what a task asks about, so that what cannot be read is told at once."""
+        _ = self.crop if task == "vq2d" else self.reader
+
+    @cached_property
+    def reader(self) -> VideoReader:
+        """The open video."""
+        from egolib.video import VideoReader
+
+        return VideoReader(self.video)
+
+    @cached_property
+    def crop(self) -> NDArray[np.uint8]:
+        """vq2d: the picture of the object, (h, w, 3).
+
+        Raises:
+            UsageError: the frame or the box lies outside the video.
+        """
+        number, text, frames = self.query_frame or 0, self.box or "", len(self.reader)
+        try:
+            x, y, width, height = (round(float(value)) for value in text.split(","))
+        except (ValueError, OverflowError) as error:
+            raise UsageError(f"--box {text!r} is not x,y,w,h") from error
+        if not 0 <= number < frames:
+            raise UsageError(f"--query-frame {number} of a video of {frames} frames")
+        frame = self.reader[number]
+        crop = frame[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)]
+        if not crop.size:
+            size = f"{frame.shape[1]}x{frame.shape[0]}"
+            raise UsageError(f"--box {text} lies outside the {size} picture")
+        return crop
 
 
 Told = tuple[list[str], Result]  # who answered and what was assumed, and the answer
@@ -153,13 +215,18 @@ def _newest(task: str, preset: str, run: str = "") -> str:
     folder = configs.project_root() / (run or f"runs/{preset}")
     pattern = f"{task}/*/2_train/**/model.safetensors"
     if not (found := sorted(folder.glob(pattern), key=lambda file: file.stat().st_mtime)):
-        request = Request(task, "2_train", preset=preset)
-        if run_local(plan(request, _schema), jobs=default_jobs()).failed:
-            raise EgolibError(
-                "the training failed", record=task, remedy=f"egolib run {task} --preset {preset}"
-            )
+        _train(task, preset)
         found = sorted(folder.glob(pattern), key=lambda file: file.stat().st_mtime)
     return str(found[-1])
+
+
+def _train(task: str, preset: str, variant: str | None = None) -> None:
+    """Trains a variant, the task's default by default, with all that it needs."""
+    request = Request(task, "2_train", variant, preset=preset)
+    if run_local(plan(request, _schema), jobs=default_jobs()).failed:
+        raise EgolibError(
+            "the training failed", record=task, remedy=f"egolib run {task} --preset {preset}"
+        )
 
 
 def ask(video: str | Path, question: str, model: str | None = None) -> tuple[list[str], Moments]:
@@ -212,47 +279,34 @@ def describe(result: Result) -> list[str]:
 
 
 def _locate(asked: _Question) -> Told:
-    from egolib.video import VideoReader
-
-    number, text = asked.query_frame, asked.box
-    assert number is not None and text is not None
-    try:
-        x, y, width, height = (round(float(value)) for value in text.split(","))
-    except ValueError as error:
-        raise UsageError(f"--box {text!r} is not x,y,w,h") from error
-    reader = VideoReader(asked.video)
-    if not 0 <= number < len(reader):
-        raise UsageError(f"--query-frame {number} of a video of {len(reader)} frames")
-    frame = reader[number]
-    crop = frame[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)]
-    if not crop.size:
-        raise UsageError(f"--box {text} lies outside the {frame.shape[1]}x{frame.shape[0]} picture")
     from egolib import vq2d
 
     locator = vq2d.load(asked.model)
     fps = asked.fps or LOOKED_AT
-    told = [f"model: {locator.about}", f"looked at {fps:g} frames a second, before frame {number}"]
-    return told, locator.locate(reader, crop, until=number, fps=fps)
+    told = [
+        f"model: {locator.about}",
+        f"looked at {fps:g} frames a second, before frame {asked.query_frame}",
+    ]
+    return told, locator.locate(asked.reader, asked.crop, until=asked.query_frame, fps=fps)
 
 
-def _detect(video: Path, model: str | None, fps: float | None, out: Path) -> list[str]:
+def _detect(asked: _Question, out: Path) -> list[str]:
     """Detections drawn as they come, so that memory does not grow with the video; a figure
     needs them all, without those too weak to be drawn."""
     from egolib import viz, vod
-    from egolib.video import VideoReader
 
-    detector = vod.load(model)
+    reader, fps = asked.reader, asked.fps
+    detector = vod.load(asked.model)
     counter = _Counter()
-    found = counter(detector.detect(video, fps=fps, min_score=LEAST_SCORE))
+    found = counter(detector.detect(asked.video, fps=fps, min_score=LEAST_SCORE))
     if out.suffix.lower() == ".mp4":
-        reader = VideoReader(video)
         rate = reader.rate if fps is None else min(exact_rate(fps), reader.rate)
         viz.detection_stream(
             reader, found, out, detector.class_names, rate=rate, threshold=LEAST_SCORE
         )
     else:
         detections = Detections(list(found), detector.class_names)
-        viz.draw(video, detections, out=out, threshold=LEAST_SCORE)
+        viz.draw(reader, detections, out=out, threshold=LEAST_SCORE)
     scored = f"{counter.boxes} boxes of score {LEAST_SCORE:g} and more"
     classes = ", ".join(detector.class_names[:MOST_CLASSES])
     more = f", … ({len(detector.class_names)})" if len(detector.class_names) > MOST_CLASSES else ""
@@ -278,9 +332,8 @@ class _Counter:
 def _similarity(asked: _Question) -> Told:
     """Windows of two seconds; shorter ones below eight, so that the curve has several points."""
     from egolib import vlp
-    from egolib.video import VideoReader
 
-    reader = VideoReader(asked.video)
+    reader = asked.reader
     window_sec = min(2.0, len(reader) / reader.fps / 4)
     loaded = vlp.load(asked.model)
     found = loaded.similarity(
@@ -301,7 +354,6 @@ def _ground(asked: _Question) -> Told:
     """A question to nlq, on features and text states of the very vlp model it was trained on."""
     from egolib import nlq
     from egolib.nlq.api import Grounder
-    from egolib.video import VideoReader
 
     grounding = nlq.load(asked.model)
     if not isinstance(grounding, Grounder):
@@ -310,7 +362,7 @@ def _ground(asked: _Question) -> Told:
             remedy="name a model of GroundNLQ, or run it on annotated questions",
         )
     words = _seeing(grounding.text)
-    reader = VideoReader(asked.video)
+    reader = asked.reader
     features = words.strided_features(reader, grounding.data.stride_frames / grounding.data.fps)
     encoder = None if grounding.text_encoder else words.text_encoder
     result = grounding.ground(
@@ -330,11 +382,10 @@ def _seeing(trained: Provenance | None) -> Any:
 def _find(asked: _Question) -> Told:
     """Moments of the given classes, or of all, on what the vlp model of the training sees."""
     from egolib import mq
-    from egolib.video import VideoReader
 
     finder = mq.load(asked.model)
     finder.numbers(asked.texts or None)  # unknown classes are told before the video is read
-    reader = VideoReader(asked.video)
+    reader = asked.reader
     words = _seeing(finder.made_by)
     finder.require_same_features(words.made_by)
     result = finder.find(
