@@ -463,7 +463,10 @@ def parse_override(text: str, tree: Mapping[str, Any]) -> Tree:
     try:
         parsed = yaml.safe_load(value)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise EgolibError(f"{text[:80]!r} is no YAML value: {error}") from error
+        raise EgolibError(
+            f"{text[:80]!r}: {value[:80]!r} is no YAML value",
+            remedy="for instance seed=0 or a=[1, 2]",
+        ) from error
     for part in reversed(dotted.split(".")):
         parsed = {part: parsed}
     result: Tree = parsed

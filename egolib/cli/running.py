@@ -63,7 +63,7 @@ def run(
         bool, typer.Option("--force", help="Run the steps that are named again, from the start.")
     ] = False,
     executor: Annotated[str, typer.Option(help="local or slurm.")] = "local",
-    jobs: Annotated[int | None, typer.Option(help="Notebooks side by side.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Notebooks side by side.")] = None,
     dry_run: Annotated[
         bool, typer.Option(help="Print what would run, read, write, and is absent.")
     ] = False,
@@ -103,7 +103,27 @@ def run(
     if dry_run:
         _show_plan(nodes, request, as_json)
         return
+    _tell_absent(nodes, request)
     _run_nodes(nodes, executor, jobs, points, as_json)
+
+
+def _tell_absent(nodes: list[Node], request: Request) -> None:
+    """Says what is absent of the data before anything starts; no folder at all is refused."""
+    from egolib.runs import needs
+    from egolib.runs.places import default_data_root
+
+    if request.makes_world:
+        return
+    root = request.data_root or default_data_root(request.preset)
+    if not root.is_dir():
+        raise wrong_use(f"the data root {root} is no folder\n  remedy: --data-root FOLDER")
+    absent = [need for need in needs.needs(nodes, root, by_lists=False) if not need.is_there]
+    if absent:
+        print(
+            f"below {root} {len(absent)} things are absent that this may read, first "
+            f"{absent[0].path}; --dry-run lists them",
+            file=sys.stderr,
+        )
 
 
 def _run_nodes(

@@ -96,6 +96,28 @@ def make_folder(folder: str | Path) -> Path:
     return Path(folder)
 
 
+def check_target(out: str | Path) -> Path:
+    """The path of a file that can be written, found out before anything is drawn.
+
+    Raises:
+        EgolibError: it is a folder, or lies in one that cannot be made or written.
+    """
+    out = Path(out)
+    if out.is_dir():
+        raise EgolibError("a file is to be written, this is a folder", file=out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise EgolibError(
+            f"the file cannot be written: {error.strerror or error}",
+            file=out,
+            remedy="choose a folder that you may write to",
+        ) from error
+    return out
+
+
 def _existing(folder: Path) -> Path:
     return folder if folder.exists() else _existing(folder.parent)
 

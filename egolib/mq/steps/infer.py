@@ -81,7 +81,7 @@ def load_model(step: Step[Config], prepared: Prepared) -> MomentFinder:
         prepared: gives the class names of official files, which hold none.
     """
     infer = step.config.infer
-    return load(
+    finder = load(
         weights_file(step),
         classes=class_names(prepared.classes),
         device=infer.device,
@@ -89,6 +89,8 @@ def load_model(step: Step[Config], prepared: Prepared) -> MomentFinder:
         like=fitting(step.config.model, prepared),
         grid=step.config.data.grid,
     )
+    finder.require_same_features(prepared.store.provenance)
+    return finder
 
 
 def variants(infer: InferConfig) -> dict[str, InferConfig]:
