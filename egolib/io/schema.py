@@ -167,7 +167,7 @@ def _wanted(error: Any) -> str:
         return "the field is missing"
     if error["type"] == "finite_number":
         return "a finite number is wanted (no NaN, no infinity)"
-    return str(error["msg"]).replace("Input should be", "wanted:")
+    return str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "wanted:")
 
 
 def _found(error: Any) -> str:

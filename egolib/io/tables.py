@@ -18,6 +18,7 @@ import numpy as np
 
 from egolib.errors import EgolibError, nearest
 from egolib.io.records import Skipped, read_text
+from egolib.io.schema import is_finite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,9 +101,7 @@ def require_numbers(
     Raises:
         EgolibError: the first cell that does not fit, by its line.
     """
-    import pandas as pd
-
-    values = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64)
+    values = _as_numbers(table[column])
     bad = ~np.isfinite(values) | (values < low) | (np.abs(values) > 2**53)
     bad |= (values != np.floor(values)) if whole else False
     if table[column].dtype == bool:
@@ -118,6 +117,17 @@ def require_numbers(
         )
     numbers: np.ndarray = values.astype(np.int64) if whole else values
     return numbers
+
+
+def _as_numbers(column: pd.Series[Any]) -> np.ndarray:
+    """(n,) float64; NaN for what is no number, or one beyond all floats."""
+    import pandas as pd
+
+    numbers = pd.to_numeric(column, errors="coerce")
+    try:
+        return np.asarray(numbers.to_numpy(np.float64))
+    except OverflowError:
+        return np.array([v if is_finite(v) else np.nan for v in numbers], np.float64)
 
 
 def require_texts(table: pd.DataFrame, column: str, file: str | Path) -> list[str]:
@@ -154,9 +164,7 @@ def usable_rows(
     Returns:
         The columns as (n,) float64, and (n,) bool.
     """
-    import pandas as pd
-
-    columns = {n: pd.to_numeric(table[n], errors="coerce").to_numpy(np.float64) for n in times}
+    columns = {name: _as_numbers(table[name]) for name in times}
     named = table[identity].notna().to_numpy()
     good = named.copy()
     for values in columns.values():

@@ -15,9 +15,11 @@ from statistics import mean, median
 from typing import Any
 
 from egolib.errors import EgolibError
-from egolib.io.records import read_json, require, write_text
+from egolib.io.episodic_memory import EpisodicMemoryFile
+from egolib.io.episodic_memory import check_queries as check_content
+from egolib.io.records import read_json, require, suffix_of, write_text
 from egolib.io.schema import read_lines, validated
-from egolib.nlq.data.schema import EpisodicMemoryFile, OfficialFile, Record
+from egolib.nlq.data.schema import Record
 
 QUERY_TYPES = ("nlq", "narration", "nlq_narration")
 _QUERY_ID = re.compile(r".+_\d{1,5}", re.ASCII | re.DOTALL)
@@ -81,8 +83,7 @@ class Query:
 
 def read_official(path: str | Path) -> dict[str, Any]:
     """An official annotation file (train, val, or test without answers)."""
-    content: dict[str, Any] = validated(OfficialFile, read_json(path, dict), file=path)
-    return content
+    return check_content(read_json(path, dict), path)
 
 
 def read_episodic_memory(path: str | Path) -> dict[str, Any]:
@@ -186,7 +187,7 @@ def read_queries(path: str | Path) -> list[Query]:
         EgolibError: a record lacks a field, has an unknown type or a malformed window;
             the message names its line.
     """
-    if Path(path).suffix == ".json":
+    if suffix_of(path) == ".json":
         return from_official(read_official(path), path)
     records = read_lines(Record, path)
     return [_from_record(r, path, number) for number, r in enumerate(records, start=1)]

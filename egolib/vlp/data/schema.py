@@ -5,9 +5,17 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, NotRequired
 
 from annotated_types import MinLen
+from pydantic import AfterValidator
 from typing_extensions import TypedDict
 
 from egolib.io.schema import OPEN, Count, Finite, Text
+
+
+def _in_order(choice: Any) -> Any:
+    """A clip that does not end before it starts."""
+    if choice["clip_end"] < choice["clip_start"]:
+        raise ValueError("a clip_end that is not before clip_start is wanted")
+    return choice
 
 
 class Choice(TypedDict):
@@ -34,67 +42,7 @@ class MultipleChoice(TypedDict):
     answer: Count
     types: Literal[1, 2]
     query: Asked
-    choices: Annotated[dict[str, Choice], MinLen(1)]
-
-
-class MomentClip(TypedDict):
-    """A clip of the moments annotations, as features need it."""
-
-    __pydantic_config__ = OPEN  # type: ignore[misc]
-    clip_uid: Text
-    video_start_sec: Finite
-    video_end_sec: Finite
-
-
-class MomentVideo(TypedDict):
-    """A video of the moments annotations."""
-
-    __pydantic_config__ = OPEN  # type: ignore[misc]
-    video_uid: Text
-    clips: list[MomentClip]
-
-
-class MomentFile(TypedDict):
-    """``moments_*.json``."""
-
-    __pydantic_config__ = OPEN  # type: ignore[misc]
-    videos: list[MomentVideo]
-
-
-class QueryText(TypedDict):
-    """A question of the NLQ annotations, as features of its text need it."""
-
-    __pydantic_config__ = OPEN  # type: ignore[misc]
-    query: NotRequired[str | None]
-
-
-class QueryAnnotation(TypedDict):
-    """The questions of one annotator about a clip."""
-
-    __pydantic_config__ = OPEN  # type: ignore[misc]
-    annotation_uid: Text
-    language_queries: NotRequired[list[QueryText]]
-
-
-class QueryClip(TypedDict):
-    """A clip of the NLQ annotations."""
-
-    __pydantic_config__ = OPEN  # type: ignore[misc]
-    annotations: list[QueryAnnotation]
-
-
-class QueryVideo(TypedDict):
-    """A video of the NLQ annotations."""
-
-    __pydantic_config__ = OPEN  # type: ignore[misc]
-    clips: list[QueryClip]
-
-
-class QueryFile(TypedDict):
-    """``nlq_*.json``."""
-
-    __pydantic_config__ = OPEN  # type: ignore[misc]
-    videos: list[QueryVideo]
+    choices: Annotated[dict[str, Annotated[Choice, AfterValidator(_in_order)]], MinLen(1)]
 
 
 class TaskQuestion(TypedDict):

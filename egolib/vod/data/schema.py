@@ -132,6 +132,7 @@ def check_cocovid(content: Any, file: str | Path) -> dict[str, Any]:
     found: dict[str, Any] = validated(CocoVid, content, file=file)
     for part in ("categories", "images", "videos"):
         _require_unique([entry["id"] for entry in found.get(part) or []], part, file)
+    _place_frames(found, file)
     annotations = found["annotations"]
     images = [image["id"] for image in found["images"]]
     _refer(annotations, "image_id", images, file)
@@ -145,6 +146,25 @@ def check_cocovid(content: Any, file: str | Path) -> dict[str, Any]:
             remedy="leave area out, then width times height is taken, or write it",
         )
     return found
+
+
+def _place_frames(content: dict[str, Any], file: str | Path) -> None:
+    """Images of videos: the video is there, and so is their place in it."""
+    videos = {video["id"] for video in content.get("videos") or []}
+    for place, image in enumerate(content["images"]):
+        video = image.get("video_id")
+        if video is None or video == -1:
+            continue
+        if video not in videos:
+            what = f"{video} is not among the {len(videos)} videos that the file declares"
+            raise EgolibError(what, file=file, record=f"images[{place}].video_id")
+        if image.get("frame_id") is None:
+            raise EgolibError(
+                f"an image of video {video} has no place in it",
+                file=file,
+                record=f"images[{place}].frame_id",
+                remedy="number the frames of each video from 0",
+            )
 
 
 def _refer(annotations: list[Any], field: str, known: list[int], file: str | Path) -> None:

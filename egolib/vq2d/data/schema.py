@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any, NotRequired
 
 from annotated_types import Gt
+from pydantic import AfterValidator
 from typing_extensions import TypedDict
 
+from egolib.io.episodic_memory import AnyClip, in_order
 from egolib.io.schema import OPEN, Box, Count, Finite, Text, Time
 
 
@@ -41,14 +43,10 @@ class Annotation(TypedDict):
     query_sets: dict[str, dict[str, Any]]
 
 
-class Clip(TypedDict):
-    """A clip; the official files know some without a uid."""
+class Clip(AnyClip):
+    """A clip with its queries."""
 
-    __pydantic_config__ = OPEN  # type: ignore[misc]
-    clip_uid: str | None
-    video_start_sec: Finite
-    video_end_sec: Finite
-    clip_fps: Finite
+    clip_fps: Annotated[Finite, Gt(0)]
     annotations: list[Annotation]
 
 
@@ -58,7 +56,7 @@ class Video(TypedDict):
     __pydantic_config__ = OPEN  # type: ignore[misc]
     video_uid: Text
     split: str
-    clips: list[Clip]
+    clips: list[Annotated[Clip, AfterValidator(in_order)]]
 
 
 class CachedFrame(TypedDict):
