@@ -13,7 +13,7 @@ from pydantic import AfterValidator
 from typing_extensions import TypedDict
 
 from egolib.errors import EgolibError
-from egolib.io.schema import OPEN, Finite, Text, validated
+from egolib.io.schema import OPEN, Seconds, Text, Uid, validated
 
 
 def in_order(clip: Any) -> Any:
@@ -29,8 +29,8 @@ def in_order(clip: Any) -> Any:
 class Times(TypedDict):
     """Where a clip lies in its video."""
 
-    video_start_sec: Finite
-    video_end_sec: Finite
+    video_start_sec: Seconds
+    video_end_sec: Seconds
 
 
 # ------------------------------------------------------------------- any of the benchmarks
@@ -40,14 +40,14 @@ class AnyClip(Times):
     """A clip of any benchmark; the official files of visual queries know some without a uid."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
-    clip_uid: str | None
+    clip_uid: Uid | None
 
 
 class AnyVideo(TypedDict):
     """A video of any benchmark."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
-    video_uid: Text
+    video_uid: Uid
     clips: list[Annotated[AnyClip, AfterValidator(in_order)]]
 
 
@@ -66,15 +66,15 @@ class LanguageQuery(TypedDict):
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     query: NotRequired[str | None]
-    clip_start_sec: NotRequired[Finite]
-    clip_end_sec: NotRequired[Finite]
+    clip_start_sec: NotRequired[Seconds]
+    clip_end_sec: NotRequired[Seconds]
 
 
 class QueryAnnotation(TypedDict):
     """The questions of one annotator about a clip."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
-    annotation_uid: Text
+    annotation_uid: Uid
     language_queries: list[LanguageQuery]
 
 
@@ -82,7 +82,7 @@ class QueryClip(Times):
     """A clip with its questions."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
-    clip_uid: Text
+    clip_uid: Uid
     annotations: list[QueryAnnotation]
 
 
@@ -130,8 +130,8 @@ class MomentLabel(TypedDict):
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     label: Text
-    start_time: Finite
-    end_time: Finite
+    start_time: Seconds
+    end_time: Seconds
     primary: bool
 
 
@@ -146,7 +146,7 @@ class MomentClip(Times):
     """A clip with its moments; those of the test file have none."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
-    clip_uid: Text
+    clip_uid: Uid
     annotations: NotRequired[list[MomentAnnotation] | None]
 
 
@@ -154,7 +154,7 @@ class MomentVideo(TypedDict):
     """A video."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
-    video_uid: Text
+    video_uid: Uid
     split: Text
     clips: list[Annotated[MomentClip, AfterValidator(in_order)]]
 

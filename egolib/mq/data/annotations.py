@@ -28,6 +28,8 @@ FILES = {
 }
 """Official annotation file of each split."""
 
+LATE_SEC = 10.0  # after its clip a moment of the official files may end
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -217,6 +219,8 @@ def moment_oddities(clips: Iterable[Clip]) -> list[str]:
                 what = "ends before it starts"
             elif moment.start_sec >= clip.duration_sec or moment.end_sec <= 0:
                 what = f"lies outside the clip, which has {clip.duration_sec:.1f} s"
+            elif moment.end_sec > clip.duration_sec + LATE_SEC:
+                what = f"ends long after the clip, which has {clip.duration_sec:.1f} s"
             else:
                 continue
             found.append(f"{clip.clip_uid}, moment {number} ({moment.label}): it {what}")

@@ -9,9 +9,9 @@ from annotated_types import Gt, Len
 from pydantic import AfterValidator
 from typing_extensions import TypedDict
 
-from egolib.io.schema import OPEN, Finite, Text
+from egolib.io.schema import OPEN, Finite, Seconds, Text, Uid
 
-Segment = Annotated[list[Finite], Len(2, 2)]
+Segment = Annotated[list[Seconds], Len(2, 2)]
 
 
 def _timed(moment: Any) -> Any:
@@ -37,31 +37,31 @@ class ClipMoment(TypedDict):
     __pydantic_config__ = OPEN  # type: ignore[misc]
     label: Text
     segment: NotRequired[Segment]
-    start_time: NotRequired[Finite]
-    end_time: NotRequired[Finite]
+    start_time: NotRequired[Seconds]
+    end_time: NotRequired[Seconds]
 
 
 class ConvertedClip(TypedDict):
     """A clip of ``clip_annotations.json``."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
-    video_id: Text
+    video_id: Uid
     subset: Text
-    parent_start_sec: Finite
-    parent_end_sec: Finite
+    parent_start_sec: Seconds
+    parent_end_sec: Seconds
     fps: NotRequired[Finite]
     annotations: list[Annotated[ClipMoment, AfterValidator(_timed)]]
 
 
-ClipFile = dict[Text, Annotated[ConvertedClip, AfterValidator(_in_order)]]
+ClipFile = dict[Uid, Annotated[ConvertedClip, AfterValidator(_in_order)]]
 
 
 class VideoLength(TypedDict):
     """How long a video is."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
-    video_uid: Text
-    duration_sec: Annotated[Finite, Gt(0)]
+    video_uid: Uid
+    duration_sec: Annotated[Seconds, Gt(0)]
 
 
 class VideoTable(TypedDict):
@@ -80,4 +80,4 @@ class Answer(TypedDict):
     segment: Segment
 
 
-Answers = dict[Text, list[Answer]]
+Answers = dict[Uid, list[Answer]]

@@ -21,6 +21,7 @@ from egolib.io.records import read_json, require, suffix_of, write_text
 from egolib.io.schema import read_lines, validated
 from egolib.nlq.data.schema import Record
 
+LATE_SEC = 10.0  # after its clip a window of the official files may end
 QUERY_TYPES = ("nlq", "narration", "nlq_narration")
 _QUERY_ID = re.compile(r".+_\d{1,5}", re.ASCII | re.DOTALL)
 # queries and clips of the published files; those of version 1 are hearsay (see check_counts)
@@ -288,6 +289,8 @@ def check_queries(queries: Iterable[Query], file: str | Path = "annotations") ->
                 warnings.append(f"{query.query_id}: the window {start} to {end} is empty")
             elif start >= query.duration_sec or end <= 0:
                 warnings.append(f"{query.query_id}: the window {start} to {end} is outside")
+            elif end > query.duration_sec + LATE_SEC:
+                warnings.append(f"{query.query_id}: the window {start} to {end} ends long after it")
     return warnings
 
 

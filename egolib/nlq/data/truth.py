@@ -11,7 +11,14 @@ import numpy as np
 
 from egolib.errors import EgolibError
 from egolib.io.records import suffix_of
-from egolib.nlq.data.annotations import Query, read_official, read_queries, to_official, walk_clips
+from egolib.nlq.data.annotations import (
+    LATE_SEC,
+    Query,
+    read_official,
+    read_queries,
+    to_official,
+    walk_clips,
+)
 
 Key = tuple[str, str]
 
@@ -105,6 +112,8 @@ def oddities(truth: Truth) -> list[str]:
             "it has no times": np.isnan(start) | np.isnan(end),
             "its window ends before it starts": end < start,
             "its window lies outside the clip": (start >= truth.durations) | (end <= 0),
+            "its window ends long after the clip": (start < truth.durations)
+            & (end > truth.durations + LATE_SEC),
         }
     names = {
         first + place: f"{annotation}_{place} (clip {clip})"

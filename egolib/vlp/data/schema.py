@@ -8,7 +8,7 @@ from annotated_types import MinLen
 from pydantic import AfterValidator
 from typing_extensions import TypedDict
 
-from egolib.io.schema import OPEN, Count, Finite, Text
+from egolib.io.schema import OPEN, Count, Seconds, Text, Uid
 
 
 def _in_order(choice: Any) -> Any:
@@ -22,9 +22,9 @@ class Choice(TypedDict):
     """A clip of EgoMCQ."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
-    video_uid: Text
-    clip_start: Finite
-    clip_end: Finite
+    video_uid: Uid
+    clip_start: Seconds
+    clip_end: Seconds
     clip_text: Text
 
 
@@ -49,7 +49,7 @@ class TaskQuestion(TypedDict):
     """A prepared question of EgoTaskQA."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
-    interval: Text
+    interval: Uid
     question: str
     answer: Text
     answer_encode: Any
@@ -61,7 +61,7 @@ class RawQuestion(TypedDict):
     """A question of EgoTaskQA's ``qas.json``."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
-    interval: Text
+    interval: Uid
     question: Text
     answer: Text
     type: list[str]
@@ -77,5 +77,5 @@ class PreparedQuestions(TypedDict):
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     sentences: list[Text]
-    annotation_uids: list[Text]
+    annotation_uids: list[Uid]
     query_idx: list[Count]
