@@ -18,7 +18,6 @@ import numpy as np
 
 from egolib.errors import EgolibError, nearest
 from egolib.io.records import Skipped, read_text
-from egolib.io.schema import is_finite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,11 +122,17 @@ def _as_numbers(column: pd.Series[Any]) -> np.ndarray:
     """(n,) float64; NaN for what is no number, or one beyond all floats."""
     import pandas as pd
 
-    numbers = pd.to_numeric(column, errors="coerce")
     try:
-        return np.asarray(numbers.to_numpy(np.float64))
-    except OverflowError:
-        return np.array([v if is_finite(v) else np.nan for v in numbers], np.float64)
+        return np.asarray(pd.to_numeric(column, errors="coerce").to_numpy(np.float64))
+    except OverflowError:  # a whole number beyond all floats
+        return np.array([_as_number(cell) for cell in column], np.float64)
+
+
+def _as_number(cell: Any) -> float:
+    try:
+        return float(cell)
+    except (TypeError, ValueError, OverflowError):
+        return float("nan")
 
 
 def require_texts(table: pd.DataFrame, column: str, file: str | Path) -> list[str]:
