@@ -21,7 +21,8 @@ from tests.options.alternatives import Alternative, of_schema
 torch.set_num_threads(1)
 
 PRESET = "tiny"
-NETWORKS = ("vsgn_egovlpv2", "actionformer_egovlp")
+POINTS = "actionformer_egovlp"
+NETWORKS = ("vsgn_egovlpv2", POINTS)
 #: Settings that an option belongs to: without them it would change nothing, or be refused.
 WITH: dict[str, tuple[str, ...]] = {
     "data.noise_width": ("model.feature_width=0",),
@@ -84,7 +85,7 @@ FURTHER: dict[str, tuple[tuple[str, Any], ...]] = {
         ("optim.warmup_epochs", 1),
         ("optim.warmup_updates", 1),
     ),
-    "actionformer_egovlp": (
+    POINTS: (
         ("data.grid.crop", [1.0, 1.0]),
         ("data.grid.crop", [1.0, 0.5]),
         ("data.grid.fps", 0.0),
@@ -127,7 +128,8 @@ def alternatives() -> list[Alternative]:
     for variant in NETWORKS:
         base = build(Config, configs.resolve(Config, "mq", variant, PRESET, QUICK))
         for name, value in (*of_schema(Config, base, SAMPLES), *FURTHER[variant]):
-            if not name.startswith(SKIPPED):
+            skipped = (*SKIPPED, "model.stitched") if variant == POINTS else SKIPPED
+            if not name.startswith(skipped):
                 found.append(Alternative(variant, name, value))
     return found
 

@@ -151,7 +151,7 @@ def alternatives() -> list[Alternative]:
     spans = build(Config, configs.resolve(Config, "nlq", SPANS, PRESET, QUICK))
     shared = (o for o in of_schema(Config, spans, SAMPLES) if o[0].startswith(WITH_SPANS))
     for name, value in (*shared, *SPANS_FURTHER):
-        if not name.startswith(SKIPPED):
+        if not name.startswith((*SKIPPED, "optim.milestone")):
             small = name.startswith("model.span.small_predictor")
             found.append(Alternative("vslnet_small" if small else SPANS, name, value))
     return found

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -33,18 +35,24 @@ class Outcome:
     text: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.text}" if self.text else self.kind
+        return f"{self.kind}: {self.text}"[:300] if self.text else self.kind
 
 
-def read_results(task: str) -> Results:
-    """The list of results of a task; empty before its first sweep."""
-    file = RESULTS / f"{task}.json"
+def read_results(file: Path) -> Results:
+    """A list of results; empty before the first sweep."""
     return read_json(file) if file.is_file() else {}
 
 
-def write_results(task: str, results: Results) -> None:
-    """Writes the list of results of a task, sorted."""
-    write_json(RESULTS / f"{task}.json", dict(sorted(results.items())))
+def add_result(file: Path, text: str, outcome: Outcome) -> None:
+    """Writes a result into a list, sorted; other sweeps may write there, too.
+
+    Args:
+        file: the list.
+        text: of the alternative.
+        outcome: what became of it.
+    """
+    results = read_results(file) | {text: str(outcome)}
+    write_json(file, dict(sorted(results.items())), indent=0)
 
 
 def try_one(alternative: Alternative, attempt: Callable[[Alternative], None]) -> Outcome:
@@ -96,4 +104,5 @@ def _child(alternative: Alternative, attempt: Callable[[Alternative], None], pip
 
 def _plain(text: object) -> str:
     """On one line, without the machine's folders."""
-    return " ".join(str(text).replace(f"{PROJECT}/", "").split())
+    plain = re.sub(rf"{tempfile.gettempdir()}/\w+/", "", str(text).replace(f"{PROJECT}/", ""))
+    return " ".join(plain.split())
