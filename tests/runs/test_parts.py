@@ -14,6 +14,7 @@ from egolib.runs.parts import compute_part, in_parts
 from egolib.runs.session import schema_of, start
 from egolib.runs.shards import DIVIDED
 from egolib.runs.step import Step
+from tests.helpers.answers import answers
 
 COUNT = 3
 STEP = "3_infer"
@@ -27,20 +28,6 @@ def finished_node(root: Path, task: str) -> Node:
 def step_of(node: Node) -> Step:
     task = node.key.split("/")[0]
     return start(schema_of(task), task, STEP, **node.parameters)
-
-
-NOT_ANSWERS = ("result.json", "node.json", "stamp.json", "progress.json", "inference.json")
-CACHES = ("result_cache", "videos", "answers", "detections", "tracks")
-
-
-def answers(folder: Path) -> dict[str, bytes]:
-    """The files that the step is for, by name; notebooks, logs and caches are not."""
-    files = [f.relative_to(folder) for f in folder.rglob("*") if f.suffix in (".npz", ".json")]
-    return {
-        str(file): (folder / file).read_bytes()
-        for file in files
-        if file.name not in NOT_ANSWERS and file.parts[0] not in CACHES
-    }
 
 
 @pytest.mark.slow
