@@ -100,9 +100,7 @@ def require_numbers(
     Raises:
         EgolibError: the first cell that does not fit, by its line.
     """
-    import pandas as pd
-
-    values = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64)
+    values = _as_numbers(table[column])
     bad = ~np.isfinite(values) | (values < low) | (np.abs(values) > 2**53)
     bad |= (values != np.floor(values)) if whole else False
     if table[column].dtype == bool:
@@ -118,6 +116,23 @@ def require_numbers(
         )
     numbers: np.ndarray = values.astype(np.int64) if whole else values
     return numbers
+
+
+def _as_numbers(column: pd.Series[Any]) -> np.ndarray:
+    """(n,) float64; NaN for what is no number, or one beyond all floats."""
+    import pandas as pd
+
+    try:
+        return np.asarray(pd.to_numeric(column, errors="coerce").to_numpy(np.float64))
+    except OverflowError:  # a whole number beyond all floats
+        return np.array([_as_number(cell) for cell in column], np.float64)
+
+
+def _as_number(cell: Any) -> float:
+    try:
+        return float(cell)
+    except (TypeError, ValueError, OverflowError):
+        return float("nan")
 
 
 def require_texts(table: pd.DataFrame, column: str, file: str | Path) -> list[str]:
@@ -154,9 +169,7 @@ def usable_rows(
     Returns:
         The columns as (n,) float64, and (n,) bool.
     """
-    import pandas as pd
-
-    columns = {n: pd.to_numeric(table[n], errors="coerce").to_numpy(np.float64) for n in times}
+    columns = {name: _as_numbers(table[name]) for name in times}
     named = table[identity].notna().to_numpy()
     good = named.copy()
     for values in columns.values():

@@ -56,12 +56,14 @@ class Need:
         return {**asdict(self), "is_there": self.is_there}
 
 
-def needs(nodes: Sequence[Node], data_root: Path) -> list[Need]:
+def needs(nodes: Sequence[Node], data_root: Path, *, by_lists: bool = True) -> list[Need]:
     """What steps read, but for the results of earlier ones.
 
     Args:
         nodes: the planned steps, of one variant or more.
         data_root: folder of the data sets.
+        by_lists: names the videos that annotation files list, which takes time; without, one
+            video is enough.
     """
     found: dict[tuple[str, str], Need] = {}
     for node in nodes:
@@ -70,7 +72,7 @@ def needs(nodes: Sequence[Node], data_root: Path) -> list[Need]:
             continue
         variant = rest.partition("/")[0]
         needed = [s for s in sources.data_sets() if s.is_needed(task, variant)]
-        wanted = [n for source in needed for n in _of_source(source, task, data_root)]
+        wanted = [n for source in needed for n in _of_source(source, task, data_root, by_lists)]
         wanted += _named_in(node.parameters, data_root)
         wanted += _given(node)
         found |= {(need.what, need.path): need for need in wanted if need.path}
@@ -93,8 +95,8 @@ def as_text(found: Iterable[Need]) -> str:
 # ------------------------------------------------------------------------ data sets
 
 
-def _of_source(source: Source, task: str, root: Path) -> list[Need]:
-    if source.listed is not None:
+def _of_source(source: Source, task: str, root: Path, by_lists: bool) -> list[Need]:
+    if source.listed is not None and by_lists:
         names = listed_names(source.listed, root)
         if names:
             return [_of_listed(source, source.listed, names, root)]

@@ -84,6 +84,11 @@ def alternatives() -> list[Alternative]:
     return found
 
 
+def ready() -> None:
+    """Makes what all attempts share."""
+    small_root()
+
+
 def small_root() -> Path:
     """The tiny world with one video a split and at most two questions each, made once."""
     folder = default_data_root(PRESET).with_name(f"{PRESET}_vq2d_options")
