@@ -31,6 +31,9 @@ from egolib.errors import EgolibError, nearest
 TEMPORARY = ".tmp-"
 
 
+NO_ROOM = 64 * 2**10  #: bytes of a disk on which nothing can be written
+
+
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that replaces it when the block succeeds.
@@ -50,34 +53,51 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{os.getpid()}-", dir=path.parent))
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     temporary = folder / path.name
-    temporary.touch()
     try:
+        temporary.touch()
         yield temporary
         temporary.chmod(0o644)
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
         temporary.replace(path)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _unwritable(path, error) from error
+    except Exception as error:
+        if _is_full(path, error):
+            raise unwritable(path, error) from error
         raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _unwritable(path: Path, error: OSError) -> EgolibError:
-    """What to say of a file that could not be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+def _is_full(path: Path, error: Exception) -> bool:
+    """Whether a disk was full. Libraries say so in their own words, or only fail: then what
+    they wrote so far has left no room."""
+    if isinstance(error, EgolibError):
+        return False
+    known = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+    said = "No space left" in str(error)
+    writes = isinstance(error, OSError | RuntimeError)
+    return known or said or (writes and shutil.disk_usage(path.parent).free < NO_ROOM)
+
+
+def unwritable(path: Path, error: Exception) -> EgolibError:
+    """What to say of a file that could not be written, because the disk is full or otherwise.
+
+    Args:
+        path: the file.
+        error: that writing it ended with.
+    """
+    if _is_full(_existing(path.parent) / path.name, error):
         free = shutil.disk_usage(_existing(path.parent)).free
         return EgolibError(
             f"the disk is full: {free / 2**20:.0f} MiB are free",
             file=path,
             remedy="free some space, or choose another folder (--runs-dir, --data-root)",
         )
+    reason = getattr(error, "strerror", None) or error
     return EgolibError(
-        f"this cannot be written: {error.strerror or error}",
+        f"this cannot be written: {reason}",
         file=path,
         remedy="choose a folder that you may write to (--runs-dir, --data-root, -o)",
     )
@@ -92,8 +112,30 @@ def make_folder(folder: str | Path) -> Path:
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(Path(folder), error) from error
+        raise unwritable(Path(folder), error) from error
     return Path(folder)
+
+
+def check_target(out: str | Path) -> Path:
+    """The path of a file that can be written, found out before anything is drawn.
+
+    Raises:
+        EgolibError: it is a folder, or lies in one that cannot be made or written.
+    """
+    out = Path(out)
+    if out.is_dir():
+        raise EgolibError("a file is to be written, this is a folder", file=out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise EgolibError(
+            f"the file cannot be written: {error.strerror or error}",
+            file=out,
+            remedy="choose a folder that you may write to",
+        ) from error
+    return out
 
 
 def _existing(folder: Path) -> Path:

@@ -33,7 +33,7 @@ from egolib.nn.roi import Found
 from egolib.report.results import FrameDetections
 from egolib.runs import inputs
 from egolib.runs.result_cache import ResultCache
-from egolib.runs.shards import map_items
+from egolib.runs.shards import map_items, own_part
 from egolib.video import VideoReader
 from egolib.vod.config import DataConfig, InferConfig, ModelConfig
 from egolib.vod.config.infer import causal_settings, published_infer
@@ -262,7 +262,7 @@ class Detector(inputs.Told):
         Raises:
             EgolibError: videos that could not be detected in, after all others are finished.
         """
-        chains = self._chains(videos)
+        chains = own_part(self._chains(videos), lambda chain: sum(map(len, chain)))
         outcomes = map_items(
             chains,
             partial(_ChainWorker, self._on_host() if devices else self, cache),

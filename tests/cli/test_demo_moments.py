@@ -36,7 +36,10 @@ def finder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         feature_width=seeing.model.config.projection_width, length=16, width=8, classes=3,
         levels=2, head_layers=1, norm_groups=2, anchor_scales=(1, 4), neighbors=3,
     )  # fmt: skip
-    return api.save(tmp_path / "mq.safetensors", build(config, 0), NAMES, rows_per_sec=1.87)
+    return api.save(
+        tmp_path / "mq.safetensors", build(config, 0), NAMES, rows_per_sec=1.87,
+        made_by=seeing.made_by,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -62,6 +65,21 @@ def test_all_classes(video: Path, finder: Path, tmp_path: Path) -> None:
 def test_unknown_class(video: Path, finder: Path) -> None:
     with pytest.raises(EgolibError, match="did you mean wash"):
         demos.run("mq", video, ["wahs"], str(finder), None, None, None, None)
+
+
+def test_features_of_another_model_are_refused(video: Path, finder: Path) -> None:
+    """Both where the newest vlp model is another one, and where features come from elsewhere."""
+    model = api.load(finder, device="cpu")
+    other = replace(model.made_by, model_hash="of other weights")
+    rows = np.zeros((12, model.model.config.feature_width), np.float32)
+    with pytest.raises(EgolibError, match="the model was trained on"):
+        model.find(rows, duration_sec=6.0, made_by=other)
+    assert len(model.find(rows, duration_sec=6.0, made_by=model.made_by).scores)
+    description = finder.with_suffix(".json")
+    text = description.read_text()
+    description.write_text(text.replace(model.made_by.model_hash, "of other weights"))
+    with pytest.raises(EgolibError, match="the model was trained on"):
+        demos.run("mq", video, ["wash"], str(finder), None, None, None, None)
 
 
 def test_the_default_model_is_a_variant() -> None:

@@ -118,7 +118,7 @@ def validate(
         file: named in errors.
 
     Returns:
-        Warnings about what the server accepts but nobody can want: moments that end before
+        Warnings, of what the server accepts and nobody can want, such as moments that end before
         they start or lie outside their clip, more answers than count.
 
     Raises:

@@ -101,7 +101,7 @@ def validate(
         file: where the value comes from, for errors.
 
     Returns:
-        Warnings about what the server accepts but nobody can want: inverted windows,
+        Warnings, of what the server accepts and nobody can want, such as inverted windows,
         more than 10 windows.
 
     Raises:
