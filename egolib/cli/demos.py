@@ -301,7 +301,7 @@ def _similarity(asked: _Question) -> Told:
     from egolib import vlp
 
     reader = asked.reader
-    window_sec = min(2.0, len(reader) / reader.fps / 4)
+    window_sec = min(2.0, reader.duration_sec / 4)
     loaded = vlp.load(asked.model)
     found = loaded.similarity(
         reader, list(asked.texts), window_sec=window_sec, stride_sec=window_sec / 2
@@ -356,7 +356,7 @@ def _find(asked: _Question) -> Told:
     words = _seeing(finder.made_by)
     finder.require_same_features(words.made_by)
     result = finder.find(
-        words.features(reader), asked.texts or None, duration_sec=len(reader) / reader.fps
+        words.features(reader), asked.texts or None, duration_sec=reader.duration_sec
     )
     told = [f"model: {finder.about}", f"features: {words.about}"]
     shown = with_length(result)

@@ -8,7 +8,9 @@ import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import click
@@ -21,10 +23,28 @@ from egolib.report import gpu
 from egolib.report.banner import about_task
 from egolib.report.outputs import as_text
 
-TASK_MODULES = ("api", "config", "evaluation", "formats.submission", "optim")
+TASK_MODULES = (
+    "",
+    "api",
+    "config",
+    "evaluation",
+    "formats.submission",
+    "formats.detections",
+    "optim",
+    "data.annotations",
+    "data.readers",
+    "data.dataset",
+    "data.text",
+    "models.model",
+    "models.network",
+    "models.vsgn",
+    "models.actionformer",
+)
 SHARED_MODULES = (
     "errors",
     "config",
+    "engine.config",
+    "nn.config",
     "ops.boxes",
     "ops.segments",
     "metrics.box_tracks",
@@ -32,16 +52,25 @@ SHARED_MODULES = (
     "metrics.detection",
     "metrics.moment_detection",
     "metrics.moments",
+    "metrics.motion_speed",
     "metrics.multiple_choice",
     "metrics.retrieval",
+    "metrics.summarization",
     "metrics.visual_query",
+    "text.tokens",
     "video.reader",
     "viz",
+    "viz.style",
     "io.checkpoint",
     "io.features",
+    "io.load_report",
+    "io.provenance",
     "report.results",
     "report.evidence",
     "runs.session",
+    "runs.step",
+    "interop.detectron2",
+    "interop.mmdet",
 )
 _ARGUMENT = re.compile(r"^ {4}(\w+): (.*)$")
 
@@ -56,7 +85,8 @@ def write_reference(folder: Path) -> None:
     pages["api"] = _index_page("api", FUNCTIONS)
     for task in configs.TASKS:
         pages[f"parameters_{task}"] = parameters_page(task)
-        pages[f"api_{task}"] = api_page(task, [f"egolib.{task}.{m}" for m in TASK_MODULES])
+        modules = [f"egolib.{task}.{m}".rstrip(".") for m in TASK_MODULES]
+        pages[f"api_{task}"] = api_page(task, modules)
     pages["api_shared"] = api_page("shared parts", [f"egolib.{m}" for m in SHARED_MODULES])
     pages["gpu"] = gpu.page()
     for name, text in pages.items():
@@ -223,17 +253,24 @@ def meanings(cls: type) -> dict[str, str]:
 def api_page(title: str, modules: list[str]) -> str:
     """A page of functions and classes, which autodoc fills from their docstrings.
 
+    Each is documented once, in the module that defines it; of a package of settings also
+    those of its modules.
+
     Args:
         title: whose they are.
         modules: dotted names; those that do not exist are left out.
     """
-    from importlib.util import find_spec
-
     lines = [f"# Functions of {title}", ""]
-    for module in modules:
-        if find_spec(module) is None:
-            continue
+    for module in [part for name in modules for part in _with_parts(name)]:
         lines += [f"## {module}", "", "```{eval-rst}", f".. automodule:: {module}"]
-        lines += ["   :members:", "   :member-order: bysource"]
+        lines += ["   :members:", "   :member-order: bysource", "   :ignore-module-all:"]
         lines += ["   :exclude-members: set", "```", ""]
     return "\n".join(lines)
+
+
+def _with_parts(module: str) -> list[str]:
+    found = find_spec(module)
+    if found is None:
+        return []
+    folders = found.submodule_search_locations if module.endswith(".config") else None
+    return [module, *(f"{module}.{part.name}" for part in iter_modules(folders or []))]

@@ -63,6 +63,9 @@ def run(
         bool, typer.Option("--force", help="Run the steps that are named again, from the start.")
     ] = False,
     executor: Annotated[str, typer.Option(help="local or slurm.")] = "local",
+    shards: Annotated[
+        int, typer.Option(min=1, help="Slurm: divide 3_infer among so many jobs of an array.")
+    ] = 1,
     jobs: Annotated[int | None, typer.Option(min=1, help="Notebooks side by side.")] = None,
     dry_run: Annotated[
         bool, typer.Option(help="Print what would run, read, write, and is absent.")
@@ -73,6 +76,8 @@ def run(
     """Run notebooks: a task's chain, one variant, or one step with what it needs."""
     if executor not in ("local", "slurm"):
         raise wrong_use(f"unknown executor {executor!r}: local or slurm")
+    if shards > 1 and executor != "slurm":
+        raise wrong_use("--shards divides work among jobs: it needs --executor slurm")
     task, step = split_target(target)
     request = Request(
         task=task,
@@ -87,6 +92,7 @@ def run(
         checkpoint=checkpoint,
         inputs=_inputs(given or (), step),
         force=force,
+        shards=shards,
     )
     if show_list:
         _show_list(task, as_json)

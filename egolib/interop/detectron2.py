@@ -2,7 +2,7 @@
 
 ``trunk`` puts our weights into detectron2's own ResNet-FPN with its proposal network;
 ``read_config`` reads its configuration files with its own reader (base files and names of
-its model zoo included); ``register`` makes our network one of its meta-architectures.
+its model zoo included); ``register`` makes our network one of its meta-architectures::
 
     register()
     node = node_of(siam_rcnn(), meta="EgolibSiameseRcnn")

@@ -1,7 +1,7 @@
 """The bridge to mmdet 3.x, in both directions (``make bridge-mmdet``).
 
 Ours there: ``register`` makes every video detector of ``egolib.vod`` a model of mmdet's
-registry; ``model_settings`` writes its ``model=`` section.
+registry; ``model_settings`` writes its ``model=`` section::
 
     register()
     model = mmdet.registry.MODELS.build(model_settings("frcnn_r101_dc5"))
@@ -9,7 +9,7 @@ registry; ``model_settings`` writes its ``model=`` section.
 ``model.train_step(batch, optimizer)`` and ``model.test_step(batch)`` then do what mmdet's own do.
 
 Theirs here: ``load_frames`` makes any mmdet detector a frame detector with the verbs of
-``egolib.vod``, so that it goes through its videos, files, notebooks and metrics.
+``egolib.vod``, so that it goes through its videos, files, notebooks and metrics::
 
     detector = load_frames("faster-rcnn_r50_fpn_1x_coco.py", "faster_rcnn.pth")
     for frame in detector.detect("kitchen.mp4", fps=5): ...

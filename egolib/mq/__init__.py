@@ -1,7 +1,9 @@
 """Moments queries (Ego4D MQ): VSGN. Given a clip and a list of classes, when each class happens.
 
-model = mq.load("checkpoint.safetensors")
-model.find(features, classes=["wash"]).segments_sec
+For instance::
+
+    model = mq.load("checkpoint.safetensors")
+    model.find(features, classes=["wash"]).segments_sec
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from egolib.errors import EgolibError, nearest
-from egolib.io.records import read_json
+from egolib.io.records import first_of, read_json
 from egolib.metrics.moment_detection import (
     DETECTION_THRESHOLDS,
     AveragePrecision,
@@ -22,8 +22,16 @@ from egolib.metrics.moment_detection import (
     recall_at_kx,
 )
 from egolib.mq.config import EvaluateConfig
-from egolib.mq.data.annotations import Clip, read_annotations, without_duplicates
+from egolib.mq.data.annotations import (
+    Clip,
+    moment_oddities,
+    read_annotations,
+    without_duplicates,
+)
 from egolib.mq.formats import submission
+
+OVERLAPS = tuple(n / 20 for n in range(20))  # of curves
+CURVES = (1, 5)
 
 Results = Mapping[str, Sequence[Mapping[str, Any]]]
 """Clip uid -> ``{"label", "score", "segment": [start, end]}``, in file order."""
@@ -119,6 +127,26 @@ def evaluate(
     return Evaluation(detection, retrieval, tuple(classes), len(clips), len(packed), strangers)
 
 
+def recall_curves(
+    truth: Sequence[Clip], retrievals: Results
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Recall@1x and Recall@5x in percent against the overlap that a hit must exceed.
+
+    Args:
+        truth: clips of one subset, with their moments.
+        retrievals: answers for the classes of each clip.
+
+    Returns:
+        (T,) overlaps and (T,) percentages by name.
+    """
+    packed, numbers, classes = pack_truth(truth)
+    asked, _ = pack_results(retrievals, numbers, classes)
+    found = recall_at_kx(packed, asked, len(classes), thresholds=OVERLAPS, top_k=CURVES)
+    return {
+        f"Recall@{k}x": (np.array(OVERLAPS), 100 * found.values[:, n]) for n, k in enumerate(CURVES)
+    }
+
+
 def _require_clips(clips: Sequence[Clip], retrievals: Results, file: str | Path | None) -> None:
     missing = [clip.clip_uid for clip in clips if clip.clip_uid not in retrievals]
     if missing:
@@ -204,7 +232,8 @@ def evaluate_files(
     config = EvaluateConfig(zero_length, ap_ties, convention)
     found = evaluate(clips, detections, retrievals, config, file=predictions)
     about = {"clips": found.clips, "moments": found.moments, "classes": len(found.classes)}
-    return found.summary() | about | found.strangers
+    warnings = [*moment_oddities(clips), *submission.oddities(clips, detections, retrievals)]
+    return found.summary() | about | found.strangers | {"warnings": first_of(warnings)}
 
 
 def _read_predictions(

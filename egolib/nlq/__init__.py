@@ -1,7 +1,9 @@
 """Natural-language queries: GroundNLQ and VSLNet. Given a clip and a question, ranked time windows.
 
-model = nlq.load("checkpoint.safetensors")
-moments = model.ground(features, "Where did I put the keys?")
+For instance::
+
+    model = nlq.load("checkpoint.safetensors")
+    moments = model.ground(features, "Where did I put the keys?")
 """
 
 from __future__ import annotations

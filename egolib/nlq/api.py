@@ -47,7 +47,7 @@ from egolib.runs.inputs import Told, locate, weights_file, who
 Thing = TypeVar("Thing")
 Streams = dict[str, Tokens]
 
-#: A batch that is being computed: its windows, questions by clip as indices, and as items.
+#: A batch in computation; its windows, questions by clip as indices, and as items.
 Queued = tuple[Pending, Sequence[list[int]], Sequence[Sequence[Item]]]
 
 

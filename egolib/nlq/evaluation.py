@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from egolib.errors import EgolibError, nearest
+from egolib.io.records import first_of
 from egolib.metrics.moments import THRESHOLDS, TOP_K, Recall, pack, recall
-from egolib.nlq.data.truth import Truth, read_truth
+from egolib.nlq.data.truth import Truth, oddities, read_truth
+from egolib.nlq.formats.submission import oddities as submission_oddities
 from egolib.nlq.formats.submission import read as read_submission
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Missing = Literal["official", "strict"]
+OVERLAPS = tuple(n / 20 for n in range(20))  # of curves
 SUMMARY_TOP_K = (1, 5)  # five windows are kept, so that R@10 equals R@5
 
 
@@ -117,6 +120,25 @@ def evaluate(
     return Evaluation(scores, len(rows), truth.questions, absent, duplicates)
 
 
+def recall_curves(
+    results: Sequence[Mapping[str, Any]], truth: Truth
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """R@1 and R@5 in percent against the overlap that a hit must exceed.
+
+    Args:
+        results: prediction records.
+        truth: the true windows.
+
+    Returns:
+        (T,) overlaps and (T,) percentages by name.
+    """
+    found = evaluate(results, truth, thresholds=OVERLAPS, top_k=SUMMARY_TOP_K).recall
+    return {
+        f"R@{k}": (np.array(OVERLAPS), 100 * found.values[:, n])
+        for n, k in enumerate(SUMMARY_TOP_K)
+    }
+
+
 def _rows(
     results: Sequence[Mapping[str, Any]], truth: Truth, file: str | Path | None
 ) -> np.ndarray:
@@ -144,7 +166,8 @@ def evaluate_files(
     thresholds: Sequence[float] = THRESHOLDS,
     top_k: Sequence[int] = TOP_K,
 ) -> dict[str, Any]:
-    """Metrics by name (percent) of a submission file against an annotation file, with counts.
+    """Metrics by name (percent) of a submission file against an annotation file, with counts
+    and warnings about windows that nobody can want.
 
     Args:
         truth: official annotations, or JSON lines.
@@ -157,15 +180,22 @@ def evaluate_files(
     Raises:
         EgolibError: a file is malformed, or a prediction is of an unknown question.
     """
+    results, known = read_submission(predictions), read_truth(truth)
     found = evaluate(
-        read_submission(predictions),
-        read_truth(truth),
+        results,
+        known,
         thresholds=thresholds,
         top_k=top_k,
         missing=missing,
         file=predictions,
     )
-    return {"metrics": found.printed(), "missing": missing, "counts": found.counts()}
+    warnings = [*oddities(known), *submission_oddities(results, known)]
+    return {
+        "metrics": found.printed(),
+        "missing": missing,
+        "counts": found.counts(),
+        "warnings": first_of(warnings),
+    }
 
 
 def table_of(evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:

@@ -3,18 +3,18 @@
 One set of layers serves three families of published detectors, which differ in
 conventions. A convention is a field here, never a global:
 
-==============================  ============  ====================  ==============
-field                           mmdetection   maskrcnn-benchmark    detectron2
-==============================  ============  ====================  ==============
-``ResNetConfig.stride_in``      3x3 (pytorch) 1x1                   1x1
-``ResNetConfig.norm_eps``       1e-5          0                     1e-5
-``BoxConfig.extent``            0             1                     0
-``BoxConfig.clamp``             both          above                 above
-``AnchorConfig.rounding``       exact         legacy                exact
-``AssignConfig.low_quality``    assign        restore               restore
-``RoiAlignConfig.aligned``      True          False                 True
-``ProposalConfig.rank_by``      probability   probability           logit
-==============================  ============  ====================  ==============
+==============================  ================  ====================  ==============
+field                           mmdetection       maskrcnn-benchmark    detectron2
+==============================  ================  ====================  ==============
+``ResNetConfig.stride_in``      3x3 (pytorch)     1x1                   1x1
+``ResNetConfig.norm_eps``       1e-5              0                     1e-5
+``BoxConfig.extent``            0                 1                     0
+``BoxConfig.clamp``             both              above                 above
+``AnchorConfig.rounding``       exact             legacy                exact
+``AssignConfig.low_quality``    assign            restore               restore
+``RoiAlignConfig.aligned``      True              False                 True
+``ProposalConfig.rank_by``      probability       probability           logit
+==============================  ================  ====================  ==============
 """
 
 from __future__ import annotations

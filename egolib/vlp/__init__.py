@@ -1,7 +1,9 @@
 """Video-language pre-training on egocentric video: EgoVLPv2, its data, losses and metrics.
 
-model = vlp.load("checkpoint.safetensors")  # with its vocabulary beside it
-model.similarity("kitchen.mp4", ["#C C washes the pan", "#C C opens the door"]).scores
+For instance::
+
+    model = vlp.load("checkpoint.safetensors")  # with its vocabulary beside it
+    model.similarity("kitchen.mp4", ["#C C washes the pan", "#C C opens the door"]).scores
 """
 
 from __future__ import annotations

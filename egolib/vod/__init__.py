@@ -1,8 +1,10 @@
 """Video object detection on ImageNet VID: nine detectors, their data and their metric.
 
-detector = vod.load("checkpoint.safetensors")
-for frame in detector.detect("kitchen.mp4", fps=5):
-    print(frame.frame, frame.labels, frame.scores)
+For instance::
+
+    detector = vod.load("checkpoint.safetensors")
+    for frame in detector.detect("kitchen.mp4", fps=5):
+        print(frame.frame, frame.labels, frame.scores)
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """Visual queries with 2D localisation: where was this object last seen?
 
-locator = vq2d.load("vq2d/improved")  # the newest run; or a folder with model.pth
-track = locator.locate("kitchen.mp4", crop, until=150)
+For instance::
+
+    locator = vq2d.load("vq2d/improved")  # the newest run; or a folder with model.pth
+    track = locator.locate("kitchen.mp4", crop, until=150)
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from egolib.config import TASKS, read_chain
+from egolib.io.records import read_json
 from tests.book.shown import ROOT, Shown
 
 ALL = os.environ.get("EGOLIB_WALKS") == "all"  # also what trains anew
@@ -22,7 +23,7 @@ OFFICIAL = {"official.pth": "nlq", "best.pth.tar": "mq", "EgoVLPv2.pth": "vlp"} 
 WALKS = ROOT / "tests" / "walks"
 VARIANTS = {  # what the tiny run has trained, for runs that only the real data can give
     "vq2d": "improved", "vod": "selsa_staged", "vlp": "egoclip_pretrain_smallproj",
-    "nlq": "scratch", "mq": "vsgn_egovlpv2",
+    "nlq": "scratch", "mq": "features_vlp",
 }  # fmt: skip
 ANNOTATIONS = {"vq2d": "vq", "nlq": "nlq", "mq": "moments"}
 
@@ -82,9 +83,16 @@ def names(desk: Desk, found: Shown) -> dict[str, Any]:
         weights = desk.weights(task)
         _copy_weights(weights, desk.folder / "checkpoint.safetensors")
     picture = np.random.default_rng(0).integers(0, 255, (24, 32, 3), np.uint8)
-    features = np.random.default_rng(0).normal(size=(40, 128)).astype(np.float32)
+    width = _width_of_moments(desk) if task == "mq" else 128
+    features = np.random.default_rng(0).normal(size=(40, width)).astype(np.float32)
     modules = {"vq2d": vq2d, "vod": vod, "vlp": vlp, "nlq": nlq, "mq": mq, "viz": viz}
     return {**modules, "crop": picture, "picture": picture, "features": features}
+
+
+def _width_of_moments(desk: Desk) -> int:
+    """The width of the features that mq's network reads."""
+    sidecar = read_json(desk.weights("mq").with_suffix(".json"), dict)
+    return int(sidecar["config"]["model"]["feature_width"])
 
 
 # --------------------------------------------------------------------------- commands

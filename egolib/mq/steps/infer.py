@@ -31,6 +31,7 @@ from egolib.report.results import LabelledMoments, identity
 from egolib.report.source import show as show
 from egolib.runs import inputs
 from egolib.runs.result_cache import ResultCache, cache_key
+from egolib.runs.shards import end_of_part, is_part, own_part
 from egolib.runs.step import Step
 
 if TYPE_CHECKING:
@@ -110,7 +111,9 @@ def predict(step: Step[Config]) -> Predictions:
         clips = prepared.of(split)
         if clips:
             found.clips[split] = clips
-            found.files |= _write(step, split, _answer(step, finder, prepared, clips, cache))
+            answers = _answer(step, finder, prepared, clips, cache)
+            found.files |= {} if is_part() else _write(step, split, answers)
+    end_of_part()
     return found
 
 
@@ -136,16 +139,23 @@ def _answer(
     clips: Sequence[Clip],
     cache: ResultCache,
 ) -> dict[str, Answers]:
-    """By clip: for each inference variant its detections and retrievals."""
+    """By clip: for each inference variant its detections and retrievals.
+
+    Groups of ``infer.batch_size`` clips are computed whole, so that sums do not depend on where
+    a run was stopped or on how it was divided.
+    """
     done = {clip.clip_uid: cache.get_json(clip.clip_uid) for clip in clips}
-    left = [clip for clip in clips if done[clip.clip_uid] is None]
+    size, infer = step.config.infer.batch_size, step.config.infer
+    groups = own_part([clips[i : i + size] for i in range(0, len(clips), size)], len)
+    left = [group for group in groups if any(done[clip.clip_uid] is None for clip in group)]
     model = finder.model.config
     kind = MomentsData if model.actionformer is None else PointData
-    data = kind(left, prepared.store, prepared.classes, model, step.config.data)
-    for clip, proposals in track(finder.stream(data), "moments", total=len(left), unit="clip"):
-        answers = rank_all(clip, proposals, prepared, finder, step.config.infer)
-        cache.put_json(clip.clip_uid, answers)
-        done[clip.clip_uid] = answers
+    for group in track(left, "moments", unit="group of clips"):
+        data = kind(group, prepared.store, prepared.classes, model, step.config.data)
+        for clip, proposals in finder.stream(data):
+            answers = rank_all(clip, proposals, prepared, finder, infer)
+            cache.put_json(clip.clip_uid, answers)
+            done[clip.clip_uid] = answers
     return done
 
 
