@@ -16,9 +16,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from egolib.config import project_root
 from egolib.errors import EgolibError
 from egolib.io.records import write_json
+from egolib.metrics.moments import THRESHOLDS
 from egolib.nlq.config import DataConfig
 from egolib.nlq.data.annotations import Query, check_counts, read_queries, statistics
 from egolib.nlq.data.stores import find_file
@@ -54,6 +57,7 @@ def measure(root: Path) -> dict[str, Any]:
         "statistics": {name: asdict(statistics(queries)) for name, queries in lists.items()},
         "intervals": {family: prior.intervals.tolist() for family, prior in priors.items()},
         "baseline": baseline,
+        "late": {name: _late(queries, data) for name, queries in lists.items()},
         "versions": results.versions(),
         "commit": results.commit(),
     }
@@ -62,6 +66,14 @@ def measure(root: Path) -> dict[str, Any]:
 def _row(prior: blind.Prior, queries: list[Query], truth: Any) -> dict[str, Any]:
     found = evaluate(blind.predict(prior, queries), truth)
     return {**found.percentages(), "questions": found.evaluated, "first interval": str(prior)}
+
+
+def _late(queries: list[Query], data: DataConfig) -> dict[str, float]:
+    """Answers in percent whose overlap with themselves, late by half a feature, is no hit."""
+    late = data.window_frames / data.fps / 2
+    length = np.array([end - start for query in queries for start, end in query.windows_sec or ()])
+    overlap = (length - late) / (length + late)
+    return {f"at_or_below_{t:g}": 100 * float((overlap <= t).mean()) for t in THRESHOLDS}
 
 
 def _about(file: Path, queries: list[Query]) -> dict[str, Any]:

@@ -39,7 +39,10 @@ Whole = Annotated[int, Strict(), Ge(-(2**63)), Lt(2**63)]
 #: More than white space.
 Text = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
 #: A text that names something: no control characters, which no name of a file has.
-Uid = Annotated[Text, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$")]
+Uid = Annotated[
+    str,
+    StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x1f\x7f\s][^\x00-\x1f\x7f]*$"),
+]
 #: Seconds of a video; four months are more than any has.
 Seconds = Annotated[float, AllowInfNan(False), Ge(-1e7), Le(1e7)]
 #: A place in a picture.

@@ -156,29 +156,45 @@ def require_texts(table: pd.DataFrame, column: str, file: str | Path) -> list[st
 
 
 def usable_rows(
-    table: pd.DataFrame, times: Sequence[str], skipped: Skipped, identity: str = "video_uid"
+    table: pd.DataFrame,
+    times: Sequence[str],
+    skipped: Skipped,
+    identity: str = "video_uid",
+    text: str = "clip_text",
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Columns of times, and which rows have them and an identity; the others are listed.
+    """Columns of times, and which rows have them, an identity and a text; the others are listed.
 
     Args:
         table: from ``read_table``.
         times: names of columns.
         skipped: gets the lines that are left out.
         identity: the column that says what a row belongs to.
+        text: the column of what is said.
 
     Returns:
         The columns as (n,) float64, and (n,) bool.
     """
     columns = {name: _as_numbers(table[name]) for name in times}
-    named = table[identity].notna().to_numpy()
+    named = _filled(table[identity])
     good = named.copy()
     for values in columns.values():
         good &= np.isfinite(values)
+    good &= _filled(table[text])
     for row in np.flatnonzero(~good):
         missing = [name for name in times if not np.isfinite(columns[name][row])]
-        what = f"no {identity}" if not named[row] else f"{missing[0]} is no number"
+        wrong = f"{missing[0]} is no number" if missing else "no text"
+        what = f"no {identity}" if not named[row] else wrong
         skipped.add(line_of(table, int(row)), what)
     return columns, good
+
+
+def _filled(column: pd.Series[Any]) -> np.ndarray:
+    """(n,) bool, true where a cell holds more than white space."""
+    import pandas as pd
+
+    codes, names = pd.factorize(column)
+    blank = np.array([not str(name).strip() for name in names] + [True], bool)
+    return np.asarray(~blank[codes])  # an empty cell has the code -1
 
 
 @dataclass

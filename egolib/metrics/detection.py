@@ -166,6 +166,32 @@ def evaluate_vid(
     return VidResult(ap, tuple(RANGES), tuple(class_names))
 
 
+def right_ones(
+    truth: Boxes,
+    predicted: Boxes,
+    class_names: Sequence[str],
+    conventions: Conventions | None = None,
+) -> np.ndarray:
+    """(D,) bool: the detections that the VID metric counts as right, over all speeds.
+
+    Since better scores choose first, those above a threshold are right with or without the rest.
+
+    Args:
+        truth: true boxes.
+        predicted: boxes with scores.
+        class_names: of the labels.
+        conventions: rules of the metric; None for the official ones.
+    """
+    rules = conventions or Conventions()
+    right = np.zeros(len(predicted.score), bool)
+    rows_of_truth = _rows_by_label(truth.label, len(class_names))
+    rows_of_found = _rows_by_label(predicted.label, len(class_names))
+    for of_class, found in zip(rows_of_truth, rows_of_found, strict=True):
+        if len(of_class):
+            right[_ClassPart(truth, of_class, predicted, found, rules).right()] = True
+    return right
+
+
 def _rows_by_label(labels: np.ndarray, count: int) -> list[np.ndarray]:
     """Rows of every label, in their order."""
     order = np.argsort(labels.astype(np.int16), kind="stable")
@@ -213,7 +239,7 @@ class _ClassPart:
         slot = np.searchsorted(present, frames)
         near = slot < len(present)
         near[near] = present[slot[near]] == frames[near]
-        self.slot, self.frames = slot[near], frames[near]
+        self.slot, self.frames, self.rows = slot[near], frames[near], found[near]
         counts = np.diff([*first, len(of_class)])
         place = np.arange(int(counts.max()) if len(counts) else 1)
         self.valid = place[:, None] < counts  # (W, S)
@@ -251,6 +277,10 @@ class _ClassPart:
         precision = true / (false + true + np.spacing(1))
         envelope = np.maximum.accumulate(precision[::-1])[::-1]
         return float((np.diff(true / positives, prepend=0.0) * envelope).sum())
+
+    def right(self) -> np.ndarray:
+        """Rows of the predictions that take a truth, whichever its speed."""
+        return self.rows[self._match(np.zeros(int(self.valid.sum()), bool)) >= 0]
 
     def _match(self, ignored: np.ndarray) -> np.ndarray:
         """Truth (index within the class) of every near prediction, -1 for none.

@@ -30,6 +30,9 @@ from egolib.mq.data.annotations import (
 )
 from egolib.mq.formats import submission
 
+OVERLAPS = tuple(n / 20 for n in range(20))  # of curves
+CURVES = (1, 5)
+
 Results = Mapping[str, Sequence[Mapping[str, Any]]]
 """Clip uid -> ``{"label", "score", "segment": [start, end]}``, in file order."""
 
@@ -122,6 +125,26 @@ def evaluate(
         asked, _ = pack_results(retrievals, numbers, classes)
         retrieval = recall_at_kx(packed, asked, len(classes))
     return Evaluation(detection, retrieval, tuple(classes), len(clips), len(packed), strangers)
+
+
+def recall_curves(
+    truth: Sequence[Clip], retrievals: Results
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Recall@1x and Recall@5x in percent against the overlap that a hit must exceed.
+
+    Args:
+        truth: clips of one subset, with their moments.
+        retrievals: answers for the classes of each clip.
+
+    Returns:
+        (T,) overlaps and (T,) percentages by name.
+    """
+    packed, numbers, classes = pack_truth(truth)
+    asked, _ = pack_results(retrievals, numbers, classes)
+    found = recall_at_kx(packed, asked, len(classes), thresholds=OVERLAPS, top_k=CURVES)
+    return {
+        f"Recall@{k}x": (np.array(OVERLAPS), 100 * found.values[:, n]) for n, k in enumerate(CURVES)
+    }
 
 
 def _require_clips(clips: Sequence[Clip], retrievals: Results, file: str | Path | None) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Missing = Literal["official", "strict"]
+OVERLAPS = tuple(n / 20 for n in range(20))  # of curves
 SUMMARY_TOP_K = (1, 5)  # five windows are kept, so that R@10 equals R@5
 
 
@@ -117,6 +118,25 @@ def evaluate(
         rows, lists = np.concatenate([rows, unanswered]), lists + [[]] * len(unanswered)
     scores = recall(pack(lists, max(top_k)), truth.windows[rows], thresholds, top_k)
     return Evaluation(scores, len(rows), truth.questions, absent, duplicates)
+
+
+def recall_curves(
+    results: Sequence[Mapping[str, Any]], truth: Truth
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """R@1 and R@5 in percent against the overlap that a hit must exceed.
+
+    Args:
+        results: prediction records.
+        truth: the true windows.
+
+    Returns:
+        (T,) overlaps and (T,) percentages by name.
+    """
+    found = evaluate(results, truth, thresholds=OVERLAPS, top_k=SUMMARY_TOP_K).recall
+    return {
+        f"R@{k}": (np.array(OVERLAPS), 100 * found.values[:, n])
+        for n, k in enumerate(SUMMARY_TOP_K)
+    }
 
 
 def _rows(

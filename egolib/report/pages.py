@@ -8,6 +8,8 @@ captions, and nothing names a folder of the machine. No number is changed.
 from __future__ import annotations
 
 import copy
+import html
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -212,15 +214,34 @@ def _with_captions(cell: Cell, page: Executed) -> list[Cell]:
             "cell_type": "code",
             "execution_count": None,
             "source": "# what the cell above drew",
-            "outputs": [output],
+            "outputs": [_without_curves(output)],
         }
         parts.append(
             {**part, "id": f"{cell['id']}-{number}", "metadata": {"tags": tags} | {"mystnb": look}}
         )
-        if number + 1 < len(cell["outputs"]):
-            rest = {**part, "outputs": [], "metadata": {"tags": tags}}
+        curves = _curves(output)
+        if curves or number + 1 < len(cell["outputs"]):
+            rest = {**part, "outputs": curves, "metadata": {"tags": tags}}
             parts.append({**rest, "id": f"{cell['id']}-{number}-rest"})
     return [part for part in parts if part["outputs"] or part is parts[0]]
+
+
+def _without_curves(output: dict[str, Any]) -> dict[str, Any]:
+    metadata = dict(output.get("metadata", {}))
+    metadata["image/png"] = {
+        name: value for name, value in metadata.get("image/png", {}).items() if name != "curves"
+    }
+    return {**output, "metadata": metadata}
+
+
+def _curves(output: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The numbers of a picture's curves, which the page's script tells under a pointer."""
+    curves = output.get("metadata", {}).get("image/png", {}).get("curves")
+    if not curves:
+        return []
+    numbers = html.escape(json.dumps(curves, separators=(",", ":")))
+    data = {"text/html": f'<div class="readout" data-curves="{numbers}"></div>'}
+    return [{"output_type": "display_data", "data": data, "metadata": {}}]
 
 
 def figure_names(source: str, page: Executed) -> list[str]:

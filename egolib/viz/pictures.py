@@ -13,6 +13,7 @@ from egolib.video import VideoReader
 from egolib.viz.style import WIDTH_INCH, Drawing, beside, colours, look, show_image
 
 Video = str | Path | VideoReader
+MEETING = 0.07  # of the height: ends of curves whose names would overlap
 
 
 def as_reader(video: Video) -> VideoReader:
@@ -65,6 +66,8 @@ def curves(
 ) -> Drawing:
     """Curves with their names at the right ends, as for losses over updates.
 
+    Where ends meet, the names stand in a legend.
+
     Args:
         lines: name -> (x, y), each (N,).
         x_label: below the axis.
@@ -75,8 +78,14 @@ def curves(
         axes = figure.add_subplot()
         for (name, (x, y)), tint in zip(lines.items(), colours(len(lines)), strict=True):
             xs, ys = np.asarray(x, float), np.asarray(y, float)
-            axes.plot(xs, ys, color=tint, linewidth=1.2, marker="." if len(xs) < 12 else None)
-            if len(xs):
-                beside(axes, name, (xs[-1], ys[-1]), tint)
+            mark = "." if len(xs) < 12 else None
+            axes.plot(xs, ys, color=tint, linewidth=1.2, marker=mark, label=name)
+        ends = {line: line.get_xydata()[-1] for line in axes.get_lines() if len(line.get_xdata())}
+        apart = np.diff(sorted(y for _, y in ends.values()))
+        if (apart < MEETING * np.ptp(axes.get_ylim())).any():
+            axes.legend(fontsize=7)
+        else:
+            for line, end in ends.items():
+                beside(axes, str(line.get_label()), tuple(end), str(line.get_color()))
         axes.set(xlabel=x_label, ylabel=y_label)
     return figure

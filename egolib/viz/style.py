@@ -55,6 +55,13 @@ class Drawing(Figure):
         self.savefig(buffer, format="png")
         return buffer.getvalue()
 
+    def _repr_mimebundle_(self, **wanted: Any) -> tuple[dict[str, bytes], dict[str, Any]]:
+        """The picture, and the numbers of its curves beside it, for pages."""
+        from egolib.viz.readout import curves
+
+        data = {"image/png": self._repr_png_()}
+        return data, {"image/png": {"curves": found} if (found := curves(self)) else {}}
+
 
 def look() -> Any:
     """A context in which axes are made in our style; global settings stay as they were."""

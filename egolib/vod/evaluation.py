@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +11,14 @@ import numpy as np
 from egolib.config import build
 from egolib.errors import EgolibError
 from egolib.metrics.coco import evaluate_coco
-from egolib.metrics.detection import Boxes, Conventions, VidResult, evaluate_vid, truths
+from egolib.metrics.detection import (
+    Boxes,
+    Conventions,
+    VidResult,
+    evaluate_vid,
+    right_ones,
+    truths,
+)
 from egolib.metrics.motion_speed import MotionTable, motion_from_tracks, read_motion
 from egolib.vod.config import EvaluateConfig
 from egolib.vod.config.data import DataConfig
@@ -20,6 +28,7 @@ from egolib.vod.data.references import test_order
 from egolib.vod.formats import submission
 from egolib.vod.formats.submission import DetectionSet
 
+THRESHOLDS = tuple(n / 50 for n in range(50))  # scores from which detections are kept
 METRICS = "AP50 by speed (vid_style) and COCO's AP (coco_style); tracks are not scored"
 
 
@@ -111,6 +120,35 @@ def evaluate(
     if config.coco_style:
         result["coco"] = _coco(source, detections, order)
     return result
+
+
+def by_threshold(
+    source: Source,
+    detections: DetectionSet,
+    config: EvaluateConfig | None = None,
+    thresholds: Sequence[float] = THRESHOLDS,
+) -> dict[str, np.ndarray]:
+    """What is left of the detections above a score: ``precision`` and ``recall``, fractions.
+
+    Over all classes together, at IoU 0.5; NaN precision where nothing is left.
+
+    Args:
+        source: the annotated videos.
+        detections: in some or all of its frames.
+        config: conventions of the metric.
+        thresholds: least scores.
+
+    Returns:
+        (T,) arrays by name.
+    """
+    config = config or EvaluateConfig()
+    truth, _ = _truths_in_order(source, _rows_of(source, detections.image_id))
+    rules = Conventions(config.extent, config.borders, config.sort)
+    right = right_ones(truth, detections.boxes, detections.class_names, rules)
+    kept = detections.boxes.score >= np.reshape(thresholds, (-1, 1))
+    hits, left = (kept & right).sum(1), kept.sum(1)
+    precision = np.divide(hits, left, out=np.full(len(left), np.nan), where=left > 0)
+    return {"precision": precision, "recall": hits / max(len(truth.label), 1)}
 
 
 def _coco(source: Source, detections: DetectionSet, order: np.ndarray) -> dict[str, float]:

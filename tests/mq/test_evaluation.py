@@ -8,7 +8,7 @@ import pytest
 from egolib.errors import EgolibError
 from egolib.mq.config import EvaluateConfig
 from egolib.mq.data.annotations import Clip, Moment
-from egolib.mq.evaluation import evaluate
+from egolib.mq.evaluation import evaluate, recall_curves
 from tests.mq.small import CLIPS
 
 
@@ -29,6 +29,13 @@ def test_the_truth_itself_scores_one():
     assert (found.clips, found.moments, found.classes) == (3, 6, ("open", "wash", "close"))
     summary = found.summary()
     assert summary["average mAP"] == summary["Recall@1x IoU=0.5"] == 100
+
+
+def test_recall_by_the_overlap_that_is_demanded():
+    curves = recall_curves(CLIPS, perfect())
+    assert (curves["Recall@1x"][1] == 100).all()
+    overlap, found = recall_curves(CLIPS, {**perfect(), "c2": []})["Recall@5x"]
+    assert len(overlap) == 20 and found.tolist() == pytest.approx([500 / 6] * 20)  # all but c2
 
 
 def test_clips_without_detections_count_as_missed():

@@ -8,7 +8,7 @@ from egolib.errors import EgolibError
 from egolib.io.records import write_json
 from egolib.nlq.data.annotations import Query, to_official, write_queries
 from egolib.nlq.data.truth import truth_of
-from egolib.nlq.evaluation import evaluate, evaluate_files
+from egolib.nlq.evaluation import evaluate, evaluate_files, recall_curves
 from egolib.nlq.formats.submission import write as write_submission
 
 QUERIES = [
@@ -34,6 +34,16 @@ def test_everything_right():
     found = evaluate(RIGHT, truth_of(QUERIES))
     assert set(found.printed().values()) == {100}
     assert (found.evaluated, found.questions, found.missing, found.duplicates) == (3, 3, 0, 0)
+
+
+def test_recall_by_the_overlap_that_is_demanded():
+    """Windows of overlap 1, 0.5 and none: the curve of the first answers falls in two steps."""
+    half = [record(QUERIES[0], (10, 20)), record(QUERIES[1], (30, 35)), record(QUERIES[2], (0, 5))]
+    curves = recall_curves(half, truth_of(QUERIES))
+    overlap, found = curves["R@1"]
+    assert found[overlap < 0.5].tolist() == pytest.approx([200 / 3] * 10)
+    assert found[overlap >= 0.5].tolist() == pytest.approx([100 / 3] * 10)
+    assert (curves["R@5"][1] == found).all()
 
 
 def test_nothing_submitted():

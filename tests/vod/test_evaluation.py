@@ -16,7 +16,7 @@ from egolib.vod.config import EvaluateConfig
 from egolib.vod.config.data import DataConfig
 from egolib.vod.data.dataset import Source, make_source
 from egolib.vod.data.references import test_order
-from egolib.vod.evaluation import evaluate, evaluate_files, motion_table
+from egolib.vod.evaluation import by_threshold, evaluate, evaluate_files, motion_table
 from egolib.vod.formats.submission import DetectionSet, validate_file, write, write_coco
 
 
@@ -52,6 +52,20 @@ def test_moved_boxes_score_less(source: Source):
     order = test_order(source.index)
     found = evaluate(source, oracle(source, order, shift=3.0), motion)
     assert found["AP50"] == pytest.approx(1) and found["coco"]["bbox_mAP"] < 0.9
+
+
+def test_what_is_left_above_a_score(source: Source):
+    """Half of the truth at high score, the other half misplaced at low score."""
+    found = oracle(source, list(range(len(source.index))))
+    boxes, place = found.boxes, np.arange(len(found.boxes.score))
+    late = place % 2 == 1
+    moved = boxes.box + np.where(late, 1000, 0)[:, None]
+    score = np.where(late, 0.3, 0.9).astype(np.float32)
+    found = replace(found, boxes=replace(boxes, box=moved, score=score))
+    left = by_threshold(source, found, thresholds=(0.0, 0.5, 0.95))
+    assert left["recall"].tolist() == pytest.approx([(~late).mean(), (~late).mean(), 0])
+    assert left["precision"][:2].tolist() == pytest.approx([(~late).mean(), 1])
+    assert np.isnan(left["precision"][2])
 
 
 def test_motion_comes_from_tracks(source: Source):

@@ -4,6 +4,7 @@ few frames, with class lists, vocabularies and features as large as the real one
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,27 +36,21 @@ def _change(file: Path, change: Callable[[Any], None]) -> None:
 
 
 def vod(data: Path) -> None:
-    """The 30 classes of ImageNet VID; validation is one video of a few frames."""
-    categories = [
-        {"id": i, "name": name, "encode_name": wnid}
-        for i, (name, wnid) in enumerate(IMAGENET_VID, 1)
-    ]
+    """The identities of ImageNet VID's classes; validation is one video of a few frames."""
     folder = data / "ILSVRC"
-    for file in (folder / "annotations").glob("*.json"):
-        _change(file, lambda content: content.update(categories=categories))
-    _change(folder / "annotations/imagenet_vid_val.json", _first_frames)
+    made = read_json(folder / "annotations/imagenet_vid_val.json")["categories"]
+    names = {c["encode_name"]: wnid for c, (_, wnid) in zip(made, IMAGENET_VID, strict=False)}
+    for file in (folder / "Annotations").rglob("*.xml"):
+        text = file.read_text()
+        for ours, theirs in names.items():
+            text = text.replace(ours, theirs)
+        file.write_text(text)
+    shutil.rmtree(folder / "annotations")  # 1_data makes them from the XML files
     frames = folder / "ImageSets/VID_val_frames.txt"
     frames.write_text("".join(frames.read_text().splitlines(keepends=True)[:FRAMES]))
     videos = folder / "ImageSets/VID_val_videos.txt"
     name, first, before, _ = videos.read_text().splitlines()[0].split()
     videos.write_text(f"{name} {first} {before} {FRAMES}\n")
-
-
-def _first_frames(content: dict[str, Any]) -> None:
-    content["videos"] = content["videos"][:1]
-    content["images"] = content["images"][:FRAMES]
-    kept = {image["id"] for image in content["images"]}
-    content["annotations"] = [a for a in content["annotations"] if a["image_id"] in kept]
 
 
 # -------------------------------------------------------------------------- vq2d

@@ -77,6 +77,7 @@ class Config:
     renamed: ClassVar[dict[str, str]] = {}
 
     def __post_init__(self) -> None:
+        self.model.require_fit()
         name = self.fit.monitor.partition(":")[0]
         require(
             not name or name in MONITORED,

@@ -65,7 +65,12 @@ class ModelConfig:
 
     builders: ClassVar[dict[str, Callable[[], ModelConfig]]] = {}
 
-    def __post_init__(self) -> None:
+    def require_fit(self) -> None:
+        """Refuses sizes that do not fit together in a whole network.
+
+        Raises:
+            EgolibError: the fields are named.
+        """
         if self.actionformer is None:
             self._check_vsgn()
 

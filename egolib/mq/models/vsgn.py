@@ -60,6 +60,7 @@ class VSGN(nn.Module):
 
     def __init__(self, config: ModelConfig):
         super().__init__()
+        config.require_fit()
         self.config = config
         self.pyramid = Pyramid(config)
         self.detection = DetectionHead(config)

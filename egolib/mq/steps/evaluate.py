@@ -20,6 +20,7 @@ from egolib.mq.config import Config, EvaluateConfig
 from egolib.mq.data.annotations import Clip, read_annotations, read_clips, select
 from egolib.mq.data.prepared import CLIPS, with_moments
 from egolib.mq.evaluation import Evaluation, Results, evaluate
+from egolib.mq.evaluation import recall_curves as recall_curves
 from egolib.mq.formats import submission
 from egolib.mq.localization import blind
 from egolib.report.results import LabelledMoments

@@ -20,7 +20,7 @@ from egolib.nlq.data.annotations import Query, read_official, walk_clips
 from egolib.nlq.data.stores import look_for
 from egolib.nlq.data.truth import Truth, join_truths, truth_of
 from egolib.nlq.data.truth import read_truth as read_true_windows
-from egolib.nlq.evaluation import Evaluation, Missing, evaluate, table_of
+from egolib.nlq.evaluation import Evaluation, Missing, evaluate, recall_curves, table_of
 from egolib.nlq.formats.submission import moments, validate_file
 from egolib.nlq.formats.submission import read as read_submission
 from egolib.nlq.localization import baseline
@@ -40,7 +40,8 @@ FIFTHS = ("first fifth", "second", "third", "fourth", "last fifth")
 NO_TEMPLATE = "no template"
 RANKINGS: tuple[Ranking, ...] = ("official", "cluster_vote")
 
-__all__ = ["recall", "recorded_real_baseline", "show"]  # what the notebook takes from elsewhere
+# what the notebook takes from elsewhere
+__all__ = ["recall", "recall_curves", "recorded_real_baseline", "show"]
 
 Records = list[dict[str, Any]]
 

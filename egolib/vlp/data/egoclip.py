@@ -171,7 +171,7 @@ class EgoClip:
 
 def read_egoclip(path: str | Path) -> EgoClip:
     """The clips of an ``egoclip.csv``; lines with other numbers of fields are skipped, matching
-    the official code, and so are those without a video or without times. All are listed.
+    the official code, and so are those without a video, times or a text. All are listed.
 
     Raises:
         EgolibError: the file or a column is missing.

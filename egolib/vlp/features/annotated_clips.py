@@ -157,6 +157,7 @@ def question_stores(
     key = feature_key(step, model, model_hash, fps=fps, questions=list(map(file_sha256, files)))
     for store in STORES:
         forget_others(folder / store, key)
+    index = step.config.data.frame_times == "index"
     skipped = extract_questions(
         model,
         own_part(clips, length),
@@ -164,7 +165,7 @@ def question_stores(
         step.data_root / VIDEOS,
         folder,
         about=about,
-        fps=fps,
+        fps=None if index else fps,
     )
     return folder, skipped
 

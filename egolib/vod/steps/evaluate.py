@@ -24,7 +24,7 @@ from egolib.runs.step import Step
 from egolib.vod.config import Config
 from egolib.vod.data.dataset import class_names, true_objects
 from egolib.vod.data.references import test_order
-from egolib.vod.evaluation import evaluate, motion_table
+from egolib.vod.evaluation import THRESHOLDS, by_threshold, evaluate, motion_table
 from egolib.vod.formats.submission import DetectionSet, read, validate
 from egolib.vod.steps.data import TestSet, evaluation_source, find_below, frames_of_one_video
 
@@ -201,6 +201,20 @@ def _outcomes_of(
 
 
 # ---------------------------------------------------------------------------- showing
+
+
+def sweep(test: TestSet, runs: Mapping[str, DetectionSet]) -> dict[str, pd.DataFrame]:
+    """Precision and recall in percent of what lies above each score, by run.
+
+    Args:
+        test: the annotated videos.
+        runs: detections in them by variant.
+    """
+    import pandas as pd
+
+    found = {name: by_threshold(test.source, own, test.config) for name, own in runs.items()}
+    rows = pd.Index(THRESHOLDS, name="score")
+    return {name: 100 * pd.DataFrame(numbers, index=rows) for name, numbers in found.items()}
 
 
 def table(scored: Mapping[str, Metrics]) -> pd.DataFrame:

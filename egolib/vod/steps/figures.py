@@ -157,6 +157,22 @@ def _draw(axes: Axes, source: Source, row: int, found: DetectionSet, threshold: 
         show_box(axes, found.boxes.box[i], tint(label), label=text)
 
 
+def sweep(found: Mapping[str, pd.DataFrame]) -> Drawing:
+    """Precision and recall against the score from which detections are kept, a curve a run.
+
+    Args:
+        found: of ``steps.evaluate.sweep``.
+    """
+    with look():
+        figure = Drawing(2.2)
+        for axes, measure in zip(figure.subplots(1, 2), ("precision", "recall"), strict=True):
+            for (name, table), tint in zip(found.items(), PALETTE, strict=False):
+                axes.plot(table.index, table[measure], color=tint, label=name)
+            axes.set(xlabel="least score", ylabel=f"{measure}, %", ylim=(0, 102))
+        axes.legend(fontsize=7)
+    return figure
+
+
 def bars(table: pd.DataFrame) -> Drawing:
     """AP50 of runs side by side: one group a column of ``steps.table``, one bar a run."""
     known = [c for c in table.columns if table[c].notna().any()]
