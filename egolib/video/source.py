@@ -58,7 +58,7 @@ def open_container(path: str | Path) -> av.container.InputContainer:
     """
     path = check_file(path)
     try:
-        return av.open(file_url(path))
+        return av.open(file_url(path), metadata_errors="replace")  # titles in Latin-1
     except (av.error.FFmpegError, OSError) as error:
         cut = truncation(path)
         raise EgolibError(

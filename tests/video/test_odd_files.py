@@ -284,6 +284,14 @@ def test_names_that_look_like_protocols(tmp_path: Path, monkeypatch: pytest.Monk
     assert numbers(VideoReader("http:c.mp4")) == list(range(5))
 
 
+def test_names_of_streams_that_are_no_utf_8_cost_nothing(tmp_path: Path) -> None:
+    encode(tmp_path / "a.mp4", range(3))
+    data = (tmp_path / "a.mp4").read_bytes()
+    assert b"VideoHandler" in data
+    (tmp_path / "a.mp4").write_bytes(data.replace(b"VideoHandler", b"V\xfcdeoHandler"))
+    assert numbers(VideoReader(tmp_path / "a.mp4")) == [0, 1, 2]
+
+
 def test_pipes_are_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.mp4")
     with pytest.raises(EgolibError, match="not a regular file.*pipe"):
