@@ -158,9 +158,12 @@ DRAWN = {"vod": draw_vod, "vq2d": draw_vq2d, "vlp": draw_vlp, "nlq": draw_nlq, "
 
 
 def entries(file: Path) -> dict[str, list[Any]]:
-    """Types and shapes by name, as the official lists of keys have them."""
+    """Types and shapes by name, as the official lists of keys have them (without ``module.``)."""
     state = torch.load(file, weights_only=True)["state_dict"]
-    return {name: [str(value.dtype)[6:], list(value.shape)] for name, value in state.items()}
+    return {
+        name.removeprefix("module."): [str(value.dtype)[6:], list(value.shape)]
+        for name, value in state.items()
+    }
 
 
 def values(tree: Any) -> Iterator[float]:
