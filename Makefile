@@ -12,7 +12,7 @@ UV_VERSION := 0.13.8
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: book test fuzz walks options lab setup world claims parity-evidence test-gpu bridge-mmdet bridge-detectron2 lint lock lock-check clean
+.PHONY: book test fuzz walks faults options lab setup world claims parity-evidence test-gpu bridge-mmdet bridge-detectron2 lint lock lock-check clean
 
 book: $(STAMP)  ## draw the world, run every notebook on PRESET, build the HTML book
 	$(BIN)/egolib run all --preset $(PRESET) --jobs $(JOBS)
@@ -21,14 +21,18 @@ book: $(STAMP)  ## draw the world, run every notebook on PRESET, build the HTML 
 test: $(STAMP)  ## all tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q -rs tests
 
-fuzz: $(STAMP)  ## EGOLIB_FUZZ mutations (1,000) of a sample of every foreign file, for every reader
-	$(BIN)/python -m tests.fuzz $(or $(EGOLIB_FUZZ),1000)
+fuzz: $(STAMP)  ## EGOLIB_FUZZ mutations (1,000) of every foreign file, for every reader; tests/fuzz/summary.yaml
+	EGOLIB_FUZZ_SUMMARY=tests/fuzz/summary.yaml $(BIN)/python -m tests.fuzz $(or $(EGOLIB_FUZZ),1000)
 
 walks: $(STAMP)  ## every walk from an official file to a result, and every shown command that trains
 	EGOLIB_WALKS=all $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q -rs tests/walks tests/book/test_executed.py
 
-options: $(STAMP)  ## tries every alternative of every declared option; prints the list of results
-	for task in vq2d vod vlp nlq; do $(BIN)/python -m tests.options $$task || exit 1; done
+faults: $(STAMP)  ## every chain killed EGOLIB_FAULTS (6) times at random moments, and the other faults
+	EGOLIB_FAULTS=$(or $(EGOLIB_FAULTS),6) $(BIN)/python -m pytest -q -rs tests/faults
+
+options: $(STAMP)  ## tries every alternative of every declared option; adds to the lists of results
+	failed=0; for task in vq2d vod vlp nlq mq; do $(BIN)/python -W ignore -m tests.options $$task \
+	  || failed=1; done; exit $$failed
 
 lab: $(STAMP)  ## JupyterLab, with your_video.ipynb open
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/your_video.ipynb

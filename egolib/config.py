@@ -20,8 +20,9 @@ import os
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
@@ -289,12 +290,17 @@ def is_workspace(folder: Path) -> bool:
 def read_yaml(path: str | Path) -> Tree:
     """A YAML mapping; an empty file is an empty mapping."""
     try:
-        content = yaml.safe_load(read_text(path))
+        content = deepcopy(_parsed(read_text(path)))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise EgolibError(f"malformed YAML: {error}", file=path) from error
     if content is not None and not isinstance(content, dict):
         raise EgolibError(f"expected a mapping, found {type(content).__name__}", file=path)
     return content or {}
+
+
+@lru_cache(maxsize=32)
+def _parsed(text: str) -> Any:
+    return yaml.safe_load(text)
 
 
 def variants(task: str) -> list[str]:
@@ -406,7 +412,8 @@ def refuse_impossible(tree: Mapping[str, Any]) -> None:
             continue
         word, wrong = IMPOSSIBLE[ends[0]]
         if wrong(value):
-            raise EgolibError(f"{name} is {value}, it cannot be {word}")
+            remedy = "use a number above 0" if "zero" in word else "use 0 or more"
+            raise EgolibError(f"{name} is {value}, it cannot be {word}", remedy=remedy)
 
 
 def _own_sections(schema: type, params_file: str | Path) -> Tree:
@@ -463,7 +470,10 @@ def parse_override(text: str, tree: Mapping[str, Any]) -> Tree:
     try:
         parsed = yaml.safe_load(value)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise EgolibError(f"{text[:80]!r} is no YAML value: {error}") from error
+        raise EgolibError(
+            f"{text[:80]!r}: {value[:80]!r} is no YAML value",
+            remedy="for instance seed=0 or a=[1, 2]",
+        ) from error
     for part in reversed(dotted.split(".")):
         parsed = {part: parsed}
     result: Tree = parsed

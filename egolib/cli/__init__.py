@@ -5,6 +5,7 @@ Commands that train or evaluate execute the very notebooks of the book.
 
 from __future__ import annotations
 
+import os
 import sys
 
 from egolib.cli import files, looking, running
@@ -29,9 +30,15 @@ def main() -> None:
     except EgolibError as error:
         print(error, file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
-    except PermissionError as error:
-        remedy = "choose folders that you may use: --runs-dir, --data-root, -o"
-        print(f"{error.filename}: permission denied\n  remedy: {remedy}", file=sys.stderr)
+    except BrokenPipeError:  # somebody looks at the first lines: `egolib status | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if not error.filename:
+            raise
+        remedy = "choose files and folders that you may use: --runs-dir, --data-root, -o"
+        what = (error.strerror or str(error)).lower()
+        print(f"{error.filename}: {what}\n  remedy: {remedy}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 
 import yaml
@@ -13,10 +14,11 @@ import yaml
 from egolib import config as configs
 from egolib.cli.app import schema
 from egolib.cli.reference import write_reference
-from egolib.errors import EgolibError
+from egolib.errors import EgolibError, UsageError
 from egolib.io.records import write_text
 from egolib.report.pages import page_text, step_of_page
 
+BUILDER = "from jupyter_book.cli.main import main; main()"
 REFERENCE = "reference"  # pages below book/live that are written from the code
 
 
@@ -30,15 +32,18 @@ def build_book(name: str, runs_dir: Path) -> str:
         The path of the index page.
 
     Raises:
+        UsageError: the builder is not installed.
         EgolibError: the builder reported a warning or an error.
     """
     root = configs.project_root()
+    if find_spec("jupyter_book") is None:
+        raise UsageError("Jupyter Book is not installed", remedy="pip install 'egolib[book]'")
     live = root / "book" / "live"
     for page in live_pages(root / "book" / "_toc.yml"):
         if not page.startswith(f"{REFERENCE}/"):
             _publish(page, live, runs_dir / name)
     write_reference(live / REFERENCE)
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", "."]
+    command = [sys.executable, "-c", BUILDER, "build", "."]
     command += ["--toc", "book/_toc.yml", "--config", "_config.yml", "--path-output", "_out"]
     command += ["-W", "--keep-going"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)

@@ -6,34 +6,48 @@ needs video features (vlp), then grounding (nlq) or moments (mq).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from egolib import config as configs
-from egolib.errors import EgolibError, UsageError
+from egolib.cli.answers import describe, with_length
+from egolib.errors import EgolibError, UsageError, nearest
+from egolib.io.provenance import Provenance
+from egolib.io.records import check_target
 from egolib.report.results import (
     Detections,
     FrameDetections,
-    LabelledMoments,
     Moments,
-    ResponseTrack,
     Result,
-    Similarity,
 )
 from egolib.runs import inputs
 from egolib.runs.local import default_jobs, run_local
 from egolib.runs.plan import Request, plan
 from egolib.video.timing import exact_rate
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from egolib.video import VideoReader
+
+FIRST = "tiny"  # what a first model is trained on, where there is none
 LEAST_SCORE = 0.3  # of boxes that are drawn and counted
 ASKED = "nlq/vlp_states"  # the variant of nlq that reads what an egolib vlp model sees and reads
 FOUND = "mq/features_vlp"  # the variant of mq that reads what an egolib vlp model sees
 LOOKED_AT = 5.0  # frames a second that vq2d searches, as in the benchmark
-MOST_SEGMENTS = 20  # of mq that are printed
 MOST_CLASSES = 12  # of vod that are named
+DEFAULTS = {"nlq": ASKED, "mq": FOUND}  # of the other tasks the newest training of any variant
+FIGURES = (".png", ".svg", ".pdf")
+SUFFIXES = {  # what each task's answer can be drawn as, the usual one first
+    "vq2d": (".mp4", *FIGURES), "vod": (".mp4", *FIGURES),
+    "vlp": FIGURES, "nlq": FIGURES, "mq": FIGURES,
+}  # fmt: skip
 
 
 def run(
@@ -59,27 +73,74 @@ def run(
         out: the video or figure to write; None beside the video's name.
     """
     ask = {"vq2d": _locate, "vlp": _similarity, "nlq": _ground, "mq": _find}
-    if task != "vod" and task not in ask:
-        raise UsageError(f"unknown task {task!r}", remedy="vq2d, vod, vlp, nlq or mq")
-    if not video.is_file():
-        raise EgolibError("the video does not exist", file=video)
-    if fps is not None and not 0 < fps < float("inf"):
-        raise UsageError(f"--fps {fps:g} is no rate of frames")
-    suffix = {"vod": ".mp4", "vq2d": ".mp4"}.get(task, ".png")
-    target = out or Path(f"{video.stem}_{task}{suffix}")
-    from egolib.viz.style import check_target
-
-    check_target(target)
+    if task not in SUFFIXES:
+        raise UsageError(f"unknown task {task!r}", remedy=nearest(task, SUFFIXES))
+    target = out or Path(f"{video.stem}_{task}{SUFFIXES[task][0]}")
+    asked = _Question(video, texts, model, query_frame, box, fps)
+    _check(task, asked, target)
+    logging.getLogger("egolib.vlp.api").setLevel(logging.ERROR)  # unknown words are told below
+    asked.model = str(_weights(task, model))
     if task == "vod":
-        return _detect(video, model, fps, target)
-    question = _Question(video, texts, model, query_frame, box, fps)
-    told, result = ask[task](question)
+        return _detect(asked, target)
+    told, result = ask[task](asked)
     from egolib import viz
 
-    return [*told, *describe(result), f"drawn: {viz.draw(video, result, out=target)}"]
+    return [*told, *describe(result), f"drawn: {viz.draw(asked.reader, result, out=target)}"]
 
 
-@dataclass(frozen=True)
+def _weights(task: str, name: str | None) -> Path:
+    """The model that answers; where nothing was trained and none is named, one is trained now.
+
+    Raises:
+        UsageError: a name that stands for nothing, or only runs of other names.
+        EgolibError: the training failed.
+    """
+    wanted = name or DEFAULTS.get(task)
+    try:
+        return inputs.locate(wanted, task)
+    except inputs.NotTrained as error:
+        if name is not None:
+            raise
+        variant = wanted.partition("/")[2] if wanted else None
+        better = f"egolib run {task}" + (f" --variant {variant}" if variant else "")
+        print(f"{error.what}: a small one is trained first, on the preset {FIRST}", flush=True)
+        print(f"(minutes; `{better}` trains a better one)", flush=True)
+        _train(task, FIRST, variant)
+        return inputs.locate(wanted, task)
+
+
+def _check(task: str, asked: _Question, target: Path) -> None:
+    """Refuses what can be refused before anything heavy is loaded."""
+    if asked.video.is_dir():
+        raise UsageError(f"{asked.video} is a folder", remedy="name a video file")
+    if not asked.video.is_file():
+        raise EgolibError("the video does not exist", file=asked.video)
+    if task == "vq2d" and (asked.query_frame is None or asked.box is None):
+        raise UsageError("vq2d needs --query-frame N and --box x,y,w,h")
+    if task == "vlp" and not asked.texts:
+        raise UsageError("vlp needs one or more texts")
+    if task == "nlq" and len(asked.texts) != 1:
+        raise UsageError("nlq needs one question", remedy="put it in quotation marks")
+    if task in ("vod", "vq2d") and asked.texts:
+        raise UsageError(f"{task} takes no texts", remedy="see: egolib demo --help")
+    if task != "vq2d" and (asked.query_frame is not None or asked.box is not None):
+        raise UsageError(f"--query-frame and --box are vq2d's, {task} takes none")
+    if task not in ("vod", "vq2d") and asked.fps is not None:
+        raise UsageError(f"--fps is of vod and vq2d; {task} sees windows of its own")
+    if asked.fps is not None and not 0 < asked.fps < float("inf"):
+        raise UsageError(f"--fps {asked.fps:g} is no rate of frames")
+    if target.suffix.lower() not in SUFFIXES[task]:
+        kind = target.suffix or "a file without suffix"
+        raise UsageError(f"{task} is not drawn as {kind}", remedy=f"use {_listed(SUFFIXES[task])}")
+    check_target(target)
+    asked.look(task)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)
+
+
+@dataclass
 class _Question:
     """What the command line was asked."""
 
@@ -89,6 +150,38 @@ class _Question:
     query_frame: int | None = None
     box: str | None = None
     fps: float | None = None
+
+    def look(self, task: str) -> None:
+        """Reads what a task asks about, so that what cannot be read is told at once."""
+        _ = self.crop if task == "vq2d" else self.reader
+
+    @cached_property
+    def reader(self) -> VideoReader:
+        """The open video."""
+        from egolib.video import VideoReader
+
+        return VideoReader(self.video)
+
+    @cached_property
+    def crop(self) -> NDArray[np.uint8]:
+        """vq2d: the picture of the object, (h, w, 3).
+
+        Raises:
+            UsageError: the frame or the box lies outside the video.
+        """
+        number, text, frames = self.query_frame or 0, self.box or "", len(self.reader)
+        try:
+            x, y, width, height = (round(float(value)) for value in text.split(","))
+        except (ValueError, OverflowError) as error:
+            raise UsageError(f"--box {text!r} is not x,y,w,h") from error
+        if not 0 <= number < frames:
+            raise UsageError(f"--query-frame {number} of a video of {frames} frames")
+        frame = self.reader[number]
+        crop = frame[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)]
+        if not crop.size:
+            size = f"{frame.shape[1]}x{frame.shape[0]}"
+            raise UsageError(f"--box {text} lies outside the {size} picture")
+        return crop
 
 
 Told = tuple[list[str], Result]  # who answered and what was assumed, and the answer
@@ -119,13 +212,18 @@ def _newest(task: str, preset: str, run: str = "") -> str:
     folder = configs.project_root() / (run or f"runs/{preset}")
     pattern = f"{task}/*/2_train/**/model.safetensors"
     if not (found := sorted(folder.glob(pattern), key=lambda file: file.stat().st_mtime)):
-        request = Request(task, "2_train", preset=preset)
-        if run_local(plan(request, _schema), jobs=default_jobs()).failed:
-            raise EgolibError(
-                "the training failed", record=task, remedy=f"egolib run {task} --preset {preset}"
-            )
+        _train(task, preset)
         found = sorted(folder.glob(pattern), key=lambda file: file.stat().st_mtime)
     return str(found[-1])
+
+
+def _train(task: str, preset: str, variant: str | None = None) -> None:
+    """Trains a variant, the task's default by default, with all that it needs."""
+    request = Request(task, "2_train", variant, preset=preset)
+    if run_local(plan(request, _schema), jobs=default_jobs()).failed:
+        raise EgolibError(
+            "the training failed", record=task, remedy=f"egolib run {task} --preset {preset}"
+        )
 
 
 def ask(video: str | Path, question: str, model: str | None = None) -> tuple[list[str], Moments]:
@@ -147,79 +245,35 @@ def _schema(task: str) -> type:
     return found
 
 
-def describe(result: Result) -> list[str]:
-    """A result in a few lines."""
-    if isinstance(result, ResponseTrack):
-        if not len(result.frames):
-            return ["not found"]
-        first, last = result.frames[0], result.frames[-1]
-        if result.peak_frame is None:
-            return [
-                f"frames {first} to {last}; the similarity has no peak, so the answer starts from "
-                "a fallback frame and its score means nothing"
-            ]
-        return [f"frames {first} to {last}, score {result.score:.3f}"]
-    if isinstance(result, Similarity):
-        return [
-            f"{score:.3f}  {text}" for text, score in zip(result.texts, result.scores, strict=True)
-        ]
-    if isinstance(result, Moments):
-        rows = zip(result.segments_sec, result.scores, strict=True)
-        return [
-            f"{start:7.2f} s to {end:7.2f} s, score {score:.3f}" for (start, end), score in rows
-        ]
-    if isinstance(result, LabelledMoments):
-        found = zip(result.labels, result.segments_sec, result.scores, strict=True)
-        return [
-            f"{start:7.2f} s to {end:7.2f} s, score {score:.3f}  {label}"
-            for label, (start, end), score in list(found)[:MOST_SEGMENTS]
-        ]
-    return [repr(result)]
-
-
 def _locate(asked: _Question) -> Told:
-    from egolib.video import VideoReader
-
-    if asked.query_frame is None or asked.box is None:
-        raise UsageError("vq2d needs --query-frame N and --box x,y,w,h")
-    number, text = asked.query_frame, asked.box
-    try:
-        x, y, width, height = (round(float(value)) for value in text.split(","))
-    except ValueError as error:
-        raise UsageError(f"--box {text!r} is not x,y,w,h") from error
-    reader = VideoReader(asked.video)
-    if not 0 <= number < len(reader):
-        raise UsageError(f"--query-frame {number} of a video of {len(reader)} frames")
-    frame = reader[number]
-    crop = frame[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)]
-    if not crop.size:
-        raise UsageError(f"--box {text} lies outside the {frame.shape[1]}x{frame.shape[0]} picture")
     from egolib import vq2d
 
     locator = vq2d.load(asked.model)
     fps = asked.fps or LOOKED_AT
-    told = [f"model: {locator.about}", f"looked at {fps:g} frames a second, before frame {number}"]
-    return told, locator.locate(reader, crop, until=number, fps=fps)
+    told = [
+        f"model: {locator.about}",
+        f"looked at {fps:g} frames a second, before frame {asked.query_frame}",
+    ]
+    return told, locator.locate(asked.reader, asked.crop, until=asked.query_frame, fps=fps)
 
 
-def _detect(video: Path, model: str | None, fps: float | None, out: Path) -> list[str]:
+def _detect(asked: _Question, out: Path) -> list[str]:
     """Detections drawn as they come, so that memory does not grow with the video; a figure
     needs them all, without those too weak to be drawn."""
     from egolib import viz, vod
-    from egolib.video import VideoReader
 
-    detector = vod.load(model)
+    reader, fps = asked.reader, asked.fps
+    detector = vod.load(asked.model)
     counter = _Counter()
-    found = counter(detector.detect(video, fps=fps, min_score=LEAST_SCORE))
+    found = counter(detector.detect(asked.video, fps=fps, min_score=LEAST_SCORE))
     if out.suffix.lower() == ".mp4":
-        reader = VideoReader(video)
         rate = reader.rate if fps is None else min(exact_rate(fps), reader.rate)
         viz.detection_stream(
             reader, found, out, detector.class_names, rate=rate, threshold=LEAST_SCORE
         )
     else:
         detections = Detections(list(found), detector.class_names)
-        viz.draw(video, detections, out=out, threshold=LEAST_SCORE)
+        viz.draw(reader, detections, out=out, threshold=LEAST_SCORE)
     scored = f"{counter.boxes} boxes of score {LEAST_SCORE:g} and more"
     classes = ", ".join(detector.class_names[:MOST_CLASSES])
     more = f", … ({len(detector.class_names)})" if len(detector.class_names) > MOST_CLASSES else ""
@@ -244,13 +298,10 @@ class _Counter:
 
 def _similarity(asked: _Question) -> Told:
     """Windows of two seconds; shorter ones below eight, so that the curve has several points."""
-    if not asked.texts:
-        raise UsageError("vlp needs one or more texts")
     from egolib import vlp
-    from egolib.video import VideoReader
 
-    reader = VideoReader(asked.video)
-    window_sec = min(2.0, len(reader) / reader.fps / 4)
+    reader = asked.reader
+    window_sec = min(2.0, reader.duration_sec / 4)
     loaded = vlp.load(asked.model)
     found = loaded.similarity(
         reader, list(asked.texts), window_sec=window_sec, stride_sec=window_sec / 2
@@ -268,21 +319,17 @@ def _unknown(language: Any, texts: Sequence[str]) -> list[str]:
 
 def _ground(asked: _Question) -> Told:
     """A question to nlq, on features and text states of the very vlp model it was trained on."""
-    if len(asked.texts) != 1:
-        raise UsageError("nlq needs one question")
-    from egolib import nlq, vlp
+    from egolib import nlq
     from egolib.nlq.api import Grounder
-    from egolib.video import VideoReader
 
-    grounding = nlq.load(asked.model or ASKED)
+    grounding = nlq.load(asked.model)
     if not isinstance(grounding, Grounder):
         raise UsageError(
             "VSLNet reads features that know the question, which `vlp/nlq_questions` writes",
             remedy="name a model of GroundNLQ, or run it on annotated questions",
         )
-    source = inputs.of_hash(grounding.text.model_hash, "vlp") if grounding.text else None
-    words = vlp.load(source)
-    reader = VideoReader(asked.video)
+    words = _seeing(grounding.text)
+    reader = asked.reader
     features = words.strided_features(reader, grounding.data.stride_frames / grounding.data.fps)
     encoder = None if grounding.text_encoder else words.text_encoder
     result = grounding.ground(
@@ -292,15 +339,27 @@ def _ground(asked: _Question) -> Told:
     return [*told, *_unknown(words, asked.texts)], result
 
 
-def _find(asked: _Question) -> Told:
-    """Moments of the given classes, or of all, on what the newest vlp model sees."""
-    from egolib import mq, vlp
-    from egolib.video import VideoReader
+def _seeing(trained: Provenance | None) -> Any:
+    """The vlp model whose features, or text states, a training read; the newest if unknown."""
+    from egolib import vlp
 
-    finder = mq.load(asked.model or FOUND)
-    reader = VideoReader(asked.video)
-    words = vlp.load(None)
+    return vlp.load(inputs.of_hash(trained.model_hash, "vlp") if trained else None)
+
+
+def _find(asked: _Question) -> Told:
+    """Moments of the given classes, or of all, on what the vlp model of the training sees."""
+    from egolib import mq
+
+    finder = mq.load(asked.model)
+    finder.numbers(asked.texts or None)  # unknown classes are told before the video is read
+    reader = asked.reader
+    words = _seeing(finder.made_by)
+    finder.require_same_features(words.made_by)
     result = finder.find(
-        words.features(reader), asked.texts or None, duration_sec=len(reader) / reader.fps
+        words.features(reader), asked.texts or None, duration_sec=reader.duration_sec
     )
-    return [f"model: {finder.about}", f"features: {words.about}"], result
+    told = [f"model: {finder.about}", f"features: {words.about}"]
+    shown = with_length(result)
+    if lost := len(result.labels) - len(shown.labels):
+        told.append(f"left out: {lost} segments that end before they begin")
+    return told, shown

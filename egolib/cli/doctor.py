@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from egolib import config as configs
+from egolib.io.sources import data_sets
 
 LIBRARIES = [
     "torch",
@@ -127,7 +128,10 @@ def _decoders() -> dict[str, Any]:
 def _data() -> dict[str, Any]:
     root = Path(os.environ.get("EGOLIB_DATA", configs.project_root() / "data"))
     worlds = sorted(p.parent.name for p in (root / "world").glob("*/manifest.csv"))
-    real = ["ego4d", "egoclip", "EK100", "CharadesEgo", "ILSVRC", "nlq"]
+    patterns = [
+        pattern for source in data_sets() for found in source.files.values() for pattern in found
+    ]
+    real = sorted({pattern.split("/")[0] for pattern in patterns if "/" in pattern})
     return {
         "root": str(root),
         "worlds": ", ".join(worlds) or None,

@@ -26,7 +26,7 @@ from egolib.errors import nearest
 def world_make(
     preset: Preset = "mini",
     out: Annotated[Path | None, typer.Option(help="Folder (default: data/world/<preset>).")] = None,
-    workers: Annotated[int, typer.Option(help="Processes.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
     seed: Annotated[int | None, typer.Option(help="World seed (default: the preset's).")] = None,
 ) -> None:
     """Draw the built-in world in the official formats of all data sets."""
@@ -147,7 +147,7 @@ def demo(
     fps: Annotated[float | None, typer.Option(help="Read the video at this rate.")] = None,
     out: Annotated[
         Path | None,
-        typer.Option("-o", help="Video or figure (default: beside the video's name)."),
+        typer.Option("-o", help="Video or figure (default: <video>_<task>, in this folder)."),
     ] = None,
 ) -> None:
     """Run a trained model on one video and draw what it finds."""

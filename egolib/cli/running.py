@@ -63,7 +63,10 @@ def run(
         bool, typer.Option("--force", help="Run the steps that are named again, from the start.")
     ] = False,
     executor: Annotated[str, typer.Option(help="local or slurm.")] = "local",
-    jobs: Annotated[int | None, typer.Option(help="Notebooks side by side.")] = None,
+    shards: Annotated[
+        int, typer.Option(min=1, help="Slurm: divide 3_infer among so many jobs of an array.")
+    ] = 1,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Notebooks side by side.")] = None,
     dry_run: Annotated[
         bool, typer.Option(help="Print what would run, read, write, and is absent.")
     ] = False,
@@ -73,6 +76,8 @@ def run(
     """Run notebooks: a task's chain, one variant, or one step with what it needs."""
     if executor not in ("local", "slurm"):
         raise wrong_use(f"unknown executor {executor!r}: local or slurm")
+    if shards > 1 and executor != "slurm":
+        raise wrong_use("--shards divides work among jobs: it needs --executor slurm")
     task, step = split_target(target)
     request = Request(
         task=task,
@@ -87,6 +92,7 @@ def run(
         checkpoint=checkpoint,
         inputs=_inputs(given or (), step),
         force=force,
+        shards=shards,
     )
     if show_list:
         _show_list(task, as_json)
@@ -103,7 +109,27 @@ def run(
     if dry_run:
         _show_plan(nodes, request, as_json)
         return
+    _tell_absent(nodes, request)
     _run_nodes(nodes, executor, jobs, points, as_json)
+
+
+def _tell_absent(nodes: list[Node], request: Request) -> None:
+    """Says what is absent of the data before anything starts; no folder at all is refused."""
+    from egolib.runs import needs
+    from egolib.runs.places import default_data_root
+
+    if request.makes_world:
+        return
+    root = request.data_root or default_data_root(request.preset)
+    if not root.is_dir():
+        raise wrong_use(f"the data root {root} is no folder\n  remedy: --data-root FOLDER")
+    absent = [need for need in needs.needs(nodes, root, by_lists=False) if not need.is_there]
+    if absent:
+        print(
+            f"below {root} {len(absent)} things are absent that this may read, first "
+            f"{absent[0].path}; --dry-run lists them",
+            file=sys.stderr,
+        )
 
 
 def _run_nodes(

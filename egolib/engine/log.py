@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from egolib.io.records import read_jsonl
+from egolib.io.records import read_jsonl, unwritable
 
 
 class TrainingLog:
@@ -24,6 +24,7 @@ class TrainingLog:
     def __init__(self, folder: Path, offset: int = 0, *, active: bool = True):
         self.path, self.active = folder / "metrics.jsonl", active
         self._board: Any = None
+        self._shows = True  # on TensorBoard
         self._folder = folder
         if active:
             folder.mkdir(parents=True, exist_ok=True)
@@ -50,11 +51,20 @@ class TrainingLog:
         line: dict[str, Any] = {"kind": kind, "update": update, **values}
         if machine:
             line["time"] = {k: round(v, 4) for k, v in machine.items()}
-        with self.path.open("a") as stream:
-            stream.write(json.dumps(line) + "\n")
-        self._scalars(kind, update, values)
+        try:
+            with self.path.open("a") as stream:
+                stream.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        try:
+            self._scalars(kind, update, values)
+        except OSError as error:  # the training can do without
+            self._shows = False
+            print(f"nothing further for TensorBoard: {unwritable(self._folder, error)}", flush=True)
 
     def _scalars(self, kind: str, update: int, values: Mapping[str, Any]) -> None:
+        if not self._shows:
+            return
         if self._board is None:
             from torch.utils.tensorboard import SummaryWriter
 
@@ -69,7 +79,7 @@ class TrainingLog:
 
     def close(self) -> None:
         """Flushes and closes the TensorBoard file."""
-        if self._board is not None:
+        if self._board is not None and self._shows:
             self._board.close()
 
 

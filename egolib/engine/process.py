@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -19,6 +20,7 @@ def make_fabric(settings: FitConfig) -> Fabric:
     """Fabric for this process: alone, or one of those that ``distributed.launch`` started."""
     device = resolve_device(settings.device)
     world = distributed.world_size()
+    warnings.filterwarnings("ignore", ".*`srun` command is available.*")  # looks like failure
     fabric = Fabric(
         accelerator=device.type,
         devices=distributed.local_world_size(),

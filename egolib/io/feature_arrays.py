@@ -62,6 +62,8 @@ def as_rows(value: Any) -> NDArray[np.float32]:
     array = _plain(value)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"values of type {array.dtype}, numbers are needed")
+    if not array.ndim:
+        raise ValueError("a single number, two dimensions are needed")
     array = np.atleast_2d(np.asarray(array, np.float32))  # one token may be stored flat
     if array.ndim != 2:
         raise ValueError(f"array of shape {array.shape}, two dimensions are needed")

@@ -18,11 +18,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired
 
 import numpy as np
+from annotated_types import Gt
+from pydantic import ConfigDict
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
+from typing_extensions import TypedDict
 
 from egolib.errors import EgolibError, nearest
 from egolib.io.foreign_features import open_foreign
@@ -30,6 +33,7 @@ from egolib.io.names import file_name
 from egolib.io.provenance import Provenance as Provenance
 from egolib.io.provenance import Store as Store
 from egolib.io.records import atomic_path, read_json, write_json
+from egolib.io.schema import OPEN, Finite, Positive, Text, validated
 
 FORMAT = "egolib-features"
 PACKED = "features.safetensors"
@@ -65,7 +69,10 @@ class FeatureStore:
     def get(self, uid: str) -> np.ndarray:
         """The array (n, width) float32 of one uid."""
         file, key = self._locate(uid)
-        array: np.ndarray = self._open(file).get_tensor(key).astype(np.float32, copy=False)
+        try:
+            array: np.ndarray = self._open(file).get_tensor(key).astype(np.float32, copy=False)
+        except SafetensorError as error:
+            raise EgolibError(f"damaged: {error}", file=file, record=uid) from error
         if array.ndim != 2 or array.shape[1] != self.provenance.width or not len(array):
             raise EgolibError(
                 f"array of shape {array.shape} in a store of width {self.provenance.width}",
@@ -78,7 +85,10 @@ class FeatureStore:
     def length(self, uid: str) -> int:
         """Number of rows, read from the file's header alone."""
         file, key = self._locate(uid)
-        return int(self._open(file).get_slice(key).get_shape()[0])
+        try:
+            return int(self._open(file).get_slice(key).get_shape()[0])
+        except SafetensorError as error:
+            raise EgolibError(f"damaged: {error}", file=file, record=uid) from error
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k != "_packed"}  # an open file
@@ -110,28 +120,34 @@ class FeatureStore:
         return self.path / f"{uid}.safetensors", "features"
 
 
+Above0 = Annotated[Finite, Gt(0)]
+
+
+class _Stated(TypedDict):
+    """The provenance of a store's arrays, see ``Provenance``."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[misc]
+    kind: Text
+    width: Positive
+    fps: NotRequired[Above0 | None]
+    stride_frames: NotRequired[Above0 | None]
+    window_frames: NotRequired[Above0 | None]
+    model: NotRequired[str]
+    model_hash: NotRequired[str]
+
+
+class _Sidecar(TypedDict):
+    """``store.json``."""
+
+    __pydantic_config__ = OPEN  # type: ignore[misc]
+    layout: Literal["files", "packed"]
+    provenance: _Stated
+
+
 def _layout(about: Mapping[str, Any], file: Path) -> tuple[str, Provenance]:
     """What a sidecar says, each value of the kind that it must have."""
-    stated = about.get("provenance")
-    fields = {
-        "kind": str, "width": int, "model": str, "model_hash": str,
-        "fps": float | int | None, "stride_frames": float | int | None,
-        "window_frames": float | int | None,
-    }  # fmt: skip
-    if about.get("layout") not in ("files", "packed") or not isinstance(stated, dict):
-        raise EgolibError("not a sidecar of a feature store", file=file)
-    for name, value in stated.items():
-        if name not in fields or not isinstance(value, fields[name]) or isinstance(value, bool):
-            raise EgolibError(
-                f"{value!r} is not understood", file=file, record=f"provenance.{name}"
-            )
-    for name in ("kind", "width"):
-        if name not in stated:
-            raise EgolibError("a field is missing", file=file, record=f"provenance.{name}")
-    numbers = [v for v in stated.values() if isinstance(v, float | int)]
-    if not all(np.isfinite(value) and value > 0 for value in numbers):
-        raise EgolibError("numbers must be positive", file=file, record="provenance")
-    return about["layout"], Provenance(**stated)
+    found = validated(_Sidecar, about, file=file)
+    return found["layout"], Provenance(**found["provenance"])
 
 
 class ConcatenatedStore:

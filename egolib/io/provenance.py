@@ -40,6 +40,23 @@ class Provenance:
         return self.fps / self.stride_frames
 
 
+def differs(own: Provenance, trained: Provenance) -> bool:
+    """Whether features are of other weights, or of another width, than those of a training.
+
+    What is not known of either is believed.
+
+    Args:
+        own: what made the features.
+        trained: what made those of the training.
+    """
+    if "unknown" in (own.model, trained.model):
+        return False
+    hashes = {own.model_hash, trained.model_hash} - {"unknown", ""}
+    known = "unknown" not in (own.model_hash, trained.model_hash) and hashes
+    same = len(hashes) == 1 if known else own.model == trained.model
+    return not same or own.width != trained.width
+
+
 @runtime_checkable
 class Store(Protocol):
     """What every store offers: arrays (n, width) float32 by uid."""

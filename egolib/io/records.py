@@ -31,6 +31,9 @@ from egolib.errors import EgolibError, nearest
 TEMPORARY = ".tmp-"
 
 
+NO_ROOM = 64 * 2**10  #: bytes of a disk on which nothing can be written
+
+
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that replaces it when the block succeeds.
@@ -50,34 +53,51 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{os.getpid()}-", dir=path.parent))
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     temporary = folder / path.name
-    temporary.touch()
     try:
+        temporary.touch()
         yield temporary
         temporary.chmod(0o644)
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
         temporary.replace(path)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _unwritable(path, error) from error
+    except Exception as error:
+        if _is_full(path, error):
+            raise unwritable(path, error) from error
         raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _unwritable(path: Path, error: OSError) -> EgolibError:
-    """What to say of a file that could not be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+def _is_full(path: Path, error: Exception) -> bool:
+    """Whether a disk was full. Libraries say so in their own words, or only fail: then what
+    they wrote so far has left no room."""
+    if isinstance(error, EgolibError):
+        return False
+    known = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+    said = "No space left" in str(error)
+    writes = isinstance(error, OSError | RuntimeError)
+    return known or said or (writes and shutil.disk_usage(path.parent).free < NO_ROOM)
+
+
+def unwritable(path: Path, error: Exception) -> EgolibError:
+    """What to say of a file that could not be written, because the disk is full or otherwise.
+
+    Args:
+        path: the file.
+        error: that writing it ended with.
+    """
+    if _is_full(_existing(path.parent) / path.name, error):
         free = shutil.disk_usage(_existing(path.parent)).free
         return EgolibError(
             f"the disk is full: {free / 2**20:.0f} MiB are free",
             file=path,
             remedy="free some space, or choose another folder (--runs-dir, --data-root)",
         )
+    reason = getattr(error, "strerror", None) or error
     return EgolibError(
-        f"this cannot be written: {error.strerror or error}",
+        f"this cannot be written: {reason}",
         file=path,
         remedy="choose a folder that you may write to (--runs-dir, --data-root, -o)",
     )
@@ -92,8 +112,30 @@ def make_folder(folder: str | Path) -> Path:
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(Path(folder), error) from error
+        raise unwritable(Path(folder), error) from error
     return Path(folder)
+
+
+def check_target(out: str | Path) -> Path:
+    """The path of a file that can be written, found out before anything is drawn.
+
+    Raises:
+        EgolibError: it is a folder, or lies in one that cannot be made or written.
+    """
+    out = Path(out)
+    if out.is_dir():
+        raise EgolibError("a file is to be written, this is a folder", file=out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise EgolibError(
+            f"the file cannot be written: {error.strerror or error}",
+            file=out,
+            remedy="choose a folder that you may write to",
+        ) from error
+    return out
 
 
 def _existing(folder: Path) -> Path:
@@ -175,18 +217,27 @@ def file_sha256(path: str | Path) -> str:
     return digest.hexdigest()
 
 
+def suffix_of(path: str | Path) -> str:
+    """The suffix of a file's name that says what it holds: ``.json`` of ``a.json.gz``."""
+    return Path(str(path).removesuffix(".gz")).suffix
+
+
 def read_json(path: str | Path, expect: type | None = None) -> Any:
-    """One JSON value.
+    """One JSON value. The lines of a ``.jsonl`` are the entries of a list, or the parts of an
+    object, as ``expect`` says.
 
     Args:
         path: the file.
         expect: ``dict`` or ``list``, where the caller needs that.
 
     Raises:
-        EgolibError: malformed JSON (line and column named) or another type.
+        EgolibError: malformed JSON (line and column named), a key that stands twice in one
+            object, or another type.
     """
+    if suffix_of(path) == ".jsonl":
+        return _together(read_jsonl(path), expect, path)
     try:
-        value = json.loads(read_text(path))
+        value = json.loads(read_text(path), object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         raise EgolibError(
             f"malformed JSON at line {error.lineno}, column {error.colno}: {error.msg}",
@@ -200,6 +251,32 @@ def read_json(path: str | Path, expect: type | None = None) -> Any:
     return value
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, each of whose keys must stand once."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in found if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} stands twice in one object")
+    return found
+
+
+def _together(lines: list[Any], expect: type | None, path: str | Path) -> Any:
+    """The lines of a file as one value."""
+    if expect is not dict:
+        return lines
+    found: dict[str, Any] = {}
+    for number, line in enumerate(lines, start=1):
+        if not isinstance(line, dict):
+            kind = type(line).__name__
+            raise EgolibError(f"expected a dict, found {kind}", file=path, record=f"line {number}")
+        if twice := found.keys() & line.keys():
+            what = f"the key {min(twice)!r} stands in an earlier line"
+            raise EgolibError(what, file=path, record=f"line {number}")
+        found |= line
+    return found
+
+
 def read_jsonl(path: str | Path) -> list[Any]:
     """One JSON value a line; blank lines are skipped. Errors name the line (from 1)."""
     records = []
@@ -207,7 +284,7 @@ def read_jsonl(path: str | Path) -> list[Any]:
         if not line.strip():
             continue
         try:
-            records.append(json.loads(line))
+            records.append(json.loads(line, object_pairs_hook=_object))
         except json.JSONDecodeError as error:
             raise EgolibError(
                 f"malformed JSON at column {error.colno}: {error.msg}",
@@ -228,8 +305,6 @@ def read_records(path: str | Path) -> list[Any]:
     Raises:
         EgolibError: malformed, or no list.
     """
-    if str(path).removesuffix(".gz").endswith(".jsonl"):
-        return read_jsonl(path)
     records: list[Any] = read_json(path, list)
     return records
 
@@ -285,6 +360,12 @@ class Skipped:
         if len(self) > limit:
             lines.append(f"  and {len(self) - limit} more")
         return "\n".join(lines)
+
+
+def first_of(lines: list[str], limit: int = 20) -> list[str]:
+    """The first lines of a list, and how many more there are."""
+    more = len(lines) - limit
+    return lines if more <= 0 else [*lines[:limit], f"and {more} more"]
 
 
 # ----------------------------------------------------------------------- details

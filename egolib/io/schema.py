@@ -13,8 +13,15 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from annotated_types import Ge, Gt, Len, Lt
-from pydantic import ConfigDict, Strict, StringConstraints, TypeAdapter, ValidationError
+from annotated_types import Ge, Gt, Le, Len, Lt
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Strict,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic.types import AllowInfNan
 
 from egolib.errors import EgolibError
@@ -29,8 +36,31 @@ Count = Annotated[int, Strict(), Ge(0), Lt(2**31)]
 Positive = Annotated[int, Strict(), Gt(0), Lt(2**31)]
 #: Whole numbers that fit into 64 bits.
 Whole = Annotated[int, Strict(), Ge(-(2**63)), Lt(2**63)]
-Text = Annotated[str, StringConstraints(min_length=1)]
-Box = Annotated[list[Finite], Len(4, 4)]
+#: More than white space.
+Text = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
+#: A text that names something: no control characters, which no name of a file has.
+Uid = Annotated[
+    str,
+    StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x1f\x7f\s][^\x00-\x1f\x7f]*$"),
+]
+#: Seconds of a video; four months are more than any has.
+Seconds = Annotated[float, AllowInfNan(False), Ge(-1e7), Le(1e7)]
+#: A place in a picture.
+Pixels = Annotated[float, AllowInfNan(False), Ge(-1e6), Le(1e6)]
+#: Width or height of a box.
+Side = Annotated[float, AllowInfNan(False), Ge(0), Le(1e6)]
+#: Four corners.
+Box = Annotated[list[Pixels], Len(4, 4)]
+
+
+def _sized(box: list[float]) -> list[float]:
+    if box[2] < 0 or box[3] < 0:
+        raise ValueError("x, y, width and height are wanted, the last two not negative")
+    return box
+
+
+#: x, y, width and height.
+SizedBox = Annotated[Box, AfterValidator(_sized)]
 
 
 def validated(schema: Any, value: Any, *, file: str | Path | None = None, path: str = "") -> Any:
@@ -167,7 +197,7 @@ def _wanted(error: Any) -> str:
         return "the field is missing"
     if error["type"] == "finite_number":
         return "a finite number is wanted (no NaN, no infinity)"
-    return str(error["msg"]).replace("Input should be", "wanted:")
+    return str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "wanted:")
 
 
 def _found(error: Any) -> str:

@@ -100,9 +100,7 @@ def require_numbers(
     Raises:
         EgolibError: the first cell that does not fit, by its line.
     """
-    import pandas as pd
-
-    values = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64)
+    values = _as_numbers(table[column])
     bad = ~np.isfinite(values) | (values < low) | (np.abs(values) > 2**53)
     bad |= (values != np.floor(values)) if whole else False
     if table[column].dtype == bool:
@@ -118,6 +116,23 @@ def require_numbers(
         )
     numbers: np.ndarray = values.astype(np.int64) if whole else values
     return numbers
+
+
+def _as_numbers(column: pd.Series[Any]) -> np.ndarray:
+    """(n,) float64; NaN for what is no number, or one beyond all floats."""
+    import pandas as pd
+
+    try:
+        return np.asarray(pd.to_numeric(column, errors="coerce").to_numpy(np.float64))
+    except OverflowError:  # a whole number beyond all floats
+        return np.array([_as_number(cell) for cell in column], np.float64)
+
+
+def _as_number(cell: Any) -> float:
+    try:
+        return float(cell)
+    except (TypeError, ValueError, OverflowError):
+        return float("nan")
 
 
 def require_texts(table: pd.DataFrame, column: str, file: str | Path) -> list[str]:
@@ -141,31 +156,45 @@ def require_texts(table: pd.DataFrame, column: str, file: str | Path) -> list[st
 
 
 def usable_rows(
-    table: pd.DataFrame, times: Sequence[str], skipped: Skipped, identity: str = "video_uid"
+    table: pd.DataFrame,
+    times: Sequence[str],
+    skipped: Skipped,
+    identity: str = "video_uid",
+    text: str = "clip_text",
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Columns of times, and which rows have them and an identity; the others are listed.
+    """Columns of times, and which rows have them, an identity and a text; the others are listed.
 
     Args:
         table: from ``read_table``.
         times: names of columns.
         skipped: gets the lines that are left out.
         identity: the column that says what a row belongs to.
+        text: the column of what is said.
 
     Returns:
         The columns as (n,) float64, and (n,) bool.
     """
-    import pandas as pd
-
-    columns = {n: pd.to_numeric(table[n], errors="coerce").to_numpy(np.float64) for n in times}
-    named = table[identity].notna().to_numpy()
+    columns = {name: _as_numbers(table[name]) for name in times}
+    named = _filled(table[identity])
     good = named.copy()
     for values in columns.values():
         good &= np.isfinite(values)
+    good &= _filled(table[text])
     for row in np.flatnonzero(~good):
         missing = [name for name in times if not np.isfinite(columns[name][row])]
-        what = f"no {identity}" if not named[row] else f"{missing[0]} is no number"
+        wrong = f"{missing[0]} is no number" if missing else "no text"
+        what = f"no {identity}" if not named[row] else wrong
         skipped.add(line_of(table, int(row)), what)
     return columns, good
+
+
+def _filled(column: pd.Series[Any]) -> np.ndarray:
+    """(n,) bool, true where a cell holds more than white space."""
+    import pandas as pd
+
+    codes, names = pd.factorize(column)
+    blank = np.array([not str(name).strip() for name in names] + [True], bool)
+    return np.asarray(~blank[codes])  # an empty cell has the code -1
 
 
 @dataclass

@@ -18,6 +18,7 @@ from egolib.config import to_tree
 from egolib.engine.device import resolve_device
 from egolib.errors import EgolibError, nearest
 from egolib.io import checkpoint
+from egolib.io.provenance import Provenance, differs
 from egolib.mq.config import GridConfig, InferConfig, ModelConfig
 from egolib.mq.data.annotations import Clip
 from egolib.mq.data.classes import BACKGROUND_NAME, class_names, read_classes
@@ -49,6 +50,7 @@ class MomentFinder(Told):
         rows_per_sec: features in a second of the data that it was trained on; None where
             that is not known.
         grid: of ActionFormer: where moments lie on its features.
+        made_by: what computed the features that it was trained on; None where not known.
 
     Raises:
         EgolibError: another number of names than classes, or a device that is not there.
@@ -63,6 +65,7 @@ class MomentFinder(Told):
         device: str | torch.device = "cpu",
         rows_per_sec: float | None = None,
         grid: GridConfig | None = None,
+        made_by: Provenance | None = None,
     ):
         if len(class_names) != model.config.classes:
             raise EgolibError(
@@ -74,6 +77,7 @@ class MomentFinder(Told):
         usual = InferConfig.builders["actionformer"] if self._has_points else InferConfig
         self.class_names, self.infer = tuple(class_names), infer or usual()
         self.rows_per_sec, self.grid = rows_per_sec, grid or GridConfig()
+        self.made_by = made_by
 
     @property
     def _has_points(self) -> bool:
@@ -88,6 +92,7 @@ class MomentFinder(Told):
         *,
         duration_sec: float | None = None,
         rows_per_sec: float | None = None,
+        made_by: Provenance | None = None,
     ) -> LabelledMoments:
         """The moments of a clip, best first.
 
@@ -101,13 +106,15 @@ class MomentFinder(Told):
             duration_sec: length of the clip; by default what the features cover.
             rows_per_sec: features in a second; by default those of the training, or of
                 ``duration_sec``.
+            made_by: what computed the features, which is compared with those of the training.
 
         Raises:
-            EgolibError: features of another width, NaN among them, an unknown class, or
-                no rate.
+            EgolibError: features of another network or width, NaN among them, an unknown
+                class, or no rate.
         """
+        self.require_same_features(made_by)
         rows = self._checked(features)
-        wanted = self._numbers(classes)
+        wanted = self.numbers(classes)
         rate = self._rate(len(rows), duration_sec, rows_per_sec)
         seconds = len(rows) / rate if duration_sec is None else duration_sec
         proposals = self.propose(rows, rate)
@@ -169,6 +176,19 @@ class MomentFinder(Told):
         names = tuple(self.class_names[label] for label in ranked.labels.tolist())
         return LabelledMoments(names, ranked.segments_sec, ranked.scores, duration_sec)
 
+    def require_same_features(self, made_by: Provenance | None) -> None:
+        """Raises EgolibError where features are of another network than those of the training.
+
+        Args:
+            made_by: what computed them; None where that is not known.
+        """
+        if made_by and self.made_by and differs(made_by, self.made_by):
+            raise EgolibError(
+                f"features of {made_by.model!r}, {made_by.width} wide; the model was trained on "
+                f"those of {self.made_by.model!r}, {self.made_by.width} wide",
+                remedy="use features of the network that it was trained on",
+            )
+
     def _checked(self, features: np.ndarray) -> np.ndarray:
         rows, width = np.asarray(features, np.float32), self.model.config.feature_width
         if rows.ndim != 2 or not len(rows) or rows.shape[1] != width:
@@ -180,7 +200,12 @@ class MomentFinder(Told):
             raise EgolibError("the features hold NaN or infinity")
         return rows
 
-    def _numbers(self, classes: str | Sequence[str] | None) -> list[int] | None:
+    def numbers(self, classes: str | Sequence[str] | None) -> list[int] | None:
+        """Numbers of classes by name; None for all.
+
+        Raises:
+            EgolibError: an unknown class.
+        """
         if classes is None:
             return None
         asked = [classes] if isinstance(classes, str) else list(classes)
@@ -265,6 +290,7 @@ def load(
         device=device,
         rows_per_sec=about.get("rows_per_sec"),
         grid=build_config(GridConfig, about["grid"]) if about.get("grid") else grid,
+        made_by=build_config(Provenance, about["features"]) if about.get("features") else None,
     )
     loaded.about = who(file)
     return loaded
@@ -287,6 +313,7 @@ def save(
     *,
     rows_per_sec: float | None = None,
     grid: GridConfig | None = None,
+    made_by: Provenance | None = None,
     **sidecar: Any,
 ) -> Path:
     """Writes a checkpoint that ``load`` reads; returns the path of its tensor file.
@@ -297,9 +324,10 @@ def save(
         class_names: by number, the background first.
         rows_per_sec: features in a second; None where not known.
         grid: of ActionFormer: where moments lie on its features.
+        made_by: what computed the features of its training.
         sidecar: further JSON values.
     """
-    about = describe(model.config, class_names, rows_per_sec, grid)
+    about = describe(model.config, class_names, rows_per_sec, grid, made_by)
     return checkpoint.save(path, model.state_dict(), {**sidecar, **about})
 
 
@@ -308,6 +336,7 @@ def describe(
     class_names: Sequence[str],
     rows_per_sec: float | None,
     grid: GridConfig | None = None,
+    made_by: Provenance | None = None,
 ) -> dict[str, Any]:
     """What the sidecar of a checkpoint must say for ``load``.
 
@@ -316,10 +345,12 @@ def describe(
         class_names: by number, the background first.
         rows_per_sec: features in a second.
         grid: of ActionFormer: where moments lie on its features.
+        made_by: what computed the features of the training.
     """
     points = model.actionformer is not None and grid is not None
     return {
         **({"grid": to_tree(grid)} if points else {}),
+        **({"features": to_tree(made_by)} if made_by else {}),
         "model": model_name(model),
         "config": {"model": to_tree(model)},
         "classes": list(class_names),

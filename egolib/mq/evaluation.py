@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from egolib.errors import EgolibError, nearest
-from egolib.io.records import read_json
+from egolib.io.records import first_of, read_json
 from egolib.metrics.moment_detection import (
     DETECTION_THRESHOLDS,
     AveragePrecision,
@@ -22,7 +22,12 @@ from egolib.metrics.moment_detection import (
     recall_at_kx,
 )
 from egolib.mq.config import EvaluateConfig
-from egolib.mq.data.annotations import Clip, read_annotations, without_duplicates
+from egolib.mq.data.annotations import (
+    Clip,
+    moment_oddities,
+    read_annotations,
+    without_duplicates,
+)
 from egolib.mq.formats import submission
 
 OVERLAPS = tuple(n / 20 for n in range(20))  # of curves
@@ -227,7 +232,8 @@ def evaluate_files(
     config = EvaluateConfig(zero_length, ap_ties, convention)
     found = evaluate(clips, detections, retrievals, config, file=predictions)
     about = {"clips": found.clips, "moments": found.moments, "classes": len(found.classes)}
-    return found.summary() | about | found.strangers
+    warnings = [*moment_oddities(clips), *submission.oddities(clips, detections, retrievals)]
+    return found.summary() | about | found.strangers | {"warnings": first_of(warnings)}
 
 
 def _read_predictions(

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from egolib.errors import EgolibError, nearest
+from egolib.io.records import first_of
 from egolib.metrics.moments import THRESHOLDS, TOP_K, Recall, pack, recall
-from egolib.nlq.data.truth import Truth, read_truth
+from egolib.nlq.data.truth import Truth, oddities, read_truth
+from egolib.nlq.formats.submission import oddities as submission_oddities
 from egolib.nlq.formats.submission import read as read_submission
 
 if TYPE_CHECKING:
@@ -164,7 +166,8 @@ def evaluate_files(
     thresholds: Sequence[float] = THRESHOLDS,
     top_k: Sequence[int] = TOP_K,
 ) -> dict[str, Any]:
-    """Metrics by name (percent) of a submission file against an annotation file, with counts.
+    """Metrics by name (percent) of a submission file against an annotation file, with counts
+    and warnings about windows that nobody can want.
 
     Args:
         truth: official annotations, or JSON lines.
@@ -177,15 +180,22 @@ def evaluate_files(
     Raises:
         EgolibError: a file is malformed, or a prediction is of an unknown question.
     """
+    results, known = read_submission(predictions), read_truth(truth)
     found = evaluate(
-        read_submission(predictions),
-        read_truth(truth),
+        results,
+        known,
         thresholds=thresholds,
         top_k=top_k,
         missing=missing,
         file=predictions,
     )
-    return {"metrics": found.printed(), "missing": missing, "counts": found.counts()}
+    warnings = [*oddities(known), *submission_oddities(results, known)]
+    return {
+        "metrics": found.printed(),
+        "missing": missing,
+        "counts": found.counts(),
+        "warnings": first_of(warnings),
+    }
 
 
 def table_of(evaluations: Mapping[str, Evaluation]) -> pd.DataFrame:

@@ -16,6 +16,9 @@ ABOUT = ("task", "variant", "preset", "commit")  # what a result says beside its
 Schema = Callable[[str], type]
 
 
+ROUNDING = 1e-12  # of a number: less is no difference
+
+
 @dataclass(frozen=True)
 class Row:
     """One number of both sides.
@@ -35,7 +38,8 @@ class Row:
         """First less second; None where one is missing."""
         if self.first is None or self.second is None:
             return None
-        return self.first - self.second
+        difference = self.first - self.second
+        return 0.0 if abs(difference) < ROUNDING * abs(self.first) else difference
 
 
 @dataclass(frozen=True)
@@ -202,4 +206,6 @@ def _label(result: Mapping[str, Any], file: Path) -> str:
 
 
 def _text(value: float | None, sign: str = "") -> str:
-    return "" if value is None else format(value, f"{sign}.4g")
+    if value is None:
+        return ""
+    return format(value, f"{sign if value else ''}.4g")

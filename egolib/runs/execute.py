@@ -10,6 +10,7 @@ import fcntl
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,9 @@ from egolib.io.records import (
     write_json,
     write_text,
 )
+from egolib.progress import line
 from egolib.runs import stamps
+from egolib.runs.display import main_metrics, read_progress
 from egolib.runs.node import Node
 
 
@@ -45,10 +48,27 @@ def execute(node: Node) -> None:
             return
         stamp = stamps.stamp_of(node)
         _begin(node)
-        with (node.out / "log.txt").open("a") as log:
+        with (node.out / "log.txt").open("a", buffering=1) as log, _told(node, log):
             _run_notebook(node, log)
-        _require_success(node)
+            _require_success(node)
         write_json(node.out / "stamp.json", stamp, indent=1)
+
+
+@contextmanager
+def _told(node: Node, log: TextIO) -> Iterator[None]:
+    """Lines of the log that say when a notebook was begun, how it ended, and what it measured."""
+    begin = time.monotonic()
+    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} runs {node.notebook}", file=log)
+    try:
+        yield
+    except EgolibError as error:
+        print(f"failed after {time.monotonic() - begin:.0f} s: {error}", file=log)
+        raise
+    last = read_progress(node.out)
+    if last:
+        print(f"{last['what']}: {line(last)}", file=log)
+    metrics = main_metrics(node.out)
+    print(f"done in {time.monotonic() - begin:.0f} s{f', {metrics}' if metrics else ''}", file=log)
 
 
 def _run_notebook(node: Node, log: TextIO) -> None:

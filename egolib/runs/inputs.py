@@ -17,6 +17,10 @@ HUB_FILES = ["*.safetensors", "*.json", "*.yaml"]
 OFFICIAL_SUFFIXES = (".pth", ".pt", ".tar", ".ckpt", ".bin", ".pkl")
 
 
+class NotTrained(UsageError):
+    """No training of the task, or of the variant, has finished yet."""
+
+
 def locate(name: str | Path | None, task: str, runs_dir: str | Path | None = None) -> Path:
     """The file or folder that a name stands for.
 
@@ -30,6 +34,7 @@ def locate(name: str | Path | None, task: str, runs_dir: str | Path | None = Non
         runs_dir: where runs lie; None for ``runs`` in the checkout.
 
     Raises:
+        NotTrained: no training of that task or variant has finished.
         UsageError: nothing of that name; the remedy says how to get one.
     """
     if name is not None and Path(name).expanduser().exists():
@@ -109,7 +114,7 @@ def _newest(runs: Path, head: str, variant: str, task: str, run: str = "*") -> P
     wanted = f"{head}/{variant}" if variant else head
     what = f"no finished training of {wanted} in {runs}"
     if not finished:
-        raise UsageError(what, remedy=_remedy(task, variant))
+        raise NotTrained(what, remedy=_remedy(task, variant))
     others = sorted({"/".join(f.relative_to(runs).parts[:3]) for f in finished})
     what += " under the name of a preset"
     raise UsageError(what, remedy=f"name one of your own runs: {', '.join(others[:4])}")
@@ -124,7 +129,8 @@ def of_hash(sha256: str, task: str, runs_dir: str | Path | None = None) -> Path 
         runs_dir: where runs lie; None for ``runs`` in the checkout.
     """
     runs = Path(runs_dir) if runs_dir else configs.project_root() / "runs"
-    for sidecar in sorted(runs.glob(f"*/{task}/*/2_train/**/*.json")):
+    sidecars = sorted(runs.glob(f"*/{task}/*/2_train/**/*.json"))
+    for sidecar in sorted(sidecars, key=lambda file: file.stem != "model"):
         file = sidecar.with_suffix(".safetensors")
         if file.is_file() and read_json(sidecar, dict).get("sha256") == sha256:
             return file
@@ -189,6 +195,6 @@ def _from_hub(text: str) -> Path:
 def _remedy(task: str, variant: str = "") -> str:
     chosen = f" --variant {variant}" if variant else ""
     return (
-        f"train one: `make book` or `egolib run {task}{chosen}`; or name a file that "
-        "`egolib convert` wrote"
+        f"train one: `egolib run {task}{chosen}` (minutes with `--preset tiny`); or name a file "
+        "that `egolib convert` wrote"
     )

@@ -23,6 +23,8 @@ WEIGHT_SUFFIXES = (*OFFICIAL_SUFFIXES, ".safetensors")
 FILE_FIELDS = ("initial_weights", "vocabulary", "vit", "roberta", "motion", "lists")
 #: Values of such fields that name no file, or weights of an earlier training.
 OF_A_TRAINING = r"|none|model|best|ema|epoch_\d+"
+#: Fields that list stores of features below the data root.
+STORE_FIELDS = ("data.video_stores", "data.text_stores")
 PLACES = ("variant", "preset", "data_root", "out", "inputs")  # parameters that are no settings
 
 
@@ -56,22 +58,27 @@ class Need:
         return {**asdict(self), "is_there": self.is_there}
 
 
-def needs(nodes: Sequence[Node], data_root: Path) -> list[Need]:
+def needs(nodes: Sequence[Node], data_root: Path, *, by_lists: bool = True) -> list[Need]:
     """What steps read, but for the results of earlier ones.
 
     Args:
         nodes: the planned steps, of one variant or more.
         data_root: folder of the data sets.
+        by_lists: names the videos that annotation files list, which takes time; without, one
+            video is enough.
     """
     found: dict[tuple[str, str], Need] = {}
+    fed = {n.key.rpartition("/")[0] for n in nodes if "features" in n.parameters.get("inputs", {})}
     for node in nodes:
         task, _, rest = node.key.partition("/")
         if task not in configs.TASKS:
             continue
         variant = rest.partition("/")[0]
         needed = [s for s in sources.data_sets() if s.is_needed(task, variant)]
-        wanted = [n for source in needed for n in _of_source(source, task, data_root)]
+        wanted = [n for source in needed for n in _of_source(source, task, data_root, by_lists)]
         wanted += _named_in(node.parameters, data_root)
+        if node.key.rpartition("/")[0] not in fed:
+            wanted += _stores(node.parameters, data_root)
         wanted += _given(node)
         found |= {(need.what, need.path): need for need in wanted if need.path}
     return list(found.values())
@@ -93,8 +100,8 @@ def as_text(found: Iterable[Need]) -> str:
 # ------------------------------------------------------------------------ data sets
 
 
-def _of_source(source: Source, task: str, root: Path) -> list[Need]:
-    if source.listed is not None:
+def _of_source(source: Source, task: str, root: Path, by_lists: bool) -> list[Need]:
+    if source.listed is not None and by_lists:
         names = listed_names(source.listed, root)
         if names:
             return [_of_listed(source, source.listed, names, root)]
@@ -177,6 +184,24 @@ def _named_in(parameters: Mapping[str, Any], root: Path) -> list[Need]:
         what = f"{name}: {known.name}" if known else name
         found.append(Need(what, value, int(path.exists()), 1, get))
     return found
+
+
+def _stores(parameters: Mapping[str, Any], root: Path) -> list[Need]:
+    """Stores of features that a configuration names and the run does not make itself."""
+    flat = configs.flatten({k: v for k, v in parameters.items() if k not in PLACES})
+    made = flat.get("data.made") or ()
+    return [
+        Need(name, value, int((root / value).exists()), 1, _store_from(value))
+        for name in STORE_FIELDS
+        for value in flat.get(name) or ()
+        if value not in made
+    ]
+
+
+def _store_from(path: str) -> str:
+    """How a store is got: with a data set, or by extraction."""
+    known = {p: s.get for s in sources.data_sets() for p in s.patterns("all")}
+    return known.get(path, "made from your videos: see the page on own data of the task")
 
 
 def _given(node: Node) -> list[Need]:

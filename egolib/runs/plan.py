@@ -17,6 +17,7 @@ from egolib.runs import stamps
 from egolib.runs.inputs import locate
 from egolib.runs.node import Node
 from egolib.runs.places import Places, default_data_root, task_variant_step
+from egolib.runs.shards import DIVIDED
 
 WORLD = "0_world"
 AFTER_ALL = ("your_video", "9_scoreboard")
@@ -45,6 +46,7 @@ class Request:
         inputs: what the step that is asked for takes in, in place of the usual steps: paths,
             Hub ids, runs.
         force: run the steps that are asked for again, from the start, even if current.
+        shards: jobs that a batch system divides inference among.
     """
 
     task: str
@@ -59,6 +61,7 @@ class Request:
     checkpoint: str | Path | None = None
     inputs: Mapping[str, str | Path] = field(default_factory=dict)
     force: bool = False
+    shards: int = 1
 
     @property
     def places(self) -> Places:
@@ -206,8 +209,14 @@ class _Planner:
                 "data": stamps.data_identity(self.data_root) if real_data else "",
                 "files": [stamps.file_identity(path) for path in foreign],
             },
-            resources=configs.read_variant(task, variant).resources.get(step) or {},
+            resources=self._resources(task, variant, step),
         )
+
+    def _resources(self, task: str, variant: str, step: str) -> Tree:
+        """What a batch system should give to a step."""
+        own = configs.read_variant(task, variant).resources.get(step) or {}
+        divided = self.request.shards > 1 and step in DIVIDED
+        return own | ({"shards": self.request.shards} if divided else {})
 
     def _tree(self, task: str, variant: str) -> Tree:
         """The resolved configuration; under ``all``, with the overrides that the task knows.

@@ -7,11 +7,16 @@ and features so.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
+import struct
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -31,6 +36,11 @@ def cache_key(task: str, *, weights: Iterable[str] = (), **settings: Any) -> dic
         settings: everything else that changes the results, as plain values or dataclass trees.
     """
     return {"weights": list(weights), "code": code_hash(task), **plain(settings)}
+
+
+_READING = (OSError, ValueError, EOFError, KeyError, SyntaxError, RuntimeError)
+DAMAGED = (*_READING, BadZipFile, zlib.error, struct.error)
+"""What NumPy and zipfile raise on a damaged archive."""
 
 
 class ResultCache:
@@ -55,12 +65,8 @@ class ResultCache:
         try:
             with np.load(self.path(item), allow_pickle=False) as file:
                 return dict(file)
-        except (OSError, ValueError, EOFError, KeyError):
+        except DAMAGED:
             return None
-        except Exception as error:  # zipfile raises its own kinds on a damaged archive
-            if type(error).__name__ in ("BadZipFile", "error"):
-                return None
-            raise
 
     def put(self, item: str, **arrays: np.ndarray) -> Path:
         """Keeps an item's arrays; the file appears whole or not at all."""
@@ -73,16 +79,24 @@ class ResultCache:
         """The JSON value kept for an item; None where there is none, or the file is damaged."""
         path = self.path(item, ".json")
         try:
-            return read_json(path)["result"] if path.is_file() else None
+            kept = read_json(path, dict) if path.is_file() else {}
         except EgolibError:
             return None
+        value = kept.get("result")
+        return value if kept.get("sha256") == _sha256(value) else None
 
     def put_json(self, item: str, value: Any) -> Path:
         """Keeps an item's JSON value; the file appears whole or not at all."""
-        return write_json(self.path(item, ".json"), {"result": value})
+        value = plain(value)
+        return write_json(self.path(item, ".json"), {"result": value, "sha256": _sha256(value)})
 
     def remove_others(self) -> None:
         """Removes what other keys left beside this cache."""
         for other in self.folder.parent.iterdir():
             if other != self.folder and (other / "key.json").is_file():
                 shutil.rmtree(other)
+
+
+def _sha256(value: Any) -> str:
+    """Tells a value that a disk changed; an ``npz`` file holds such sums itself."""
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()

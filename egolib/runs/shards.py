@@ -2,6 +2,10 @@
 
 Videos, clips or queries are computed each by itself; whoever asks merges them in official order.
 What an item needs to be skipped when it is done already (``ResultCache``) is the worker's own.
+
+A job of an array computes its part of a step's items into the step's cache (``own_part``) and
+stops before the step would write what it is for (``end_of_part``). The step itself runs after
+the array: it finds what the jobs left, and computes what one of them did not.
 """
 
 from __future__ import annotations
@@ -153,6 +157,9 @@ def _work(item: Any) -> Outcome[Any, Any]:
 
 # ------------------------------------------------------------------ jobs of an array
 
+DIVIDED = {"3_infer": "infer"}
+"""Steps whose items jobs of an array may compute; the module whose ``predict`` does."""
+
 
 def current_shard() -> tuple[int, int]:
     """Which part of the work this job computes: its number from 0, and how many there are.
@@ -167,6 +174,36 @@ def current_shard() -> tuple[int, int]:
     if not (number.isdigit() and count.isdigit() and int(number) < int(count)):
         raise EgolibError(f"EGOLIB_SHARD is {text!r}", remedy="<number from 0>/<count>")
     return int(number), int(count)
+
+
+class PartDone(Exception):
+    """A job of an array has computed its part of a step."""
+
+
+def is_part() -> bool:
+    """Whether this job computes a part of a step, and not the step."""
+    return current_shard()[1] > 1
+
+
+def own_part(items: Sequence[Item], cost: Callable[[Item], float] = lambda item: 1.0) -> list[Item]:
+    """What this job computes of a step's items: all of them where it is not one of an array.
+
+    Args:
+        items: the same in every job, and in the same order.
+        cost: see ``balanced_parts``.
+    """
+    number, count = current_shard()
+    return list(items) if count == 1 else balanced_parts(items, count, cost)[number]
+
+
+def end_of_part() -> None:
+    """Where a step has computed its items, and has yet to write what it is for.
+
+    Raises:
+        PartDone: this job computes only a part.
+    """
+    if is_part():
+        raise PartDone
 
 
 def balanced_parts(

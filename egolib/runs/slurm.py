@@ -3,7 +3,9 @@
 Every node becomes a job that runs what the local runner runs; edges become job
 dependencies, the points of a grid become arrays. A job that fails ends the jobs
 that depend on it. A job that is pre-empted is queued again, and its training goes
-on from its snapshot.
+on from its snapshot. Inference can be divided (``shards``): an array computes its
+parts into the step's cache, and the step's own job runs after it, whatever became
+of the array's jobs: it computes what they did not.
 """
 
 from __future__ import annotations
@@ -21,8 +23,10 @@ from egolib.errors import EgolibError
 from egolib.runs.execute import execute
 from egolib.runs.local import Outcome
 from egolib.runs.node import Node
+from egolib.runs.parts import compute_part, in_parts
 from egolib.runs.stamps import reasons
 
+SHARDS = "shards"  #: the resource that divides a step
 # Names in params/<task>/<variant>.yaml under ``resources`` and what submitit calls them.
 RESOURCES = {
     "nodes": "nodes",
@@ -60,6 +64,24 @@ class _Task:
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(_Task(self.node_file))
+
+
+@dataclass
+class _Part:
+    """One part of a step; pickled by submitit."""
+
+    node_file: str
+    number: int
+    count: int
+
+    def __call__(self) -> None:
+        compute_part(Node.read(Path(self.node_file)), self.number, self.count)
+
+    def checkpoint(self) -> Any:
+        """Queued again, it finds in the cache what it has computed."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(_Part(self.node_file, self.number, self.count))
 
 
 @dataclass
@@ -122,7 +144,8 @@ def _submit_level(
             due.append(node)
     if not due:
         return
-    jobs = _submit(due, [_job_ids(node, submitted) for node in due])
+    parts = [_submit_parts(node, _job_ids(node, submitted), say) for node in due]
+    jobs = _submit(due, [_job_ids(node, submitted) for node in due], parts)
     for node, job in zip(due, jobs, strict=True):
         submitted[node.out] = _Submitted(node, job)
         say(f"{node.label}: submitted as job {job.job_id}")
@@ -132,32 +155,49 @@ def _job_ids(node: Node, submitted: dict[Path, _Submitted]) -> list[str]:
     return [submitted[out].job.job_id for out in node.upstream.values() if out in submitted]
 
 
-def _submit(nodes: list[Node], after: list[list[str]]) -> list[Any]:
+def _submit_parts(node: Node, after: list[str], say: Callable[[str], None]) -> list[str]:
+    """The array of a step that is divided; gives the ids of its jobs."""
+    count = int(node.resources.get(SHARDS, 1))
+    if not in_parts(node, count):
+        return []
+    file = str(node.write())
+    executor = _executor(node, after)
+    jobs = executor.map_array(_call, [_Part(file, number, count) for number in range(count)])
+    say(f"{node.label}: {count} parts submitted as jobs {jobs[0].job_id} to {jobs[-1].job_id}")
+    return [job.job_id for job in jobs]
+
+
+def _submit(nodes: list[Node], after: list[list[str]], parts: list[list[str]]) -> list[Any]:
     """One job, or one array where several nodes may start after the same jobs."""
-    together = len(nodes) > 1 and all(ids == after[0] for ids in after)
+    together = len(nodes) > 1 and all(ids == after[0] for ids in after) and not any(parts)
     if not together:
         return [
-            _executor(n, ids).submit(_Task(str(n.write())))
-            for n, ids in zip(nodes, after, strict=True)
+            _executor(n, ids, own).submit(_Task(str(n.write())))
+            for n, ids, own in zip(nodes, after, parts, strict=True)
         ]
     executor = _executor(nodes[0], after[0], array=True)
     return list(executor.map_array(_call, [_Task(str(node.write())) for node in nodes]))
 
 
-def _call(task: _Task) -> None:
+def _call(task: Callable[[], None]) -> None:
     task()
 
 
-def _executor(node: Node, after: list[str], array: bool = False) -> Any:
+def _executor(
+    node: Node, after: list[str], parts: Sequence[str] = (), *, array: bool = False
+) -> Any:
+    """What submits a node's job, after jobs that have to succeed and ``parts`` that have to end."""
     import submitit
 
     known = {RESOURCES[k]: v for k, v in node.resources.items() if k in RESOURCES}
-    unknown = set(node.resources) - set(RESOURCES)
+    unknown = set(node.resources) - set(RESOURCES) - {SHARDS}
     if unknown:
         raise EgolibError(f"unknown resources {sorted(unknown)}", record=node.key)
     additional: dict[str, Any] = {"requeue": True, "kill-on-invalid-dep": "yes"}
-    if after:
-        additional["dependency"] = "afterok:" + ":".join(after)
+    dependencies = {"afterok": after, "afterany": parts}
+    waits = [":".join([kind, *ids]) for kind, ids in dependencies.items() if ids]
+    if waits:
+        additional["dependency"] = ",".join(waits)
     folder = node.out.parent if array else node.out
     try:
         executor = submitit.SlurmExecutor(folder=folder / "slurm", max_num_timeout=100)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ from egolib.errors import EgolibError
 from egolib.video.backends import check_backend, open_frames
 from egolib.video.pyav import Damaged, Rotation
 from egolib.video.timing import TOLERANCE_SEC, Rounding, cut_interval
+
+#: Frames by which a constant rate may be wrong.
+VARIES = 0.1
 
 
 class VideoReader:
@@ -143,6 +147,23 @@ class VideoReader:
         first, time = self.frame_at(start), self.start_sec + end - float(TOLERANCE_SEC)
         stop = bisect_left(range(len(self)), time, key=self.timestamp)
         return range(first, max(stop, first + 1))
+
+    @cached_property
+    def varies(self) -> bool:
+        """Whether a frame is shown a tenth of a frame or more before or after its place at a
+        constant rate."""
+        places = (self.timestamp(frame) - self.start_sec for frame in range(len(self)))
+        return any(abs(sec * self.fps - frame) >= VARIES for frame, sec in enumerate(places))
+
+    def looked_at(self, fps: float) -> list[int]:
+        """The frames on screen every ``1 / fps`` seconds by the frames' own times, each once.
+
+        Args:
+            fps: looks a second.
+        """
+        count = int((self.duration_sec + float(TOLERANCE_SEC)) * fps) + 1
+        times = (k / fps for k in range(count) if k / fps < self.duration_sec)
+        return sorted({self.frame_at(sec) for sec in times})
 
     def __getitem__(self, frame: int) -> NDArray[np.uint8]:
         """One frame, (H, W, 3) RGB; negative numbers count from the end.

@@ -264,13 +264,18 @@ def in_chunk(sec: float | Fraction, chunk_sec: Rate) -> tuple[int, Fraction]:
 
 
 def check_chunks(
-    durations_sec: Sequence[float], chunk_sec: float, *, file: str | Path | None = None
+    durations_sec: Sequence[float],
+    chunk_sec: float,
+    *,
+    first: int = 0,
+    file: str | Path | None = None,
 ) -> None:
     """Checks that a video was cut into chunks of that length.
 
     Args:
         durations_sec: of its chunks, in order.
         chunk_sec: the length that the configuration states.
+        first: number of the first of them.
         file: the folder of chunks, for messages.
 
     Raises:
@@ -280,8 +285,9 @@ def check_chunks(
     for number, length in enumerate(durations_sec):
         last = number == len(durations_sec) - 1
         if length > chunk_sec + 0.5 or (length < chunk_sec - 0.5 and not last):
+            name = f"chunk {first + number}"
             raise EgolibError(
-                f"chunk {number} lasts {length:.1f} s, chunks of {chunk_sec:g} s are expected",
+                f"{name} lasts {length:.1f} s, chunks of {chunk_sec:g} s are expected",
                 file=file,
                 remedy="state the length that the chunks have: data.chunk_sec",
             )

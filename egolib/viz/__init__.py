@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from egolib.errors import EgolibError
+from egolib.io.records import check_target
 from egolib.report.results import (
     Detections,
     FrameDetections,
@@ -20,7 +21,7 @@ from egolib.viz.moments import moment_figure
 from egolib.viz.movies import detection_movie, detection_stream, track_movie
 from egolib.viz.pictures import Video, curves, picture_row
 from egolib.viz.similarity import retrieval_grid, similarity_figure
-from egolib.viz.style import FORMATS, Drawing, check_target, save
+from egolib.viz.style import FORMATS, Drawing, save
 from egolib.viz.timeline import timeline_figure
 from egolib.viz.tracks import score_curve, track_figure
 

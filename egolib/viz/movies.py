@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from egolib.errors import EgolibError
+from egolib.io.records import check_target
 from egolib.report.results import Detections, FrameDetections, ResponseTrack
 from egolib.video import Encoding, VideoReader, VideoWriter
 from egolib.video.timing import Rate
 from egolib.viz.detections import caption, strongest, tint
 from egolib.viz.pictures import Video, as_reader, seconds_of
-from egolib.viz.style import PREDICTED, check_target
+from egolib.viz.style import PREDICTED
 
 HOLD_SEC = 1.0  # an answer of one frame stays on screen
 MARGIN_SEC = 2.0  # shown before and after a response track

@@ -80,13 +80,13 @@ def curves(
             xs, ys = np.asarray(x, float), np.asarray(y, float)
             mark = "." if len(xs) < 12 else None
             axes.plot(xs, ys, color=tint, linewidth=1.2, marker=mark, label=name)
-        ends = {line: np.asarray(line.get_xydata(), float)[-1:] for line in axes.get_lines()}
-        apart = np.diff(sorted(end[0, 1] for end in ends.values() if len(end)))
+        points = {line: np.asarray(line.get_xydata()) for line in axes.get_lines()}
+        ends = {line: own[-1] for line, own in points.items() if len(own)}
+        apart = np.diff(sorted(end[1] for end in ends.values()))
         if (apart < MEETING * np.ptp(axes.get_ylim())).any():
             axes.legend(fontsize=7)
         else:
             for line, end in ends.items():
-                for x, y in end:
-                    beside(axes, str(line.get_label()), (x, y), str(line.get_color()))
+                beside(axes, str(line.get_label()), tuple(end), str(line.get_color()))
         axes.set(xlabel=x_label, ylabel=y_label)
     return figure

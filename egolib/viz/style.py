@@ -7,7 +7,6 @@ ones solid, and curves are labelled at their ends.
 from __future__ import annotations
 
 import io
-import tempfile
 from collections.abc import Sequence
 from itertools import cycle, islice
 from pathlib import Path
@@ -21,7 +20,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from egolib.errors import EgolibError
-from egolib.io.records import atomic_path
+from egolib.io.records import atomic_path, check_target
 
 #: Okabe and Ito's palette (Color Universal Design, 2008), without yellow, which is faint on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
@@ -72,28 +71,6 @@ def look() -> Any:
 def colours(count: int) -> list[str]:
     """That many colours; they repeat after seven."""
     return list(islice(cycle(PALETTE), count))
-
-
-def check_target(out: str | Path) -> Path:
-    """The path of a file that can be written, found out before anything is drawn.
-
-    Raises:
-        EgolibError: it is a folder, or lies in one that cannot be made or written.
-    """
-    out = Path(out)
-    if out.is_dir():
-        raise EgolibError("a file is to be written, this is a folder", file=out)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out.parent):
-            pass
-    except OSError as error:
-        raise EgolibError(
-            f"the file cannot be written: {error.strerror or error}",
-            file=out,
-            remedy="choose a folder that you may write to",
-        ) from error
-    return out
 
 
 def save(figure: Figure, out: str | Path) -> Path:

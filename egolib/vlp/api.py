@@ -13,6 +13,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -25,6 +26,7 @@ from egolib.engine.device import resolve_device
 from egolib.errors import EgolibError, nearest
 from egolib.io import checkpoint
 from egolib.io.provenance import Provenance
+from egolib.io.records import file_sha256
 from egolib.report.results import Moments, Similarity
 from egolib.runs.inputs import Told, locate, weights_file, who
 from egolib.text.tokens import Tokenizer, encode
@@ -81,7 +83,7 @@ class VideoLanguage(Told):
         self.model = model.to(self.device).eval()
         self.tokenizer, self.batch_size = tokenizer, batch_size
         self.view = View(model.config.frames, model.config.image_size, view)
-        self.sha256 = "unknown"  # of the file of weights
+        self.file: Path | None = None  # of all its weights
         self.answers: list[str] = []  # of a network that was trained on EgoTaskQA
         self.summarizer: VideoSummarizer | None = None  # of one that was trained on QFVS
 
@@ -261,7 +263,19 @@ class VideoLanguage(Told):
     @property
     def text_encoder(self) -> TextStates:
         """``tokens`` with the provenance of its states, as nlq wants a text encoder."""
-        return TextStates(self, text_provenance(self, self.about, self.sha256))
+        return TextStates(self, text_provenance(self, *self._identity))
+
+    @property
+    def made_by(self) -> Provenance:
+        """What ``features`` and ``strided_features`` are: of which weights, and how wide."""
+        name, sha256 = self._identity
+        width = self.model.config.projection_width
+        return Provenance("video", width, model=name, model_hash=sha256)
+
+    @cached_property
+    def _identity(self) -> tuple[str, str]:
+        """Name of the weights, and SHA-256 of their file; unknown where they are of none."""
+        return ("unknown", "unknown") if self.file is None else (self.about, file_sha256(self.file))
 
     @property
     def rows_per_sec(self) -> float:
@@ -427,7 +441,7 @@ def load(
     chosen = view or about.get("view", "ego4d")
     loaded = VideoLanguage(model, words, device=device, view=chosen, batch_size=batch_size)
     loaded.about = who(path)
-    loaded.sha256 = about.get("sha256", "unknown") if backbone == path else "unknown"
+    loaded.file = path if backbone == path else None
     loaded.answers = list(about.get("answers", []))
     if backbone != path:
         loaded.summarizer = read_summarizer(path, backbone, loaded.device)

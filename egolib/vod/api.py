@@ -33,7 +33,7 @@ from egolib.nn.roi import Found
 from egolib.report.results import FrameDetections
 from egolib.runs import inputs
 from egolib.runs.result_cache import ResultCache
-from egolib.runs.shards import map_items
+from egolib.runs.shards import map_items, own_part
 from egolib.video import VideoReader
 from egolib.vod.config import DataConfig, InferConfig, ModelConfig
 from egolib.vod.config.infer import causal_settings, published_infer
@@ -79,7 +79,8 @@ class VideoFile:
     Args:
         reader: of the file.
         config: preparation of its frames.
-        fps: frames a second to look at; None for all frames.
+        fps: frames a second to look at; None for all frames. Where the rate varies, those on
+            screen that often.
     """
 
     number = 0
@@ -87,8 +88,11 @@ class VideoFile:
 
     def __init__(self, reader: VideoReader, config: DataConfig, fps: float | None = None) -> None:
         self.reader, self.config = reader, config
-        step = 1.0 if fps is None else max(reader.fps / fps, 1.0)
-        self.frames = [round(i * step) for i in range(int((len(reader) - 1) / step) + 1)]
+        if fps is not None and reader.varies:
+            self.frames = reader.looked_at(fps)
+        else:
+            step = 1.0 if fps is None else max(reader.fps / fps, 1.0)
+            self.frames = [round(i * step) for i in range(int((len(reader) - 1) / step) + 1)]
         self.order: Sequence[int] = range(len(self.frames))
         self._recent: OrderedDict[int, Prepared] = OrderedDict()
 
@@ -258,7 +262,7 @@ class Detector(inputs.Told):
         Raises:
             EgolibError: videos that could not be detected in, after all others are finished.
         """
-        chains = self._chains(videos)
+        chains = own_part(self._chains(videos), lambda chain: sum(map(len, chain)))
         outcomes = map_items(
             chains,
             partial(_ChainWorker, self._on_host() if devices else self, cache),

@@ -219,7 +219,8 @@ class SubsampledVideo:
 
     Args:
         reader: of the video.
-        fps: frames per second to look at; None takes all.
+        fps: frames per second to look at; None takes all. Where the rate varies, those on
+            screen that often.
         until: video frame that ends it, excluded.
     """
 
@@ -229,6 +230,9 @@ class SubsampledVideo:
         rate = getattr(reader, "fps", None)
         step = 1 if fps is None or not rate else max(round(rate / fps), 1)
         self.numbers = np.arange(0, max(end, 0), step)
+        if fps is not None and isinstance(reader, VideoReader) and reader.varies:
+            shown = np.array(reader.looked_at(fps), np.int64)
+            self.numbers = shown[shown < end]
 
     def __len__(self) -> int:
         return len(self.numbers)

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from egolib.errors import EgolibError
+from egolib.io.records import first_of
 from egolib.io.schema import require_unique
 from egolib.metrics.box_tracks import Tracks, pack_tracks
 from egolib.metrics.visual_query import Choice, Queries, Scores, Ties, evaluate, evaluate_pairings
 from egolib.vq2d.data.annotations import Annotations, Query, read_annotations
-from egolib.vq2d.formats.submission import read, validate
+from egolib.vq2d.formats.submission import oddities, read, validate
 
 PAIRINGS = {"all": ("all", "all")}
 """Subsets that are reported by default: name -> (crop areas, response areas)."""
@@ -126,6 +127,7 @@ def evaluate_files(
         "version": annotations.version,
         "counts": annotations.counts(),
         "skipped": dict(annotations.skipped.reasons),
+        "warnings": first_of(oddities(submission)),
     }
 
 

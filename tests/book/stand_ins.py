@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 from dataclasses import dataclass
@@ -11,14 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from egolib.config import TASKS
-from tests.book.shown import Shown
+from egolib.config import TASKS, read_chain
+from egolib.io.records import read_json
+from tests.book.shown import ROOT, Shown
 
 ALL = os.environ.get("EGOLIB_WALKS") == "all"  # also what trains anew
-REAL_DATA = "running takes the real data"
+REAL_DATA = "of a run on the real data"
+AGAIN = "trains anew: make walks"
+OFFICIAL = {"official.pth": "nlq", "best.pth.tar": "mq", "EgoVLPv2.pth": "vlp"}  # whose weights
+WALKS = ROOT / "tests" / "walks"
 VARIANTS = {  # what the tiny run has trained, for runs that only the real data can give
     "vq2d": "improved", "vod": "selsa_staged", "vlp": "egoclip_pretrain_smallproj",
-    "nlq": "scratch", "mq": "vsgn_egovlpv2",
+    "nlq": "scratch", "mq": "features_vlp",
 }  # fmt: skip
 ANNOTATIONS = {"vq2d": "vq", "nlq": "nlq", "mq": "moments"}
 
@@ -78,9 +83,16 @@ def names(desk: Desk, found: Shown) -> dict[str, Any]:
         weights = desk.weights(task)
         _copy_weights(weights, desk.folder / "checkpoint.safetensors")
     picture = np.random.default_rng(0).integers(0, 255, (24, 32, 3), np.uint8)
-    features = np.random.default_rng(0).normal(size=(40, 128)).astype(np.float32)
+    width = _width_of_moments(desk) if task == "mq" else 128
+    features = np.random.default_rng(0).normal(size=(40, width)).astype(np.float32)
     modules = {"vq2d": vq2d, "vod": vod, "vlp": vlp, "nlq": nlq, "mq": mq, "viz": viz}
     return {**modules, "crop": picture, "picture": picture, "features": features}
+
+
+def _width_of_moments(desk: Desk) -> int:
+    """The width of the features that mq's network reads."""
+    sidecar = read_json(desk.weights("mq").with_suffix(".json"), dict)
+    return int(sidecar["config"]["model"]["feature_width"])
 
 
 # --------------------------------------------------------------------------- commands
@@ -105,7 +117,7 @@ def here(found: Shown, desk: Desk | None) -> tuple[list[str], str]:
     if name == "run":
         return _run(words)
     if name == "params":
-        return (words, "") if "paper" not in words else ([], REAL_DATA)
+        return words, ""
     if name == "demo":
         return _demo(words)
     if name == "compare":
@@ -113,7 +125,7 @@ def here(found: Shown, desk: Desk | None) -> tuple[list[str], str]:
     if name in ("evaluate", "validate", "ensemble"):
         return _files(words, desk)
     if name == "convert":
-        return (words, "") if words[1] == "official.pth" else ([], "official weights")
+        return words, ""
     if name in ("status", "logs", "doctor", "init"):
         return words, ""
     return [], {"book": "the book has tests of its own"}.get(name, "has tests of its own")
@@ -122,12 +134,38 @@ def here(found: Shown, desk: Desk | None) -> tuple[list[str], str]:
 def _run(words: list[str]) -> tuple[list[str], str]:
     if "--list" in words or "--dry-run" in words:
         return words, ""
-    if "paper" in words or "--data-root" in words:
-        return [], REAL_DATA
-    if {"--grid", "--variant", "-p", "--executor"} & set(words) and not ALL:
-        return [], "trains anew: make walks"
-    preset = words.index("--preset") if "--preset" in words else len(words)
-    return [*words[:preset], "--preset", "tiny", *words[preset + 2 :]], ""
+    real = "paper" in words or "--data-root" in words
+    if real and (walk := walked(words)):
+        return [], f"on the real data; a reduced stand-in runs in {walk}"
+    if not ALL and (real or {"--grid", "--variant", "-p", "--executor"} & set(words)):
+        return [], AGAIN
+    return [*_without(words, ("--preset", *PLACES)), "--preset", "tiny"], ""
+
+
+#: Options that say where a reader's files are; without them a run is of the built-in world.
+PLACES = ("--data-root", "--checkpoint", "--input", "--name", "--params")
+
+
+def _without(words: list[str], options: tuple[str, ...]) -> list[str]:
+    """A command without some options, their values, and settings that name a reader's files."""
+    kept: list[str] = []
+    given = iter(words)
+    for word in given:
+        value = next(given, "") if word in (*options, "-p") else None
+        if word == "-p" and value is not None and "/" not in value:
+            kept += [word, value]
+        elif value is None:
+            kept.append(word)
+    return kept
+
+
+def walked(words: list[str]) -> str:
+    """The file that walks a variant's lines on reduced real formats; empty where none does."""
+    task = words[1].partition("/")[0]
+    named = words[words.index("--variant") + 1] if "--variant" in words else ""
+    variant = re.compile(rf"\b{named or read_chain(task).default}\b")
+    files = sorted(WALKS.glob(f"test_{task}*.py"))
+    return next((f"tests/walks/{f.name}" for f in files if variant.search(f.read_text())), "")
 
 
 def _demo(words: list[str]) -> tuple[list[str], str]:
@@ -147,10 +185,8 @@ def _compare(words: list[str]) -> tuple[list[str], str]:
 def _files(words: list[str], desk: Desk | None) -> tuple[list[str], str]:
     """The reader's files replaced by those of the built-in world and the tiny run."""
     name, task = words[:2]
-    if any("paper/" in word for word in words):
-        return [], REAL_DATA
     if any("motion=" in word for word in words):
-        return [], "the speeds of ImageNet VID"
+        return [], "the speeds of ImageNet VID: tests/walks/test_vod.py"
     if desk is None:
         return words, ""
     unannotated = any("unannotated" in word for word in words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import weakref
@@ -13,8 +14,9 @@ import pytest
 import torch
 from matplotlib.colors import to_rgb
 
+from egolib import config as configs
 from egolib import viz, vod
-from egolib.cli import demos, main
+from egolib.cli import answers, demos, main
 from egolib.errors import EgolibError, UsageError
 from egolib.report.results import FrameDetections, ResponseTrack
 from egolib.video import VideoReader, write_video
@@ -178,7 +180,7 @@ def test_a_short_video_gets_a_curve_too(video: Path, tmp_path: Path):
 def test_an_answer_without_a_peak_says_so():
     nothing = np.zeros(0)
     track = ResponseTrack(np.arange(3), np.zeros((3, 4)), 1.0, nothing, nothing.astype(int))
-    (line,) = demos.describe(track)
+    (line,) = answers.describe(track)
     assert "no peak" in line and "1.000" not in line
 
 
@@ -190,6 +192,18 @@ def test_wrong_arguments_load_no_torch(video: Path):
         ["demo", "vod", str(video), "--fps", "0"],
         ["demo", "nlq", str(video)],
         ["demo", "vlp", str(video)],
+        ["demo", "vlp", str(video), "a text", "--fps", "2"],
+        ["demo", "vod", str(video), "a text"],
+        ["demo", "vod", str(video), "-o", "boxes.txt"],
+        ["demo", "mq", str(video), "-o", "moments.mp4"],
+        ["demo", "vod", str(video), "--model", "vod/no_such_variant"],
+        ["demo", "mq", str(video), "--query-frame", "3"],
+        ["demo", "vq2d", str(video.parent)],
+        ["demo", "vq2d", str(video), "--query-frame", "9", "--box", "900,0,4,4"],
+        ["run", "nlq", "--jobs", "0"],
+        ["run", "nlq", "--preset", "paper", "--data-root", "/no/such/folder"],
+        ["status", "no_such_run"],
+        ["book", "--name", "no_such_run"],
         ["run", "nlq", "-p", "fit.epoch=3"],
         ["run", "nlq", "--grid", "seed=["],
     )
@@ -216,16 +230,46 @@ def test_wrong_use(video: Path, detector: Path):
         run("vlp", video, detector)
 
 
+def test_where_nothing_was_trained_a_small_model_is_trained_first(
+    video: Path, detector: Path, tmp_path: Path, monkeypatch, capsys
+):
+    shutil.copytree(configs.project_root() / "params", tmp_path / "params")
+    monkeypatch.setenv("EGOLIB_ROOT", str(tmp_path))
+    folder = tmp_path / "runs" / "tiny" / "vod" / "some" / "2_train"
+
+    def train(task: str, preset: str, variant: str | None = None) -> None:
+        assert (task, preset, variant) == ("vod", "tiny", None)
+        folder.mkdir(parents=True)
+        for suffix in (".safetensors", ".json"):
+            shutil.copy(detector.with_suffix(suffix), folder / f"model{suffix}")
+
+    monkeypatch.setattr(demos, "_train", train)
+    lines = demos.run("vod", video, [], None, None, None, None, tmp_path / "a.mp4")
+    assert str(folder) in lines[0] and (tmp_path / "a.mp4").is_file()
+    assert "a small one is trained first" in capsys.readouterr().out
+
+
+def test_a_named_model_that_is_not_there_is_no_reason_to_train(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(demos, "_train", None)
+    monkeypatch.setenv("EGOLIB_ROOT", str(tmp_path))
+    (tmp_path / "runs" / "mine" / "vod" / "some" / "2_train").mkdir(parents=True)
+    (tmp_path / "runs" / "mine" / "vod" / "some" / "2_train" / "model.safetensors").touch()
+    for name, what in ((None, "name one of your own runs: mine/vod/some"), ("vod/x", "vod/x")):
+        with pytest.raises(UsageError, match=what):
+            demos._weights("vod", name)
+
+
 def test_without_a_trained_model_the_command_ends_with_2(
     video: Path, tmp_path: Path, monkeypatch, capsys
 ):
     monkeypatch.setenv("EGOLIB_ROOT", str(tmp_path))
     for task, options in (("vod", []), ("vq2d", ["--query-frame", "9", "--box", "1,2,30,30"])):
+        options += ["--model", f"{task}/some"]
         monkeypatch.setattr("sys.argv", ["egolib", "demo", task, str(video), *options])
         with pytest.raises(SystemExit) as end:
             main()
         assert end.value.code == 2
-        assert "make book" in capsys.readouterr().err
+        assert "egolib run" in capsys.readouterr().err
 
 
 def test_on_the_real_video(detector: Path, locator: Path, real_dir: Path, tmp_path: Path):

@@ -1,8 +1,11 @@
-"""Which outcomes of a mutation are good: errors, equal results, listed skips, known changes."""
+"""Which outcomes of a mutation are good: errors, equal results, listed skips, known changes.
+
+``known.yaml`` holds reasons by name, and for every reader the places of its file where a change
+gives another meaning without a word, with the kinds of changes under their reason.
+"""
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,27 +16,22 @@ from tests.fuzz.readers import Reader
 from tests.fuzz.trial import trials
 
 GOOD = ("error", "same", "listed", "known")
+WHOLE = "whole"  #: the place of a change of the bytes, or of the value at the root
 
 
 @cache
-def known() -> list[dict[str, Any]]:
-    """The kinds of changes that no reader can notice."""
-    entries: list[dict[str, Any]] = yaml.safe_load(
-        Path(__file__).with_name("known.yaml").read_text()
-    )
-    return entries
+def known() -> dict[str, Any]:
+    """``reasons`` by name, and ``readers``: reader -> place -> reason -> kinds."""
+    found: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("known.yaml").read_text())
+    return found
 
 
-def reason(reader: Reader, trial: dict[str, Any]) -> str | None:
-    """Why a change of meaning cannot be known; None where it is not listed."""
-    for entry in known():
-        where = entry.get("where", ["*"])
-        if (
-            any(fnmatchcase(reader.name, name) for name in entry["readers"])
-            and any(fnmatchcase(trial["kind"], kind) for kind in entry["kinds"])
-            and any(fnmatchcase(trial["where"], place) for place in where)
-        ):
-            return str(entry["why"])
+def reason(reader: str, trial: dict[str, Any]) -> str | None:
+    """Name of the reason why a change of meaning cannot be known; None where it is not listed."""
+    places = known()["readers"].get(reader, {})
+    for name, kinds in places.get(trial["where"] or WHOLE, {}).items():
+        if trial["kind"] in kinds:
+            return str(name)
     return None
 
 
@@ -41,6 +39,6 @@ def judged(reader: Reader, count: int) -> list[dict[str, Any]]:
     """The trials of a reader; those of another meaning that is listed are ``known``."""
     found = trials(reader, count)
     for trial in found:
-        if trial["outcome"] == "other" and reason(reader, trial):
+        if trial["outcome"] == "other" and reason(reader.name, trial):
             trial["outcome"] = "known"
     return found

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from tests.fuzz.forms import Form
+from tests.fuzz.forms import COLUMNS, CSV, TSV, Form
+from tests.fuzz.samples import UIDS
 
 Place = tuple[Any, ...]
+TABLES = (CSV, TSV, COLUMNS)
 
 
 def mutate(form: Form, data: bytes, rng: random.Random) -> tuple[bytes, str, str]:
@@ -20,7 +22,7 @@ def mutate(form: Form, data: bytes, rng: random.Random) -> tuple[bytes, str, str
     for _ in range(20):
         if form.decode and form.encode and rng.random() < 0.7:
             try:
-                value, kind, where = _change_value(form.decode(data), rng)
+                value, kind, where = _change_value(form.decode(data), rng, form in TABLES)
                 changed = form.encode(value)
             except Exception:
                 continue  # the format holds no such value
@@ -48,7 +50,14 @@ def places(value: Any, here: Place = ()) -> list[Place]:
     return found
 
 
-def _change_value(tree: Any, rng: random.Random) -> tuple[Any, str, str]:
+def _part(key: Any, number: int, columns: bool) -> str:
+    """A place's part without what differs between records: ``[]``, or ``{}`` for a uid."""
+    if isinstance(key, int):
+        return f"column {key}" if columns and number == 1 else "[]"
+    return "{}" if str(key).isdigit() or key in UIDS else str(key)
+
+
+def _change_value(tree: Any, rng: random.Random, columns: bool) -> tuple[Any, str, str]:
     tree = copy.deepcopy(tree)
     place = rng.choice(places(tree))
     old = tree
@@ -56,7 +65,7 @@ def _change_value(tree: Any, rng: random.Random) -> tuple[Any, str, str]:
         old = old[key]
     shape = isinstance(old, np.ndarray | torch.Tensor)
     kind = rng.choice(list(ARRAY_CHANGES if shape else VALUE_CHANGES))
-    where = ".".join("[]" if isinstance(key, int) else str(key) for key in place)
+    where = ".".join(_part(key, number, columns) for number, key in enumerate(place))
     if shape:
         return _put(tree, place, ARRAY_CHANGES[kind](old, rng)), kind, where
     if kind in ("drop", "twice", "renamed") and place:

@@ -61,9 +61,10 @@ def _nlq_queries(path: Path) -> Any:
 
 
 def _nlq_truth(path: Path) -> Any:
-    from egolib.nlq.data.truth import read_truth
+    from egolib.nlq.data.truth import oddities, read_truth
 
-    return read_truth(path)
+    truth = read_truth(path)
+    return truth, oddities(truth)
 
 
 def _nlq_evaluated(path: Path) -> Any:
@@ -72,7 +73,7 @@ def _nlq_evaluated(path: Path) -> Any:
 
     found = evaluate_files(path.parent / "truth.json", path)
     said = validate_file(path, path.parent / "truth.json")
-    return found, said.splitlines()[1:]
+    return found, [*said.splitlines()[1:], *found["warnings"]]
 
 
 def _episodic(path: Path) -> Any:
@@ -119,7 +120,8 @@ def _vq_evaluated(path: Path) -> Any:
 
     validate_file(path)
     validate_file(path, path.parent / "truth.json")
-    return evaluate_files(path.parent / "truth.json", path)
+    found = evaluate_files(path.parent / "truth.json", path)
+    return found, found["warnings"]
 
 
 def _detections(path: Path) -> Any:
@@ -248,11 +250,12 @@ VOD = [
 
 
 def _moments(path: Path) -> Any:
-    from egolib.mq.data.annotations import read_annotations, read_official
+    from egolib.mq.data.annotations import moment_oddities, read_annotations, read_official
 
     if path.name.startswith("moments"):
         read_official(path)
-    return read_annotations(path)
+    clips = read_annotations(path)
+    return clips, moment_oddities(clips)
 
 
 def _moment_classes(path: Path) -> Any:
@@ -273,6 +276,7 @@ def _moment_answers(path: Path) -> Any:
 
     found = evaluate_files(path.parent / "truth.json", path)
     strangers = [f"{name}: {n}" for name, n in found.items() if name.startswith("unknown") and n]
+    strangers += found["warnings"]
     if path.name != "submission.json":
         return found, strangers
     said = submission.validate_file(path, path.parent / "truth.json")

@@ -195,7 +195,10 @@ def _feed(digest: Any, value: Any) -> None:
         value = value.detach().float().numpy()
     if isinstance(value, np.ndarray):
         digest.update(f"{value.shape}{value.dtype}".encode())
-        digest.update(repr(value.tolist()).encode("utf-8", "surrogatepass"))
+        if value.dtype.kind in "biufc":
+            digest.update(value.tobytes())
+        else:
+            digest.update(repr(value.tolist()).encode("utf-8", "surrogatepass"))
     elif isinstance(value, Mapping):
         for key, part in value.items():
             _feed(digest, (key, part))

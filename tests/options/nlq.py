@@ -20,14 +20,20 @@ from tests.options.alternatives import Alternative, of_schema
 
 torch.set_num_threads(1)
 
-PRESET, BASE = "tiny", "scratch"
+PRESET, BASE, SPANS = "tiny", "scratch", "vslnet"
 # The variant on which options of a name are tried; the first that fits.
 VARIANTS = {
     "data.jitter": "pretrain",
     "initial.heads": "finetune",
     "initial.average": "finetune",
     "model.branch_windows": "star",
+    "model.span.small_predictor": "vslnet_small",
+    "data.span": SPANS,
+    "loss.span": SPANS,
+    "infer.span": SPANS,
 }
+#: Tried with VSLNet too.
+WITH_SPANS = ("model.span.", "optim.", "fit.", "infer.device", "infer.precision", "infer.weights")
 # Settings that an option belongs to: without them it would change nothing, or be refused.
 WITH: dict[str, tuple[str, ...]] = {
     "optim.schedule=multistep": ("optim.milestones=[1]",),
@@ -102,6 +108,34 @@ FURTHER: tuple[tuple[str, Any], ...] = (
     ("infer.suppression.max_segments", 0),
     ("infer.text_batch", 1),
 )
+SPANS_FURTHER: tuple[tuple[str, Any], ...] = (
+    ("model.span.heads", 3),
+    ("model.span.kernel", 4),
+    ("model.span.max_length", 8),
+    ("model.span.conv_layers", 0),
+    ("model.span.dropout", 0.0),
+    ("model.span.dropout", 1.0),
+    ("model.span.video_width", 7),
+    ("data.train", "train+val"),
+    ("data.span.rate", 0.0),
+    ("data.span.tokens", 2),
+    ("data.span.extension", 0.0),
+    ("data.span.shapes", "absent.json"),
+    ("data.span.masks", "absent"),
+    ("data.span.published", "absent"),
+    ("loss.span.highlight_weight", 0.0),
+    ("optim.warmup_updates", 1),
+    ("fit.drop_last", True),
+    ("fit.evaluation", ["loss"]),
+    ("fit.monitor", "loss:min"),
+    ("infer.compare", ["consistent"]),
+    ("infer.span.windows", 0),
+    ("infer.span.windows", 1),
+    ("infer.span.candidates", 0),
+    ("infer.span.batch_size", 0),
+    ("infer.span.batch_size", 1),
+    ("infer.weights", "model"),
+)
 QUICK = ("fit.epochs=1", "fit.max_updates=2", "fit.evaluate_every=1")
 SKIPPED = ("fit.max_updates", "fit.deterministic", "fit.nodes")
 
@@ -114,6 +148,12 @@ def alternatives() -> list[Alternative]:
         if not name.startswith(SKIPPED):
             variant = next((v for k, v in VARIANTS.items() if name.startswith(k)), BASE)
             found.append(Alternative(variant, name, value))
+    spans = build(Config, configs.resolve(Config, "nlq", SPANS, PRESET, QUICK))
+    shared = (o for o in of_schema(Config, spans, SAMPLES) if o[0].startswith(WITH_SPANS))
+    for name, value in (*shared, *SPANS_FURTHER):
+        if not name.startswith((*SKIPPED, "optim.milestone")):
+            small = name.startswith("model.span.small_predictor")
+            found.append(Alternative("vslnet_small" if small else SPANS, name, value))
     return found
 
 
@@ -125,6 +165,11 @@ def texts(alternative: Alternative) -> list[str]:
     plain = text.replace('"', "")
     with_it = [t for k, needed in WITH.items() if plain.startswith(k) for t in needed]
     return [*QUICK, *with_it, text]
+
+
+def ready() -> None:
+    """Makes what all attempts share."""
+    root()
 
 
 @cache

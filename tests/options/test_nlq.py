@@ -21,7 +21,7 @@ def test_refusals_name_fields_and_say_what_fits():
             assert alternative.field in error.what, error.what
             assert error.remedy, error.what
             refused.append(alternative)
-    assert len(chosen) > 90 and 10 < len(refused) < 30
+    assert len(chosen) > 140 and 10 < len(refused) < 50
 
 
 COMBINATIONS = {

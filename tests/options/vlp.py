@@ -21,6 +21,7 @@ from tests.options.alternatives import Alternative, of_schema
 torch.set_num_threads(1)
 
 PRESET, BASE, FINETUNE = "tiny", "egoclip_pretrain_smallproj", "epic_finetune_10"
+QUESTIONS, SUMMARIES = "egotaskqa_direct", "qfvs"
 #: The variant on which options of a name are tried; the first that fits.
 VARIANTS = {
     "data.relevancy_threshold": FINETUNE,
@@ -34,6 +35,20 @@ VARIANTS = {
     "evaluate.precision": FINETUNE,
     "evaluate.empty_queries": FINETUNE,
     "evaluate.class_text": "charades_finetune",
+    "data.questions": QUESTIONS,
+    "loss.reduction": QUESTIONS,
+    "loss.train_mode": SUMMARIES,
+    "infer.question_frames": QUESTIONS,
+    "evaluate.max_types": QUESTIONS,
+    "evaluate.average": QUESTIONS,
+    "data.summaries": SUMMARIES,
+    "evaluate.empty_tags": SUMMARIES,
+    "evaluate.zero_f1": SUMMARIES,
+}
+#: What is tried on further variants than these: the beginnings of names.
+FURTHER_VARIANTS = {
+    QUESTIONS: ("loss.reduction", "fit.", "infer.precision", "data.unreadable"),
+    SUMMARIES: ("model.summarizer", "loss.reduction", "fit.", "infer.precision"),
 }
 #: Settings that an option belongs to: without them it would change nothing, or be refused.
 WITH: dict[str, tuple[str, ...]] = {
@@ -126,6 +141,17 @@ FURTHER: tuple[tuple[str, Any], ...] = (
     ("infer.benchmarks", []),
     ("infer.benchmarks", ["moments", "clips"]),
     ("infer.benchmarks", ["reversal"]),
+    ("data.summaries.test_video", 2),
+    ("data.summaries.test_video", 5),
+    ("data.summaries.val_video", 1),
+    ("data.summaries.val_video", 2),
+    ("data.summaries.train_videos", [1]),
+    ("data.summaries.train_videos", [3]),
+    ("data.summaries.segments", 0),
+    ("data.summaries.segments", 1),
+    ("data.summaries.shot_frames", 0),
+    ("data.summaries.shot_frames", 2),
+    ("loss.answer_dropout", 0.0),
 )
 QUICK = ("fit.epochs=1", "fit.max_updates=2", "fit.evaluate_every=1", "fit.log_every=1")
 SKIPPED = ("fit.max_updates", "fit.deterministic", "fit.nodes", "fit.processes")
@@ -139,6 +165,11 @@ def alternatives() -> list[Alternative]:
         if not name.startswith(SKIPPED):
             variant = next((v for k, v in VARIANTS.items() if name.startswith(k)), BASE)
             found.append(Alternative(variant, name, value))
+    for variant, names in FURTHER_VARIANTS.items():
+        config = build(Config, configs.resolve(Config, "vlp", variant, PRESET, QUICK))
+        for name, value in of_schema(Config, config, SAMPLES):
+            if name.startswith(names) and not name.startswith(SKIPPED):
+                found.append(Alternative(variant, name, value))
     return found
 
 
@@ -161,6 +192,11 @@ def root() -> Path:
     if not (place / "egoclip").is_dir():
         world.make(PRESET, place)
     return place
+
+
+def ready() -> None:
+    """Makes what all attempts share."""
+    prepared()
 
 
 @cache

@@ -79,6 +79,15 @@ def alternatives() -> list[Alternative]:
     return found
 
 
+def ready() -> None:
+    """Makes what all attempts share."""
+    from egolib import world
+
+    place = default_data_root(PRESET)
+    if not (place / "ILSVRC").is_dir():
+        world.make(PRESET, place)
+
+
 def attempt(alternative: Alternative) -> None:
     """Builds a configuration, trains one update, detects in one video and scores it."""
     texts = list(QUICK)

@@ -33,6 +33,19 @@ def finished(project: Path, name: str, metrics: dict[str, Any], **about: Any) ->
     return file
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "expected"), [(0.1 + 0.2, 0.3, 0.0), (1.0, 0.5, 0.5), (0.0, 0.0, 0.0)]
+)
+def test_rounding_is_no_difference(first, second, expected):
+    row = comparison.Row("a", first, second)
+    assert row.difference == expected
+    assert (
+        comparison.as_text(comparison.Comparison(("a", "b"), [row], {}))
+        .splitlines()[4]
+        .endswith(f" {expected:+.4g}" if expected else " 0")
+    )
+
+
 def test_two_runs(project):
     first = finished(project, "a/nlq/scratch", {"val": {"r1": 5.0}, "only": 1, "none": None})
     second = finished(project, "b/nlq/scratch", {"val": {"r1": 3.5}}, config={"seed": 1})

@@ -34,6 +34,8 @@ def test_runs_in_order_then_skips_then_reruns_what_changed(project):
     assert set(outcome.states.values()) == {"done"}
     assert metric(nodes[-1]) == 1 + (1 + (1 + 2)) + 100  # data, predictions, its own
     assert [row["state"][:8] for row in steps(project / "runs")] == ["finished"] * 4
+    log = (nodes[-1].out / "log.txt").read_text().splitlines()
+    assert "runs " in log[0] and log[-1].startswith("done in") and "sum" in log[-1]
 
     outcome, _, _ = run()
     assert set(outcome.states.values()) == {"current"}
@@ -55,6 +57,7 @@ def test_a_failure_keeps_the_notebook_and_blocks_what_follows(project):
     assert outcome.failed == [node.key for node in nodes[1:]]
     assert "a large number" in nodes[1].executed.read_text()
     assert not (nodes[1].out / "result.json").exists()
+    assert "a large number" in (nodes[1].out / "log.txt").read_text()
     outcome, _, _ = run()  # mended
     assert list(outcome.states.values()) == ["current", "done", "done", "done"]
 

@@ -90,3 +90,28 @@ def test_each_thing_once(tmp_path):
 def test_pages_need_nothing(tmp_path):
     page = Node("9_scoreboard", Path("9_scoreboard.ipynb"), Path("out"), {}, {}, {})
     assert needs([page], tmp_path) == []
+
+
+def test_stores_that_a_configuration_names(tmp_path):
+    """Made ones are left out, and all where an input gives the features."""
+    data = {"video_stores": ["nlq/video_features", "own"], "text_stores": ["made"]}
+    own = {"data": {**data, "made": ["made"]}}
+    found = by_path(needs([node("scratch", "nlq", **own)], tmp_path))
+    assert "drive.google.com" in found["nlq/video_features"].get
+    assert "own data" in found["own"].get and "made" not in found
+    fed = node("scratch", "nlq", **own, inputs={"features": "somewhere"})
+    assert "own" not in by_path(needs([fed], tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("task", "variant", "path"),
+    [
+        ("mq", "actionformer_egovlp", "mq/egovlp/*.npy"),
+        ("mq", "actionformer_internvideo", "mq/internvideo/*.npy"),
+        ("mq", "vsgn_ego4d", "ego4d/v2/slowfast8x8_r101_k400/*.pt"),
+        ("vlp", "egotaskqa_direct", "EgoTaskQA/qa_videos/*.mp4"),
+        ("vlp", "qfvs_published", "Datasets/QFVS/data/video_frames/*/*.jpg"),
+    ],
+)
+def test_files_of_a_variant(tmp_path, task, variant, path):
+    assert path in by_path(needs([node(variant, task)], tmp_path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -49,21 +50,31 @@ def test_points_of_a_grid_are_one_array(project):
     assert sums[1]["sum"] - sums[0]["sum"] == 1.0
 
 
+def started(root, *arguments):
+    """The command line on that project, through Slurm, while it runs."""
+    command = [sys.executable, "-m", "egolib", *arguments, "--executor", "slurm"]
+    environment = {**os.environ, "EGOLIB_ROOT": str(root), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, env=environment, cwd=root, stdout=subprocess.PIPE, text=True)
+
+
+def queued(name, *, state="all"):
+    """Ids of the jobs of a name."""
+    query = [f"--name={name}", f"--states={state}", "--noheader", "--array", "--format=%i"]
+    return subprocess.run(["squeue", *query], capture_output=True, text=True).stdout.split()
+
+
 @pytest.mark.slow
 def test_a_training_queued_again_ends_as_the_local_one(tmp_path):
     """The same metrics in every step and the same weights, byte for byte."""
     root = copy_project(tmp_path)
     local = egolib(root, *TRAINING, "--name", "local", "--jobs", "1")
     assert local.returncode == 0, local.stdout + local.stderr
-    command = [sys.executable, "-m", "egolib", *TRAINING, "--name", "slurm", "--executor", "slurm"]
-    environment = {**os.environ, "EGOLIB_ROOT": str(root), "OMP_NUM_THREADS": "1"}
-    running = subprocess.Popen(command, env=environment, cwd=root, stdout=subprocess.PIPE)
+    running = started(root, *TRAINING, "--name", "slurm")
     train = root / "runs" / "slurm" / "nlq" / "scratch" / "2_train" / "train"
     while not list(train.glob("snapshot-*.pt")):
         assert running.poll() is None, running.stdout.read()
         time.sleep(0.05)
-    name = ["--name=nlq-scratch-2_train", "--noheader", "--format=%i"]
-    job = subprocess.run(["squeue", *name], capture_output=True, text=True).stdout.split()
+    job = queued("nlq-scratch-2_train")
     subprocess.run(["scontrol", "requeue", *job], check=True)
     assert not (train.parent / "result.json").is_file(), "requeued too late"
     printed, _ = running.communicate(timeout=300)
@@ -75,3 +86,23 @@ def test_a_training_queued_again_ends_as_the_local_one(tmp_path):
     assert (runs / "slurm" / weights).read_bytes() == (runs / "local" / weights).read_bytes()
     shown = subprocess.run(["scontrol", "show", "job", *job], capture_output=True, text=True)
     assert "Restarts=1" in shown.stdout
+    check_parts(root, *TRAINING, "--name", "slurm")
+
+
+def check_parts(root, *arguments):
+    """Inference among four jobs, one of which is killed and queued again, equals the local one."""
+    folder = root / "runs" / "slurm" / "nlq" / "scratch" / "3_infer"
+    shutil.rmtree(folder)
+    running = started(root, *arguments, "--shards", "4")
+    while not (parts := [job for job in queued("nlq-scratch-3_infer", state="R") if "_" in job]):
+        assert running.poll() is None, running.stdout.read()
+        time.sleep(0.05)
+    subprocess.run(["scontrol", "requeue", parts[0]], check=True)
+    printed, _ = running.communicate(timeout=300)
+    assert running.returncode == 0, printed
+    assert "4 parts submitted" in printed
+    told = "".join(file.read_text() for file in folder.glob("slurm/*.out"))
+    assert {n for n in range(1, 5) if f"part {n} of 4 is computed" in told} == {1, 2, 3, 4}
+    local = root / "runs" / "local" / "nlq" / "scratch" / "3_infer"
+    for file in ("val.json", "test.json"):
+        assert (folder / file).read_bytes() == (local / file).read_bytes()

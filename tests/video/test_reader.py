@@ -309,6 +309,9 @@ def test_seconds_of_a_variable_rate_become_frames_by_their_own_times(tmp_path: P
     assert [reader.frame_at(99, rule) for rule in ("floor", "nearest", "ceil")] == [18] * 3
     with pytest.raises(EgolibError, match=r"a\.mp4: the stretch from 3 s to 2 s stops"):
         reader.frames_between(3.0, 2.0)
+    assert reader.varies
+    assert reader.looked_at(2) == [0, 5, *range(10, 19)]
+    assert reader.looked_at(0.5) == [0, 11, 13, 15, 17]
 
 
 @pytest.mark.parametrize("rate", [25, Fraction(30000, 1001), 60])
@@ -317,6 +320,8 @@ def test_frames_of_a_constant_rate_agree_with_the_arithmetic(
 ) -> None:
     encode(tmp_path / "a.mp4", range(90), rate)
     reader = VideoReader(tmp_path / "a.mp4")
+    assert not reader.varies
+    assert reader.looked_at(float(rate)) == list(range(90))
     rng = np.random.default_rng(0)
     for start, length in zip(rng.uniform(0, 1.4, 20), rng.uniform(0, 2, 20), strict=True):
         expected = stretch_frames(start, start + length, len(reader), rate)

@@ -44,6 +44,11 @@ def make_world(folder: Path) -> Path:
 def make_small_world(folder: Path) -> Path:
     """The tiny world with one video a split and at most two questions in it, without the test."""
     world.make("tiny", folder)
+    return cut_world(folder)
+
+
+def cut_world(folder: Path) -> Path:
+    """Leaves one video a split with at most two questions, and no test."""
     shutil.rmtree(folder / "truth")
     find_annotations(folder, "test").unlink()
     for split in ("train", "val"):

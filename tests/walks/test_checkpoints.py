@@ -27,8 +27,10 @@ TRAINED = {
     "vod": ("frcnn_r101_dc5", {"model": "train/model"}),
     "vlp": ("epic_finetune_10", {"model": "train/best"}),
     "nlq": ("finetune", {"model": "train/model"}),
-    "mq": ("vsgn_egovlpv2", {"model": "train/model"}),
+    "mq": ("features_vlp", {"model": "train/model"}),
 }
+#: what would be trained anew in another run
+GIVEN = {"mq": ("--input", "data=tiny/mq/features_vlp/1_data")}
 FORMS = ("hub", *(pytest.param(form, marks=MINUTES) for form in ("official", "file", "folder")))
 
 
@@ -91,7 +93,7 @@ def test_weights_in_every_form(
         given = folder / "model.safetensors"
     name = f"weights_{form}"
     sizes = ("--preset", "tiny", "--jobs", "1", "--name", name)
-    variant = ("--variant", TRAINED[task][0])
+    variant = ("--variant", TRAINED[task][0], *GIVEN.get(task, ()))
     done = egolib(root, "run", f"{task}/3_infer", *variant, *sizes, "--checkpoint", str(given))
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (root / "runs" / name / task / TRAINED[task][0] / "2_train").exists()

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from egolib.engine.config import FitConfig
-from egolib.errors import EgolibError
 from egolib.mq.config.actionformer import ActionFormerConfig, GridConfig, PointLossConfig
 from egolib.mq.config.data import DataConfig, Layout
 from egolib.mq.config.losses import LossConfig
@@ -26,6 +25,7 @@ from egolib.mq.config.model import (
     vsgn_plain,
 )
 from egolib.mq.config.optim import OptimConfig
+from egolib.mq.config.rules import require
 from egolib.mq.config.run import Correction, EvaluateConfig, InferConfig, InitialConfig
 
 __all__ = [
@@ -77,29 +77,30 @@ class Config:
     renamed: ClassVar[dict[str, str]] = {}
 
     def __post_init__(self) -> None:
+        self.model.require_fit()
         name = self.fit.monitor.partition(":")[0]
-        _require(
+        require(
             not name or name in MONITORED,
             f"fit.monitor {self.fit.monitor!r} is no metric",
             f"one of {', '.join(MONITORED)}",
         )
-        _require(
+        require(
             self.model.graph or not self.model.stitched_neighbors,
             "model.stitched_neighbors without model.graph",
             "set model.graph: true",
         )
-        _require(
+        require(
             self.loss.replicas <= self.fit.batch_size,
             f"loss.replicas {self.loss.replicas} of an update of {self.fit.batch_size} clips",
             "use at most fit.batch_size replicas",
         )
-        _require(
+        require(
             self.optim.optimizer == "adamw",
             f"optim.optimizer {self.optim.optimizer!r}",
             "adamw; optim.adamw says which one",
         )
         own = self.model.actionformer
-        _require(
+        require(
             (own is None) == (self.infer.suppression is None),
             f"infer.suppression {self.infer.suppression} "
             f"{'without' if own is None else 'with'} model.actionformer",
@@ -107,26 +108,28 @@ class Config:
         )
         if own is not None:
             self._check_points(own)
+        wanted = {"best": bool(self.fit.monitor), "ema": self.fit.ema_decay is not None}
+        require(
+            wanted.get(self.infer.weights, True),
+            f"infer.weights {self.infer.weights} with fit.monitor {self.fit.monitor!r}, "
+            f"fit.ema_decay {self.fit.ema_decay}",
+            "best needs fit.monitor, ema needs fit.ema_decay; model is always there",
+        )
 
     def _check_points(self, own: ActionFormerConfig) -> None:
         ranges = len(self.loss.points.regression_ranges)
-        _require(
+        require(
             ranges >= own.levels,
             f"loss.points.regression_ranges has {ranges} entries for {own.levels} levels",
             "add ranges, or lower model.actionformer.branch_blocks",
         )
-        _require(
+        require(
             not self.infer.compare,
             f"infer.compare {list(self.infer.compare)} with model.actionformer",
             "leave it empty: these are corrections of VSGN",
         )
-        _require(
+        require(
             self.data.stitching == "none",
             f"data.stitching {self.data.stitching} with model.actionformer",
             "use none: clips are cut by data.grid",
         )
-
-
-def _require(holds: bool, what: str, remedy: str) -> None:
-    if not holds:
-        raise EgolibError(what, remedy=remedy)

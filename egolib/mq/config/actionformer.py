@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from egolib.errors import EgolibError
+from egolib.mq.config.rules import at_least, require
 
 EGOVLP_RANGES = (
     (0, 4), (2, 8), (4, 16), (8, 32), (16, 64), (32, 128), (64, 256), (128, 512), (256, 10000),
@@ -66,16 +66,33 @@ class ActionFormerConfig:
     builders: ClassVar[dict[str, Callable[[], ActionFormerConfig]]] = {}
 
     def __post_init__(self) -> None:
-        if len(self.windows) not in (1, self.levels):
-            raise EgolibError(
-                f"model.actionformer.windows has {len(self.windows)} entries for {self.levels} "
-                "levels",
-                remedy=f"use one entry for all levels, or {self.levels}",
+        prefix = "model.actionformer"
+        counts = ("width", "head_width", "heads", "embedding_layers", "head_layers")
+        at_least(self, 1, prefix, *counts)
+        at_least(self, 0, prefix, "stem_blocks", "branch_blocks")
+        for name in ("embedding_kernel", "head_kernel"):
+            value = getattr(self, name)
+            require(
+                value > 0 and value % 2 == 1,
+                f"{prefix}.{name} is {value}",
+                "use an odd number: 1, 3",
             )
-        if self.width % self.heads:
-            raise EgolibError(
-                f"model.actionformer.width {self.width} is no multiple of {self.heads} heads"
-            )
+        require(
+            len(self.windows) in (1, self.levels),
+            f"{prefix}.windows has {len(self.windows)} entries; {prefix}.branch_blocks makes "
+            f"{self.levels} levels",
+            f"use one entry for all levels, or {self.levels}",
+        )
+        require(
+            all(window <= 1 or window % 2 == 1 for window in self.windows),
+            f"{prefix}.windows is {list(self.windows)}",
+            "use odd numbers, or 1 or less for global attention",
+        )
+        require(
+            self.width % self.heads == 0,
+            f"{prefix}.width {self.width} is no multiple of {prefix}.heads {self.heads}",
+            f"choose {prefix}.heads among the divisors of {prefix}.width",
+        )
 
     @property
     def levels(self) -> int:
@@ -155,3 +172,11 @@ class GridConfig:
     offset_frames: float = 8.0
     crop: tuple[float, float] = (0.9, 1.0)
     kept: float = 0.3
+
+    def __post_init__(self) -> None:
+        least, most = self.crop
+        require(
+            0 < least <= most <= 1,
+            f"data.grid.crop is {list(self.crop)}",
+            "use two fractions, the smaller one first",
+        )

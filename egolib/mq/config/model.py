@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from egolib.mq.config.actionformer import ActionFormerConfig
+from egolib.mq.config.rules import at_least, require
 
 BACKGROUND = 0
 """The class of a box without moment."""
@@ -63,6 +64,48 @@ class ModelConfig:
     actionformer: ActionFormerConfig | None = None
 
     builders: ClassVar[dict[str, Callable[[], ModelConfig]]] = {}
+
+    def require_fit(self) -> None:
+        """Refuses sizes that do not fit together in a whole network.
+
+        Raises:
+            EgolibError: the fields are named.
+        """
+        if self.actionformer is None:
+            self._check_vsgn()
+
+    def _check_vsgn(self) -> None:
+        counts = ("length", "width", "levels", "norm_groups", "neighbors")
+        at_least(self, 1, "model", *counts)
+        at_least(self, 0, "model", "head_layers", "feature_width", "classes")
+        require(
+            bool(self.anchor_scales) and min(self.anchor_scales) > 0,
+            f"model.anchor_scales is {list(self.anchor_scales)}",
+            "name at least one length, in strides",
+        )
+        stride = 2 ** (self.levels - 1)
+        require(
+            self.length % stride == 0,
+            f"model.length {self.length} is no multiple of {stride}, the stride of the last of "
+            f"model.levels {self.levels}",
+            f"set model.length to a multiple of {stride}, or take fewer model.levels",
+        )
+        require(
+            self.width % self.norm_groups == 0,
+            f"model.width {self.width} is no multiple of model.norm_groups {self.norm_groups}",
+            "choose model.norm_groups among the divisors of model.width",
+        )
+        require(
+            not self.edge_weights or self.edge_features == "pair",
+            f"model.edge_weights with model.edge_features {self.edge_features}",
+            "edge weights go with model.edge_features: pair only",
+        )
+        coarsest = self.level_lengths[max(self.levels - 2, 0)]
+        require(
+            not self.graph or self.neighbors <= coarsest,
+            f"model.neighbors {self.neighbors} of the {coarsest} positions of the coarsest graph",
+            f"set model.neighbors to {coarsest} or less, or model.graph: false",
+        )
 
     @property
     def level_lengths(self) -> tuple[int, ...]:

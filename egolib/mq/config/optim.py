@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from egolib.engine import config as engine
+from egolib.mq.config.rules import at_least
 
 
 @dataclass(frozen=True)
@@ -40,3 +41,7 @@ class OptimConfig(engine.OptimConfig):
     warmup_epochs: int = 0
     schedule_epochs: int = 0
     decay: Literal["all", "weights"] = "all"
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "optim", "step_epochs")
+        at_least(self, 0, "optim", "warmup_epochs", "schedule_epochs")

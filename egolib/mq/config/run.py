@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from egolib.mq.config.rules import at_least, require
 from egolib.ops.segments import Suppression
 
 Correction = Literal["per_class", "last_candidate", "retrieval_limit", "rounding"]
@@ -74,6 +75,15 @@ class InferConfig:
     matmul_precision: Literal["highest", "high"] = "highest"
 
     builders: ClassVar[dict[str, Callable[[], InferConfig]]] = {}
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "infer", "limit", "candidates", "batch_size")
+        if self.suppression is not None:
+            at_least(self.suppression, 1, "infer.suppression", "max_segments")
+            methods, method = ("soft", "hard", "none"), self.suppression.method
+            require(
+                method in methods, f"infer.suppression.method is {method!r}", f"one of {methods}"
+            )
 
 
 def actionformer_infer() -> InferConfig:

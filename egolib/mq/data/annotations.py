@@ -13,11 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from egolib.errors import EgolibError, nearest
+from egolib.errors import EgolibError
+from egolib.io.episodic_memory import MomentFile
 from egolib.io.records import read_json
-from egolib.io.schema import is_finite
+from egolib.io.schema import validated
+from egolib.mq.data.schema import ClipFile
 
 FILES = {
     "train": "moments_train.json",
@@ -26,13 +28,7 @@ FILES = {
 }
 """Official annotation file of each split."""
 
-KINDS: dict[type, str] = {
-    str: "a text",
-    float: "a finite number",
-    bool: "true or false",
-    list: "a list",
-    dict: "an object",
-}
+LATE_SEC = 10.0  # after its clip a moment of the official files may end
 
 
 @dataclass(frozen=True)
@@ -105,7 +101,8 @@ def clips_of(content: Mapping[str, Any], file: str | Path = "annotations") -> li
         content: clip uid -> clip.
         file: named in errors.
     """
-    return [_clip(uid, record, file) for uid, record in content.items()]
+    clips = validated(ClipFile, content, file=file)
+    return [_clip(uid, record) for uid, record in clips.items()]
 
 
 def read_annotations(path: str | Path, subset: str | None = None) -> list[Clip]:
@@ -142,9 +139,10 @@ def official_clips(content: Mapping[str, Any], file: str | Path) -> list[Clip]:
         file: named in errors.
     """
     clips: dict[str, Clip] = {}
-    for video, clip in walk_official(content, file):
+    for video, clip in walk_official(validated(MomentFile, content, file=file)):
         record = clip.record
-        moments = tuple(_moment(label) for label in labels_of(clip) if label.record["primary"])
+        labels = [label.record for label in labels_of(clip)]
+        moments = tuple(_moment(label) for label in labels if label["primary"])
         known = clips.get(record["clip_uid"])
         if known is not None:
             clips[known.clip_uid] = replace(known, moments=known.moments + moments)
@@ -170,31 +168,23 @@ def select(clips: Iterable[Clip], subset: str) -> list[Clip]:
     return [clip for clip in clips if clip.subset in subset]
 
 
-def _clip(uid: str, record: Any, file: str | Path) -> Clip:
-    found = Field(record, file, uid)
-    start, end = found.get("parent_start_sec", float), found.get("parent_end_sec", float)
-    if end <= start:
-        raise found.error("parent_end_sec", f"a time after the clip's start, {start:g} s,", end)
+def _clip(uid: str, record: Mapping[str, Any]) -> Clip:
     return Clip(
         clip_uid=uid,
-        video_uid=found.get("video_id", str),
-        subset=found.get("subset", str),
-        start_sec=start,
-        end_sec=end,
-        moments=tuple(_moment(moment) for moment in found.items("annotations")),
-        fps=found.get("fps", float) if "fps" in record else None,
+        video_uid=record["video_id"],
+        subset=record["subset"],
+        start_sec=record["parent_start_sec"],
+        end_sec=record["parent_end_sec"],
+        moments=tuple(map(_moment, record["annotations"])),
+        fps=record.get("fps"),
         record=uid,
     )
 
 
-def _moment(found: Field) -> Moment:
-    label = found.get("label", str)
-    if "segment" not in found.record:
-        return Moment(label, found.get("start_time", float), found.get("end_time", float))
-    segment = found.get("segment", list)
-    if len(segment) != 2 or not all(_is(value, float) for value in segment):
-        raise found.error("segment", "[start, end] in seconds", segment)
-    return Moment(label, *map(float, segment))
+def _moment(record: Mapping[str, Any]) -> Moment:
+    if "segment" in record:
+        return Moment(record["label"], *record["segment"])
+    return Moment(record["label"], record["start_time"], record["end_time"])
 
 
 def without_duplicates(clip: Clip, tolerance_sec: float = 1e-3) -> Clip:
@@ -218,6 +208,23 @@ def without_duplicates(clip: Clip, tolerance_sec: float = 1e-3) -> Clip:
         if not known and moment.end_sec - moment.start_sec >= tolerance_sec:
             kept.append(moment)
     return replace(clip, moments=tuple(kept))
+
+
+def moment_oddities(clips: Iterable[Clip]) -> list[str]:
+    """Warnings about true moments that no prediction can meet."""
+    found = []
+    for clip in clips:
+        for number, moment in enumerate(clip.moments):
+            if moment.end_sec < moment.start_sec:
+                what = "ends before it starts"
+            elif moment.start_sec >= clip.duration_sec or moment.end_sec <= 0:
+                what = f"lies outside the clip, which has {clip.duration_sec:.1f} s"
+            elif moment.end_sec > clip.duration_sec + LATE_SEC:
+                what = f"ends long after the clip, which has {clip.duration_sec:.1f} s"
+            else:
+                continue
+            found.append(f"{clip.clip_uid}, moment {number} ({moment.label}): it {what}")
+    return found
 
 
 def require_ordered(clips: Sequence[Clip], file: str | Path | None = None) -> None:
@@ -245,113 +252,38 @@ def require_ordered(clips: Sequence[Clip], file: str | Path | None = None) -> No
 # -------------------------------------------------------------------- official files
 
 
+class Placed(NamedTuple):
+    """A checked record, and where it stands in its file."""
+
+    record: dict[str, Any]
+    path: str
+
+    def items(self, name: str) -> list[Placed]:
+        """The records of a list; none where it is absent or null."""
+        found = self.record.get(name) or []
+        return [Placed(entry, f"{self.path}.{name}[{n}]") for n, entry in enumerate(found)]
+
+
 def read_official(path: str | Path) -> dict[str, Any]:
-    """One of the official files, its structure checked.
+    """One of the official files, checked against its schema.
 
     Raises:
         EgolibError: a video, clip, annotation or label lacks a field, or one is of another
-            type, or a time is not finite.
+            type, or a time is not finite, or a clip stops before it starts.
     """
-    content: dict[str, Any] = read_json(path, dict)
-    for _ in walk_official(content, path):
-        pass
+    content: dict[str, Any] = validated(MomentFile, read_json(path, dict), file=path)
     return content
 
 
-def walk_official(content: Any, file: str | Path) -> Iterator[tuple[Field, Field]]:
-    """(video, clip) in the file's order, both checked to their last label.
-
-    Args:
-        content: of an official file.
-        file: named in errors.
-    """
-    for video in Field(content, file, "").items("videos"):
-        video.get("video_uid", str)
-        video.get("split", str)
-        for clip in video.items("clips"):
-            clip.get("clip_uid", str)
-            clip.get("video_start_sec", float)
-            clip.get("video_end_sec", float)
-            start, end = (clip.record[f"video_{name}_sec"] for name in ("start", "end"))
-            if end <= start:
-                raise clip.error(
-                    "video_end_sec", f"a time after the clip's start, {start:g} s,", end
-                )
-            for label in labels_of(clip):
-                label.get("label", str)
-                label.get("start_time", float)
-                label.get("end_time", float)
-                label.get("primary", bool)
-            yield video, clip
+def walk_official(content: Mapping[str, Any]) -> Iterator[tuple[Placed, Placed]]:
+    """(video, clip) in the order of a checked official file."""
+    for number, video in enumerate(content["videos"]):
+        place = Placed(video, f"videos[{number}]")
+        for clip in place.items("clips"):
+            yield place, clip
 
 
-def labels_of(clip: Field) -> Iterator[Field]:
+def labels_of(clip: Placed) -> Iterator[Placed]:
     """All labels of an official clip; those of the test files have none."""
-    if clip.record.get("annotations") is not None:
-        for annotation in clip.items("annotations"):
-            yield from annotation.items("labels")
-
-
-@dataclass(frozen=True)
-class Field:
-    """A record of a foreign file that knows where it stands.
-
-    Args:
-        record: the JSON object.
-        file: where it was read.
-        path: of the record inside the file.
-
-    Raises:
-        EgolibError: it is no object.
-    """
-
-    record: Any
-    file: str | Path
-    path: str
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.record, dict):
-            kind = type(self.record).__name__
-            raise EgolibError(f"a {kind} instead of an object", file=self.file, record=self.path)
-
-    def get(self, name: str, kind: type) -> Any:
-        """The value of a field, of one of ``KINDS``."""
-        if name not in self.record:
-            raise EgolibError(
-                f"field {name!r} is missing",
-                file=self.file,
-                record=self.path or "top level",
-                remedy=nearest(name, self.record),
-            )
-        value = self.record[name]
-        if not _is(value, kind):
-            raise self.error(name, KINDS[kind], value)
-        return float(value) if kind is float else value
-
-    def items(self, name: str) -> list[Field]:
-        """The objects of a list."""
-        at = f"{self.path}.{name}".lstrip(".")
-        return [
-            Field(entry, self.file, f"{at}[{number}]")
-            for number, entry in enumerate(self.get(name, list))
-        ]
-
-    def error(self, name: str, wanted: str, found: Any) -> EgolibError:
-        """What to raise about a field.
-
-        Args:
-            name: of the field.
-            wanted: what it should be, in words.
-            found: its value.
-        """
-        shown = repr(found)
-        shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
-        at = f"{self.path}.{name}".lstrip(".")
-        return EgolibError(f"{wanted} was expected, found {shown}", file=self.file, record=at)
-
-
-def _is(value: Any, kind: type) -> bool:
-    if kind is float:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and is_finite(value)
-    return isinstance(value, kind) and (kind is not str or bool(value))
+    for annotation in clip.items("annotations"):
+        yield from annotation.items("labels")

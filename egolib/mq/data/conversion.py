@@ -13,8 +13,10 @@ from typing import Any
 
 from egolib.errors import EgolibError, nearest
 from egolib.io.records import Skipped, read_json
+from egolib.io.schema import validated
 from egolib.mq.config import DataConfig
-from egolib.mq.data.annotations import Field, labels_of, read_official, walk_official
+from egolib.mq.data.annotations import Placed, labels_of, read_official, walk_official
+from egolib.mq.data.schema import VideoTable
 
 Rows = Callable[[str], int]
 """Number of feature rows of a clip or video; EgolibError where there are none."""
@@ -52,14 +54,14 @@ class Conversion:
 
 def read_durations(path: str | Path) -> dict[str, float]:
     """Seconds of every video of ``ego4d.json``."""
-    videos = Field(read_json(path, dict), path, "").items("videos")
+    table = validated(VideoTable, read_json(path, dict), file=path)
     found: dict[str, float] = {}
-    for video in videos:
-        uid, duration = video.get("video_uid", str), video.get("duration_sec", float)
-        if duration <= 0:
-            raise video.error("duration_sec", "a time above 0", duration)
+    for place, video in enumerate(table["videos"]):
+        uid, duration = video["video_uid"], video["duration_sec"]
         if found.setdefault(uid, duration) != duration:
-            raise video.error("video_uid", "one duration for each video", uid)
+            raise EgolibError(
+                f"video {uid} has two durations", file=path, record=f"videos[{place}].duration_sec"
+            )
     return found
 
 
@@ -88,13 +90,13 @@ def convert(
     """
     found = Conversion()
     for file in files:
-        videos: dict[str, list[Field]] = {}
-        holders: dict[str, Field] = {}
-        for video, clip in walk_official(read_official(file), file):
+        videos: dict[str, list[Placed]] = {}
+        holders: dict[str, Placed] = {}
+        for video, clip in walk_official(read_official(file)):
             videos.setdefault(video.path, []).append(clip)
             holders[video.path] = video
         for path, clips in videos.items():
-            _add_video(found, holders[path], clips, durations_sec, rows, config)
+            _add_video(found, holders[path], clips, durations_sec, rows, config, file)
     found.unlabelled = [
         uid
         for uid, clip in found.clips.items()
@@ -107,17 +109,18 @@ def convert(
 
 def _add_video(
     found: Conversion,
-    video: Field,
-    clips: list[Field],
+    video: Placed,
+    clips: list[Placed],
     durations_sec: Mapping[str, float],
     rows: Rows,
     config: DataConfig,
+    file: str | Path,
 ) -> None:
     uid, split = video.record["video_uid"], video.record["split"]
     if uid not in durations_sec:
         raise EgolibError(
             f"video {uid} has no duration in the table of videos",
-            file=video.file,
+            file=file,
             record=video.path,
             remedy=nearest(uid, durations_sec),
         )
@@ -155,7 +158,7 @@ def _entry(
     }
 
 
-def _add_labels(labels: list[dict[str, Any]], clip: Field, *, unique: bool) -> None:
+def _add_labels(labels: list[dict[str, Any]], clip: Placed, *, unique: bool) -> None:
     """Primary labels of all annotators; with ``unique`` those that are not there yet."""
     present = list(labels) if unique else []
     labels += [

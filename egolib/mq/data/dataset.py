@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from egolib.errors import EgolibError, nearest
 from egolib.io.features import Store
 from egolib.mq.config import DataConfig, ModelConfig
-from egolib.mq.data.annotations import Clip, require_ordered
+from egolib.mq.data.annotations import Clip
 from egolib.mq.data.classes import ClassTable
+from egolib.mq.data.clip_data import ClipData
 from egolib.mq.data.labels import ClipTargets, clip_targets
 from egolib.mq.data.rows import clip_features, moments_feat, vanished
 from egolib.mq.data.stitching import Span, inference_windows, stitch, training_windows
@@ -74,7 +74,7 @@ class Batch:
         return Batch(features, self.lengths.to(device, non_blocking=True), targets, self.items)
 
 
-class MomentsData:
+class MomentsData(ClipData):
     """Clips with their features, and in training their targets.
 
     Without stitching an item is a clip, padded or cut to T features. With stitching it is
@@ -91,8 +91,7 @@ class MomentsData:
         file: the annotations, named in errors.
 
     Raises:
-        EgolibError: features of another width; in training a clip without moment, a moment
-            that ends before it starts, or an unknown class.
+        EgolibError: see ``ClipData``.
     """
 
     def __init__(
@@ -107,12 +106,7 @@ class MomentsData:
         seed: int = 0,
         file: str | Path | None = None,
     ):
-        self.clips, self.store, self.classes = list(clips), store, classes
-        self.model, self.data, self.training = model, data, training
-        check_width(store, model)
-        if training:
-            require_ordered(self.clips, file)
-            check_labels(self.clips, classes, file)
+        super().__init__(clips, store, classes, model, data, training=training, file=file)
         self.windows = self._windows(random.Random(seed))
 
     def __len__(self) -> int:
@@ -204,41 +198,3 @@ def collate(items: Sequence[Item]) -> Batch:
         targets=stack_targets(targets) if targets else None,
         items=list(items),
     )
-
-
-def check_width(store: Store, model: ModelConfig) -> None:
-    """Raises EgolibError where features are of another width than the network expects."""
-    if store.provenance.width != model.feature_width:
-        raise EgolibError(
-            f"the features are {store.provenance.width} wide, the network expects "
-            f"{model.feature_width}",
-            file=getattr(store, "path", None),
-            remedy=f"set model.feature_width to {store.provenance.width}, or use other features",
-        )
-
-
-def check_labels(clips: Sequence[Clip], classes: ClassTable, file: str | Path | None) -> None:
-    """Raises EgolibError where a training clip has no moment, or one of an unknown class.
-
-    Args:
-        clips: of training.
-        classes: numbers of the labels.
-        file: the annotations, named in errors.
-    """
-    for clip in clips:
-        if not clip.moments:
-            raise EgolibError(
-                "a clip without moments cannot be trained on",
-                file=file,
-                record=clip.record,
-                remedy="the conversion removes such clips; use its file",
-            )
-        for number, moment in enumerate(clip.moments):
-            if moment.label not in classes:
-                raise EgolibError(
-                    f"the class {moment.label!r} is not in the class table",
-                    file=file,
-                    record=f"{clip.record}.annotations[{number}].label",
-                    remedy=f"{nearest(moment.label, classes)}; data.classes all_splits takes "
-                    "validation's classes, too",
-                )

@@ -17,9 +17,9 @@ from torch import Tensor
 from egolib.io.features import Store
 from egolib.mq.config import DataConfig, ModelConfig
 from egolib.mq.config.actionformer import GridConfig
-from egolib.mq.data.annotations import Clip, require_ordered
+from egolib.mq.data.annotations import Clip
 from egolib.mq.data.classes import ClassTable
-from egolib.mq.data.dataset import check_labels, check_width
+from egolib.mq.data.clip_data import ClipData
 from egolib.mq.data.rows import clip_features
 from egolib.mq.models.actionformer import padded_length
 
@@ -77,7 +77,7 @@ class PointBatch:
         )
 
 
-class PointData:
+class PointData(ClipData):
     """Clips with their features, and in training their moments.
 
     In training an item is a clip, cut at random; for inference it is a window of at most T
@@ -93,8 +93,7 @@ class PointData:
         file: the annotations, named in errors.
 
     Raises:
-        EgolibError: features of another width; in training a clip without moment, a moment
-            that ends before it starts, or an unknown class.
+        EgolibError: see ``ClipData``.
     """
 
     def __init__(
@@ -108,12 +107,7 @@ class PointData:
         training: bool = False,
         file: str | Path | None = None,
     ):
-        self.clips, self.store, self.classes = list(clips), store, classes
-        self.model, self.data, self.training = model, data, training
-        check_width(store, model)
-        if training:
-            require_ordered(self.clips, file)
-            check_labels(self.clips, classes, file)
+        super().__init__(clips, store, classes, model, data, training=training, file=file)
         self.places = [(n, first) for n, clip in enumerate(self.clips) for first in self._of(clip)]
 
     def __len__(self) -> int:

@@ -7,7 +7,6 @@ loss is stored there, which inference does not read.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -19,6 +18,7 @@ from egolib.config import build as build_config
 from egolib.config import to_tree
 from egolib.errors import EgolibError
 from egolib.io.checkpoint import KeyTable, OfficialModel, Rule, State
+from egolib.io.temporal_keys import block, count, stack
 from egolib.mq.config import InferConfig, ModelConfig
 from egolib.mq.config.actionformer import ActionFormerConfig
 from egolib.mq.models.actionformer import ActionFormer
@@ -31,49 +31,15 @@ TELLING = {STEM, CLASSES, "rpn_head.reg_head.weight", "projection.stem.0.ln1.wei
 PREFIX = "module."  # of the official data parallelism
 
 
-def _linear(ours: str, official: str) -> list[Rule]:
-    weight = Rule(
-        f"{ours}.weight", f"{official}.weight", lambda x: x.squeeze(2), lambda x: x.unsqueeze(2)
-    )
-    return [weight, Rule(f"{ours}.bias", f"{official}.bias")]
-
-
-def _gain(ours: str, official: str) -> Rule:
-    return Rule(ours, official, lambda x: x.reshape(-1), lambda x: x.reshape(1, -1, 1))
-
-
-def _block(ours: str, official: str) -> list[Rule]:
-    rules = [
-        Rule(f"{ours}.attention_norm.{{kind}}", f"{official}.ln1.{{kind}}"),
-        Rule(f"{ours}.mlp_norm.{{kind}}", f"{official}.ln2.{{kind}}"),
-        _gain(f"{ours}.attention_depth.gain", f"{official}.drop_path_attn.scale"),
-        _gain(f"{ours}.mlp_depth.gain", f"{official}.drop_path_mlp.scale"),
-        *_linear(f"{ours}.expand", f"{official}.mlp.0"),
-        *_linear(f"{ours}.contract", f"{official}.mlp.3"),
-        *_linear(f"{ours}.attention.output", f"{official}.attn.proj"),
-    ]
-    for part in ("query", "key", "value"):
-        own = f"{ours}.attention.{part}"
-        rules += [
-            Rule(f"{own}.conv.weight", f"{official}.attn.{part}_conv.conv.weight"),
-            Rule(f"{own}.norm.{{kind}}", f"{official}.attn.{part}_norm.{{kind}}"),
-            *_linear(f"{own}.linear", f"{official}.attn.{part}"),
-        ]
-    return rules
-
-
 def _stack(ours: str, official: str) -> list[Rule]:
-    return [
-        Rule(f"{ours}.convs.{{i}}.{{kind}}", f"{official}.{{i}}.conv.{{kind}}"),
-        Rule(f"{ours}.norms.{{i}}.{{kind}}", f"{official}.{{i}}.norm.{{kind}}"),
-    ]
+    return stack(ours, f"{official}.{{i}}.conv", f"{official}.{{i}}.norm", Rule)
 
 
 KEYS = KeyTable(
     [
         *_stack("embedding", "projection.embed"),
-        *_block("stem.{n}", "projection.stem.{n}"),
-        *_block("branch.{n}", "projection.branch.{n}"),
+        *block("stem.{n}", "projection.stem.{n}", Rule),
+        *block("branch.{n}", "projection.branch.{n}", Rule),
         Rule("level_norms.{i}.{kind}", "neck.fpn_norms.{i}.{kind}"),
         *_stack("classification.body", "rpn_head.cls_convs"),
         Rule("classification.output.{kind}", "rpn_head.cls_head.{kind}"),
@@ -107,7 +73,7 @@ def recognise(official: Mapping[str, Tensor], start: ModelConfig | None = None) 
             remedy=f"a state dict with {STEM!r} was expected, found {sorted(official)[:3]}",
         )
     width, feature_width, kernel = official[STEM].shape
-    branch = _count(official, "projection.branch")
+    branch = count(official, "projection.branch")
     known = start.actionformer if start is not None else None
     if known is None:
         known = ActionFormerConfig.builders["internvideo" if branch == 9 else "egovlp"]()
@@ -115,13 +81,13 @@ def recognise(official: Mapping[str, Tensor], start: ModelConfig | None = None) 
         known,
         width=width,
         head_width=official[CLASSES].shape[1],
-        embedding_layers=_count(official, "projection.embed"),
+        embedding_layers=count(official, "projection.embed"),
         embedding_kernel=kernel,
-        stem_blocks=_count(official, "projection.stem"),
+        stem_blocks=count(official, "projection.stem"),
         branch_blocks=branch,
         windows=known.windows if len(known.windows) in (1, branch + 1) else known.windows[:1],
         head_kernel=official[CLASSES].shape[2],
-        head_layers=1 + _count(official, "rpn_head.cls_convs"),
+        head_layers=1 + count(official, "rpn_head.cls_convs"),
         drop_path=known.drop_path if "projection.stem.0.drop_path_attn.scale" in official else 0.0,
     )
     return replace(
@@ -165,8 +131,3 @@ MODELS = [
     )
 ]
 """The published architecture of this module."""
-
-
-def _count(state: Mapping[str, Tensor], prefix: str) -> int:
-    pattern = re.compile(re.escape(prefix) + r"\.(\d+)\.")
-    return len({m.group(1) for name in state if (m := pattern.match(name))})

@@ -8,15 +8,15 @@ from typing import Any, Literal
 
 from egolib.errors import EgolibError, nearest
 from egolib.io.records import read_json, write_json
-from egolib.io.schema import is_finite
+from egolib.io.schema import validated
 from egolib.mq.config import Layout
 from egolib.mq.data.annotations import Clip, read_annotations
+from egolib.mq.data.schema import Answers
 
 Kind = Literal["detection", "retrieval"]
 
 VERSION = "1.0"
 CHALLENGE = "ego4d_moment_queries"
-FIELDS = ("label", "score", "segment")
 SECTIONS: dict[Kind, str] = {"detection": "detect_results", "retrieval": "retrieve_results"}
 MOST_PREDICTIONS = 200
 SLACK_SEC = 0.1  # times are rounded to that
@@ -95,38 +95,8 @@ def _checked(content: Mapping[str, Any], section: str, file: str | Path | None) 
             file=file,
             remedy=nearest(section, content),
         )
-    results: dict[str, Any] = content[section]
-    for uid, records in results.items():
-        at = f"{section}.{uid}"
-        if not isinstance(records, list):
-            kind = type(records).__name__
-            raise EgolibError(f"a list was expected, found a {kind}", file=file, record=at)
-        for number, record in enumerate(records):
-            if problem := _problem(record):
-                raise EgolibError(problem, file=file, record=f"{at}[{number}]")
+    results: dict[str, Any] = validated(Answers, content[section], file=file, path=section)
     return results
-
-
-def _problem(record: Any) -> str:
-    """What is wrong with one answer; empty when nothing is."""
-    if not isinstance(record, dict):
-        return f"a {type(record).__name__} instead of an object"
-    for name in FIELDS:
-        if name not in record:
-            return f"field {name!r} is missing: {nearest(name, record)}"
-    if not isinstance(record["label"], str):
-        return f"label is {record['label']!r}, a class name is needed"
-    if not _is_number(record["score"]):
-        return f"score is {record['score']!r}, a finite number is needed"
-    segment = record["segment"]
-    if not (isinstance(segment, list) and len(segment) == 2 and all(map(_is_number, segment))):
-        return f"segment {segment!r} is not [start, end] in seconds"
-    return ""
-
-
-def _is_number(value: Any) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and is_finite(value)
 
 
 # -------------------------------------------------------------------------- validation
@@ -171,6 +141,26 @@ def validate(
             duration = None if known is None else known[uid]
             warnings += [f"{at}: {oddity}" for oddity in _oddities(records, duration)]
     return warnings
+
+
+def oddities(
+    clips: Iterable[Clip], detections: Results | None, retrievals: Results | None
+) -> list[str]:
+    """Warnings about answers that nobody can want.
+
+    Args:
+        clips: of the split.
+        detections: by clip uid.
+        retrievals: by clip uid.
+    """
+    known = {clip.clip_uid: clip.duration_sec for clip in clips}
+    parts = zip(SECTIONS.values(), (detections, retrievals), strict=True)
+    return [
+        f"{section}.{uid}: {oddity}"
+        for section, results in parts
+        for uid, records in (results or {}).items()
+        for oddity in _oddities(records, known.get(uid))
+    ]
 
 
 def validate_file(

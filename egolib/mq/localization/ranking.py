@@ -132,7 +132,8 @@ def _suppressed(
 ) -> Ranked:
     """ActionFormer's detections.
 
-    Official behaviour: times and scores are rounded before they are suppressed, too.
+    Official behaviour: times and scores are rounded before they are suppressed, too. What votes
+    itself to NaN, a segment without length, is left out.
     """
     segments, scores = proposals.segments_sec, proposals.scores
     time, score = POINT_DIGITS
@@ -141,8 +142,9 @@ def _suppressed(
     found, kept, labels = suppress(
         segments.astype(np.float32), scores.astype(np.float32), proposals.labels, settings
     )
-    inside = found.astype(np.float64).clip(0, duration_sec)
-    return Ranked(inside, kept.astype(np.float64), labels, POINT_DIGITS)
+    real = np.isfinite(found).all(axis=1)
+    inside = found[real].astype(np.float64).clip(0, duration_sec)
+    return Ranked(inside, kept[real].astype(np.float64), labels[real], POINT_DIGITS)
 
 
 def _best(scores: NDArray[np.floating], rows: NDArray[np.int64], limit: int) -> NDArray[np.int64]:

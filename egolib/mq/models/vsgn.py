@@ -60,7 +60,7 @@ class VSGN(nn.Module):
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        _check(config)
+        config.require_fit()
         self.config = config
         self.pyramid = Pyramid(config)
         self.detection = DetectionHead(config)
@@ -102,23 +102,6 @@ class VSGN(nn.Module):
             startness=self.startness(levels[0]),
             endness=self.endness(levels[0]),
         )
-
-
-def _check(config: ModelConfig) -> None:
-    problems = {
-        f"length {config.length} is no multiple of {2 ** (config.levels - 1)}": config.length
-        % 2 ** (config.levels - 1),
-        f"width {config.width} is no multiple of {config.norm_groups} groups": config.width
-        % config.norm_groups,
-        "edge weights go with edge_features pair only": config.edge_weights
-        and config.edge_features != "pair",
-        f"{config.neighbors} neighbours of {config.length} positions at the coarsest graph": (
-            config.graph and config.neighbors > config.level_lengths[max(config.levels - 2, 0)]
-        ),
-    }
-    for problem, found in problems.items():
-        if found:
-            raise EgolibError(f"the network cannot be built: {problem}")
 
 
 def build(config: ModelConfig, seed: int | None = None) -> VSGN:

@@ -31,6 +31,7 @@ from egolib.report.results import LabelledMoments, identity
 from egolib.report.source import show as show
 from egolib.runs import inputs
 from egolib.runs.result_cache import ResultCache, cache_key
+from egolib.runs.shards import end_of_part, is_part, own_part
 from egolib.runs.step import Step
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def load_model(step: Step[Config], prepared: Prepared) -> MomentFinder:
         prepared: gives the class names of official files, which hold none.
     """
     infer = step.config.infer
-    return load(
+    finder = load(
         weights_file(step),
         classes=class_names(prepared.classes),
         device=infer.device,
@@ -89,6 +90,8 @@ def load_model(step: Step[Config], prepared: Prepared) -> MomentFinder:
         like=fitting(step.config.model, prepared),
         grid=step.config.data.grid,
     )
+    finder.require_same_features(prepared.store.provenance)
+    return finder
 
 
 def variants(infer: InferConfig) -> dict[str, InferConfig]:
@@ -108,7 +111,9 @@ def predict(step: Step[Config]) -> Predictions:
         clips = prepared.of(split)
         if clips:
             found.clips[split] = clips
-            found.files |= _write(step, split, _answer(step, finder, prepared, clips, cache))
+            answers = _answer(step, finder, prepared, clips, cache)
+            found.files |= {} if is_part() else _write(step, split, answers)
+    end_of_part()
     return found
 
 
@@ -134,16 +139,23 @@ def _answer(
     clips: Sequence[Clip],
     cache: ResultCache,
 ) -> dict[str, Answers]:
-    """By clip: for each inference variant its detections and retrievals."""
+    """By clip: for each inference variant its detections and retrievals.
+
+    Groups of ``infer.batch_size`` clips are computed whole, so that sums do not depend on where
+    a run was stopped or on how it was divided.
+    """
     done = {clip.clip_uid: cache.get_json(clip.clip_uid) for clip in clips}
-    left = [clip for clip in clips if done[clip.clip_uid] is None]
+    size, infer = step.config.infer.batch_size, step.config.infer
+    groups = own_part([clips[i : i + size] for i in range(0, len(clips), size)], len)
+    left = [group for group in groups if any(done[clip.clip_uid] is None for clip in group)]
     model = finder.model.config
     kind = MomentsData if model.actionformer is None else PointData
-    data = kind(left, prepared.store, prepared.classes, model, step.config.data)
-    for clip, proposals in track(finder.stream(data), "moments", total=len(left), unit="clip"):
-        answers = rank_all(clip, proposals, prepared, finder, step.config.infer)
-        cache.put_json(clip.clip_uid, answers)
-        done[clip.clip_uid] = answers
+    for group in track(left, "moments", unit="group of clips"):
+        data = kind(group, prepared.store, prepared.classes, model, step.config.data)
+        for clip, proposals in finder.stream(data):
+            answers = rank_all(clip, proposals, prepared, finder, infer)
+            cache.put_json(clip.clip_uid, answers)
+            done[clip.clip_uid] = answers
     return done
 
 

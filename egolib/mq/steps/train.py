@@ -82,7 +82,11 @@ def build_job(step: Step[Config]) -> Job:
         schedule=make_schedule(config, len(data)),
         evaluate=make_evaluation(step, prepared),
         sidecar=describe(
-            data.model, class_names(prepared.classes), rows_per_sec(data), config.data.grid
+            data.model,
+            class_names(prepared.classes),
+            rows_per_sec(data),
+            config.data.grid,
+            prepared.store.provenance,
         ),
     )
 

@@ -15,10 +15,13 @@ from statistics import mean, median
 from typing import Any
 
 from egolib.errors import EgolibError
-from egolib.io.records import read_json, require, write_text
+from egolib.io.episodic_memory import EpisodicMemoryFile
+from egolib.io.episodic_memory import check_queries as check_content
+from egolib.io.records import read_json, require, suffix_of, write_text
 from egolib.io.schema import read_lines, validated
-from egolib.nlq.data.schema import EpisodicMemoryFile, OfficialFile, Record
+from egolib.nlq.data.schema import Record
 
+LATE_SEC = 10.0  # after its clip a window of the official files may end
 QUERY_TYPES = ("nlq", "narration", "nlq_narration")
 _QUERY_ID = re.compile(r".+_\d{1,5}", re.ASCII | re.DOTALL)
 # queries and clips of the published files; those of version 1 are hearsay (see check_counts)
@@ -81,8 +84,7 @@ class Query:
 
 def read_official(path: str | Path) -> dict[str, Any]:
     """An official annotation file (train, val, or test without answers)."""
-    content: dict[str, Any] = validated(OfficialFile, read_json(path, dict), file=path)
-    return content
+    return check_content(read_json(path, dict), path)
 
 
 def read_episodic_memory(path: str | Path) -> dict[str, Any]:
@@ -186,7 +188,7 @@ def read_queries(path: str | Path) -> list[Query]:
         EgolibError: a record lacks a field, has an unknown type or a malformed window;
             the message names its line.
     """
-    if Path(path).suffix == ".json":
+    if suffix_of(path) == ".json":
         return from_official(read_official(path), path)
     records = read_lines(Record, path)
     return [_from_record(r, path, number) for number, r in enumerate(records, start=1)]
@@ -287,6 +289,8 @@ def check_queries(queries: Iterable[Query], file: str | Path = "annotations") ->
                 warnings.append(f"{query.query_id}: the window {start} to {end} is empty")
             elif start >= query.duration_sec or end <= 0:
                 warnings.append(f"{query.query_id}: the window {start} to {end} is outside")
+            elif end > query.duration_sec + LATE_SEC:
+                warnings.append(f"{query.query_id}: the window {start} to {end} ends long after it")
     return warnings
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from egolib.errors import EgolibError
 from egolib.io.records import Skipped
-from egolib.io.tables import line_of, read_table, usable_rows
+from egolib.io.tables import read_table, usable_rows
 from egolib.nlq.data.annotations import Query, read_episodic_memory, walk_clips
 
 COLUMNS = (
@@ -82,10 +82,7 @@ def read_egoclip(path: str | Path, skipped: Skipped | None = None) -> dict[str, 
     for record, why in table.attrs["skipped"].items():
         skipped.add(record, why)
     numbers, good = usable_rows(table, ("narration_ind", "clip_start", "clip_end"), skipped)
-    silent = table["clip_text"].isna().to_numpy()
-    for row in np.flatnonzero(silent & good):
-        skipped.add(line_of(table, int(row)), "no text")
-    kept = table[good & ~silent]
+    kept = table[good]
     return {
         str(video): Narrations(
             rows["narration_source"].fillna("").tolist(),

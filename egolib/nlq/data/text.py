@@ -9,6 +9,7 @@ import numpy as np
 
 from egolib.errors import EgolibError
 from egolib.io.features import Provenance
+from egolib.io.provenance import differs
 
 WORLD_WORDS = "world/words"  # what the built-in world's token store says about itself
 
@@ -85,12 +86,7 @@ def require_same_text(encoder: TextEncoder, trained: Provenance | None) -> None:
         trained: what made the token features of the training; None where unknown.
     """
     own = getattr(encoder, "provenance", None)
-    if own is None or trained is None or "unknown" in (own.model, trained.model):
-        return
-    hashes = {own.model_hash, trained.model_hash} - {"unknown", ""}
-    known = "unknown" not in (own.model_hash, trained.model_hash) and hashes
-    same = len(hashes) == 1 if known else own.model == trained.model
-    if not same or own.width != trained.width:
+    if own is not None and trained is not None and differs(own, trained):
         raise EgolibError(
             f"text features of {own.model!r}, {own.width} wide; the model was trained on those of "
             f"{trained.model!r}, {trained.width} wide",

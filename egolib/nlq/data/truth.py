@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 
 from egolib.errors import EgolibError
-from egolib.nlq.data.annotations import Query, read_official, read_queries, to_official, walk_clips
+from egolib.io.records import suffix_of
+from egolib.nlq.data.annotations import (
+    LATE_SEC,
+    Query,
+    read_official,
+    read_queries,
+    to_official,
+    walk_clips,
+)
 
 Key = tuple[str, str]
 
@@ -69,12 +77,54 @@ def read_truth(path: str | Path) -> Truth:
     Raises:
         EgolibError: the file holds no answers.
     """
-    lines = Path(path).suffix == ".jsonl"
-    content = to_official(read_queries(path), "truth") if lines else read_official(path)
-    truth = make_truth(content)
+    truth = read_questions(path)
     if np.isnan(truth.windows[truth.asked]).all():
         raise EgolibError("the annotations hold no answers", file=path, remedy="use the val file")
     return truth
+
+
+def read_questions(path: str | Path) -> Truth:
+    """As ``read_truth``, of files that may lack answers.
+
+    Raises:
+        EgolibError: a malformed file, or a question with several true windows: the official
+            metric knows one.
+    """
+    if suffix_of(path) != ".jsonl":
+        return make_truth(read_official(path))
+    queries = read_queries(path)
+    for query in queries:
+        if len(query.windows_sec or ()) > 1:
+            raise EgolibError(
+                f"{len(query.windows_sec or ())} true windows, the official metric knows one",
+                file=path,
+                record=query.query_id,
+                remedy="keep the window that is meant",
+            )
+    return make_truth(to_official(queries, "truth"))
+
+
+def oddities(truth: Truth) -> list[str]:
+    """Warnings about true windows that no prediction can meet, question by question."""
+    start, end = truth.windows.T
+    with np.errstate(invalid="ignore"):
+        found = {
+            "it has no times": np.isnan(start) | np.isnan(end),
+            "its window ends before it starts": end < start,
+            "its window lies outside the clip": (start >= truth.durations) | (end <= 0),
+            "its window ends long after the clip": (start < truth.durations)
+            & (end > truth.durations + LATE_SEC),
+        }
+    names = {
+        first + place: f"{annotation}_{place} (clip {clip})"
+        for (clip, annotation), (first, count) in truth.rows.items()
+        for place in range(count)
+    }
+    return [
+        f"{names[row]}: {what}"
+        for what, wrong in found.items()
+        for row in np.flatnonzero(wrong & truth.asked).tolist()
+    ]
 
 
 def truth_of(queries: Iterable[Query]) -> Truth:

@@ -9,7 +9,6 @@ needs no name. Layer norms and stochastic depth are (1, C, 1) there and (C,) her
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -25,6 +24,7 @@ from egolib.io import checkpoint
 from egolib.io.checkpoint import KeyTable, OfficialModel, Rule, State
 from egolib.io.features import Provenance
 from egolib.io.foreign_weights import Weights
+from egolib.io.temporal_keys import block, channels, count, linear, stack
 from egolib.nlq.config import DataConfig, InferConfig, ModelConfig, groundnlq
 from egolib.nlq.config.span import NAMES, VslnetConfig
 from egolib.nlq.models.network import GroundNLQ
@@ -32,51 +32,26 @@ from egolib.nlq.models.vslnet import convert as spans
 from egolib.nlq.models.vslnet.network import Vslnet
 
 
-def _channels(ours: str, official: str) -> Rule:
-    return Rule(ours, official, lambda x: x.reshape(-1), lambda x: x.reshape(1, -1, 1))
-
-
-def _linear(ours: str, official: str) -> list[Rule]:
-    weight = Rule(
-        f"{ours}.weight", f"{official}.weight", lambda x: x.squeeze(2), lambda x: x.unsqueeze(2)
-    )
-    return [weight, Rule(f"{ours}.bias", f"{official}.bias")]
-
-
 def _block(ours: str, official: str) -> list[Rule]:
+    """A block, which may also attend to the words."""
     rules = [
-        _channels(f"{ours}.attention_norm.{{kind}}", f"{official}.ln1.{{kind}}"),
-        _channels(f"{ours}.mlp_norm.{{kind}}", f"{official}.ln2.{{kind}}"),
-        _channels(f"{ours}.cross_norms.query.{{kind}}", f"{official}.ln3.{{kind}}"),
-        _channels(f"{ours}.attention_depth.gain", f"{official}.drop_path_attn.scale"),
-        _channels(f"{ours}.mlp_depth.gain", f"{official}.drop_path_mlp.scale"),
-        *_linear(f"{ours}.expand", f"{official}.mlp.0"),
-        *_linear(f"{ours}.contract", f"{official}.mlp.3"),
-        *_linear(f"{ours}.attention.output", f"{official}.attn.proj"),
-        *_linear(f"{ours}.cross.query.output", f"{official}.cross_attn.proj"),
+        *block(ours, official, channels),
+        channels(f"{ours}.cross_norms.query.{{kind}}", f"{official}.ln3.{{kind}}"),
         Rule(
             f"{ours}.attention.relative_bias",
             f"{official}.attn.rel_pe",
             lambda x: x[0, 0],
             lambda x: x[None, None],
         ),
+        *linear(f"{ours}.cross.query.output", f"{official}.cross_attn.proj"),
     ]
     for part in ("query", "key", "value"):
-        ours_part = f"{ours}.attention.{part}"
-        rules += [
-            Rule(f"{ours_part}.conv.weight", f"{official}.attn.{part}_conv.conv.weight"),
-            _channels(f"{ours_part}.norm.{{kind}}", f"{official}.attn.{part}_norm.{{kind}}"),
-            *_linear(f"{ours_part}.linear", f"{official}.attn.{part}"),
-            *_linear(f"{ours}.cross.query.{part}", f"{official}.cross_attn.{part}"),
-        ]
+        rules += linear(f"{ours}.cross.query.{part}", f"{official}.cross_attn.{part}")
     return rules
 
 
 def _stack(ours: str, convs: str, norms: str) -> list[Rule]:
-    return [
-        Rule(f"{ours}.convs.{{i}}.{{kind}}", f"{convs}.{{i}}.conv.{{kind}}"),
-        _channels(f"{ours}.norms.{{i}}.{{kind}}", f"{norms}.{{i}}.{{kind}}"),
-    ]
+    return stack(ours, f"{convs}.{{i}}.conv", f"{norms}.{{i}}", channels)
 
 
 KEYS = KeyTable(
@@ -86,7 +61,7 @@ KEYS = KeyTable(
         *_block("text_encoders.query.blocks.{n}", "backbone.txt_stem.{n}"),
         *_block("stem.{n}", "backbone.vid_stem.{n}"),
         *_block("branch.{n}", "backbone.branch.{n}"),
-        _channels("level_norms.{i}.{kind}", "neck.fpn_norms.{i}.{kind}"),
+        channels("level_norms.{i}.{kind}", "neck.fpn_norms.{i}.{kind}"),
         *_stack("classification.body", "cls_head.head", "cls_head.norm"),
         Rule("classification.output.{kind}", "cls_head.cls_head.conv.{kind}"),
         *_stack("regression.body", "reg_head.head", "reg_head.norm"),
@@ -125,7 +100,7 @@ def recognise(official: Mapping[str, Tensor], start: ModelConfig | None = None) 
     if lacking := sorted(name for name in NEEDED if official.get(name, NOTHING).ndim != 3):
         raise EgolibError(f"a GroundNLQ checkpoint without {lacking[0]!r}, or of another shape")
     start = start or groundnlq()
-    branch = _count(official, "backbone.branch")
+    branch = count(official, "backbone.branch")
     crossing = sum(f"backbone.branch.{i}.ln3.weight" in official for i in range(branch))
     width, video_width, kernel = official[first].shape
     bias = official.get("backbone.vid_stem.0.attn.rel_pe")
@@ -138,9 +113,9 @@ def recognise(official: Mapping[str, Tensor], start: ModelConfig | None = None) 
         heads=start.heads if bias is None else bias.shape[2],
         windows=start.windows if bias is None else (bias.shape[3],),
         relative_bias=bias is not None,
-        embedding_layers=_count(official, "backbone.vid_embd"),
-        text_blocks=_count(official, "backbone.txt_stem"),
-        stem_blocks=_count(official, "backbone.vid_stem"),
+        embedding_layers=count(official, "backbone.vid_embd"),
+        text_blocks=count(official, "backbone.txt_stem"),
+        stem_blocks=count(official, "backbone.vid_stem"),
         cross_branch_blocks=crossing,
         plain_branch_blocks=branch - crossing,
         embedding_kernel=kernel,
@@ -148,7 +123,7 @@ def recognise(official: Mapping[str, Tensor], start: ModelConfig | None = None) 
         level_norm="neck.fpn_norms.0.weight" in official,
         head_norm="cls_head.norm.0.weight" in official,
         head_kernel=official["cls_head.cls_head.conv.weight"].shape[2],
-        head_layers=1 + _count(official, "cls_head.head"),
+        head_layers=1 + count(official, "cls_head.head"),
         classes=official["cls_head.cls_head.conv.weight"].shape[0],
         drop_path=start.drop_path if "backbone.vid_stem.0.drop_path_attn.scale" in official else 0,
     )
@@ -287,8 +262,3 @@ def to_official(model: GroundNLQ) -> dict[str, Tensor]:
         EgolibError: the network has parts that the official one lacks.
     """
     return KEYS.to_official(model.state_dict())
-
-
-def _count(state: Mapping[str, Tensor], prefix: str) -> int:
-    pattern = re.compile(re.escape(prefix) + r"\.(\d+)\.")
-    return len({m.group(1) for name in state if (m := pattern.match(name))})

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from egolib.errors import EgolibError, nearest
-from egolib.io.records import read_json, read_jsonl, write_json
-from egolib.io.schema import is_finite, validated
-from egolib.nlq.data.annotations import Query, read_official, read_queries, to_official
+from egolib.errors import EgolibError
+from egolib.io.records import read_json, read_jsonl, suffix_of, write_json
+from egolib.io.schema import validated
+from egolib.nlq.data.annotations import Query
 from egolib.nlq.data.schema import Submission
-from egolib.nlq.data.truth import Truth, make_truth
+from egolib.nlq.data.truth import Truth, read_questions
 from egolib.report.results import Moments
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 VERSION = "1.0"
 CHALLENGE = "ego4d_nlq_challenge"
-FIELDS = ("clip_uid", "annotation_uid", "query_idx", "predicted_times")
 MOST_WINDOWS = 10
 
 
@@ -78,7 +77,7 @@ def write(path: str | Path, results: Iterable[Mapping[str, Any]]) -> Path:
 
 def read_content(path: str | Path) -> Any:
     """The JSON value of a submission file; of JSON lines (``.jsonl``) each is a prediction."""
-    if Path(path).suffix == ".jsonl":
+    if suffix_of(path) == ".jsonl":
         return {"version": VERSION, "challenge": CHALLENGE, "results": read_jsonl(path)}
     return read_json(path, dict)
 
@@ -113,12 +112,11 @@ def validate(
     for name, value in (("version", VERSION), ("challenge", CHALLENGE)):
         if content.get(name) != value:
             raise EgolibError(f"{name} is {content.get(name)!r}, it must be {value!r}", file=file)
-    if not isinstance(content.get("results"), list):
-        raise EgolibError("field 'results' is missing or no list", file=file)
+    content = validated(Submission, content, file=file)
     warnings: list[str] = []
     seen: set[tuple[str, str, int]] = set()
     for number, record in enumerate(content["results"]):
-        problem = _problem(record) or _misplaced(record, truth, seen)
+        problem = _misplaced(record, truth, seen)
         if problem:
             raise EgolibError(problem, file=file, record=_name(number, record))
         seen.add((record["clip_uid"], record["annotation_uid"], record["query_idx"]))
@@ -135,59 +133,22 @@ def validate_file(submission: str | Path, truth: str | Path | None = None) -> st
         submission: the file to check.
         truth: the split's official annotations, or JSON lines; answers may be lacking.
     """
-    known = None if truth is None else _read_truth(truth)
+    known = None if truth is None else read_questions(truth)
     warnings = validate(read_content(submission), known, file=submission)
     count = len(read(submission))
     checked = "form checked" if truth is None else "every question answered"
     return "\n".join([f"valid: {count} predictions, {checked}", *warnings])
 
 
-def _read_truth(path: str | Path) -> Truth:
-    """The questions of official annotations or of JSON lines; they may lack answers."""
-    if Path(path).suffix == ".jsonl":
-        return make_truth(to_official(read_queries(path), "truth"))
-    return make_truth(read_official(path))
-
-
-def _name(number: int, record: Any) -> str:
-    if not isinstance(record, dict):
-        return str(number)
+def _name(number: int, record: Mapping[str, Any]) -> str:
     return f"{number} ({record.get('annotation_uid')}_{record.get('query_idx')})"
-
-
-def _problem(record: Any) -> str:
-    """What is wrong with the form of one record; empty when nothing is."""
-    if not isinstance(record, dict):
-        return f"a {type(record).__name__} instead of an object"
-    for name in FIELDS:
-        if name not in record:
-            return f"field {name!r} is missing: {nearest(name, record)}"
-    index, windows = record["query_idx"], record["predicted_times"]
-    if isinstance(index, bool) or not isinstance(index, int):
-        return f"query_idx is {index!r}, an integer is needed"
-    if not isinstance(windows, list) or not windows:
-        return "predicted_times must be a list of at least one window"
-    return next((problem for w in windows if (problem := _bad_window(w))), "")
-
-
-def _bad_window(window: Any) -> str:
-    numbers = isinstance(window, list) and len(window) >= 2 and all(_is_number(x) for x in window)
-    if not numbers:
-        return f"window {window!r} is not [start, end] or [start, end, score] in seconds"
-    if not all(is_finite(x) for x in window):
-        return f"window {window!r} is not finite"
-    return ""
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _misplaced(
     record: Mapping[str, Any], truth: Truth | None, seen: set[tuple[str, str, int]]
 ) -> str:
     """Whether a record answers a question that does not exist or was answered already."""
-    clip, annotation, index = (record[name] for name in FIELDS[:3])
+    clip, annotation, index = (record[n] for n in ("clip_uid", "annotation_uid", "query_idx"))
     if (clip, annotation, index) in seen:
         return "this question was answered before"
     if truth is None:
@@ -196,6 +157,15 @@ def _misplaced(
         return f"clip {clip} with annotation {annotation} is not in the annotations"
     count = truth.rows[clip, annotation][1]
     return "" if 0 <= index < count else f"query_idx {index} is not below {count}"
+
+
+def oddities(results: Iterable[Mapping[str, Any]], truth: Truth) -> list[str]:
+    """Warnings about records of questions that ``truth`` has: windows that nobody can want."""
+    return [
+        f"record {_name(number, record)}: {oddity}"
+        for number, record in enumerate(results)
+        for oddity in _oddities(record, truth)
+    ]
 
 
 def _oddities(record: Mapping[str, Any], truth: Truth | None) -> Iterable[str]:

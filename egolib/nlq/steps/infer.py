@@ -37,7 +37,7 @@ from egolib.report.results import Moments
 from egolib.report.source import show
 from egolib.runs import inputs
 from egolib.runs.result_cache import ResultCache, cache_key
-from egolib.runs.shards import balanced_parts, map_items
+from egolib.runs.shards import balanced_parts, end_of_part, is_part, map_items, own_part
 from egolib.runs.step import Step
 
 if TYPE_CHECKING:
@@ -147,8 +147,11 @@ def predict(step: Step[Config]) -> Answers:
         cache = _cache(step, variant, weights, lists, grounder.device.type)
         for split, data in lists.items():
             records = _answer_all(_Task(step, variant, weights, split), grounder, data, cache)
+            if is_part():
+                continue
             files[variant.file(split)] = write_submission(step.out / variant.file(split), records)
         cache.remove_others()
+    end_of_part()
     return Answers(files, {split: data.queries for split, data in lists.items()})
 
 
@@ -265,7 +268,7 @@ def _answer_all(
             records |= dict(zip(part, kept, strict=True))
     infer = task.step.config.infer
     devices = [str(d) for d in resolve_devices(infer.devices)] if infer.devices else []
-    left = [part for part in parts if part[0] not in records]
+    left = [part for part in own_part(parts, len) if part[0] not in records]
     count = min(len(devices) * infer.processes, len(left))
     if count > 1:
         shares = balanced_parts(left, count, len)
@@ -277,8 +280,9 @@ def _answer_all(
                 raise outcome.error
             records |= outcome.result or {}
     else:
-        records |= _answer(grounder, data, cache, task.split, records.keys())
-    return [records[index] for index in range(len(data))]
+        others = set(range(len(data))) - {index for part in left for index in part}
+        records |= _answer(grounder, data, cache, task.split, others)
+    return [records[index] for index in range(len(data)) if index in records]
 
 
 def _worker(

@@ -81,13 +81,13 @@ class SummaryConfig:
         named = (self.test_video, *self.train_videos, *filter(None, [self.val_video]))
         require(
             set(named) <= set(VIDEOS) and self.val_video != self.test_video,
-            f"data.summaries.test_video {self.test_video}, train_videos {self.train_videos}, "
-            f"val_video {self.val_video}",
+            f"data.summaries.test_video {self.test_video}, data.summaries.train_videos "
+            f"{list(self.train_videos)}, data.summaries.val_video {self.val_video}",
             f"videos are numbered {VIDEOS}, and the test video is not the validation video",
         )
         require(
             bool(self.training),
-            "data.summaries leaves no video to train on",
+            f"data.summaries.train_videos {list(self.train_videos)} leaves no video to train on",
             f"name others than {self.test_video} and {self.val_video} in train_videos",
         )
 

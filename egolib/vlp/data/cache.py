@@ -21,7 +21,6 @@ from egolib.video import VideoReader
 from egolib.video.timing import TOLERANCE_SEC
 
 INDEX = "index.json"
-VARIES = 0.1  # frames that a constant rate may be wrong by
 FRAMES = "frames"  #: the cache's folder in that of ``1_data``
 
 
@@ -147,7 +146,7 @@ def _decode(path: Path, target: Path, height: int) -> dict[str, Any]:
         images = [cv2.resize(i, size, interpolation=cv2.INTER_AREA) for i in video]
         about["fps"] = video.fps
         times = np.array([video.timestamp(i) - video.start_sec for i in range(len(video))])
-        if np.abs(times * video.fps - np.arange(len(times))).max(initial=0) > VARIES:
+        if video.varies:
             about["times_sec"] = times.round(6).tolist()
     with atomic_path(target) as temporary, temporary.open("wb") as stream:
         np.save(stream, np.stack(images))

@@ -9,6 +9,7 @@ arrays, and nothing is evaluated or parsed before it is needed.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -170,7 +171,7 @@ class EgoClip:
 
 def read_egoclip(path: str | Path) -> EgoClip:
     """The clips of an ``egoclip.csv``; lines with other numbers of fields are skipped, matching
-    the official code, and so are those without a video or without times. All are listed.
+    the official code, and so are those without a video, times or a text. All are listed.
 
     Raises:
         EgolibError: the file or a column is missing.
@@ -242,7 +243,16 @@ def read_egomcq(path: str | Path) -> list[Question]:
         EgolibError: a malformed file, or a question with a missing or wrong field.
     """
     content = validated(dict[str, MultipleChoice], read_json(path, dict), file=path)
-    return [_question(path, key, content[key]) for key in sorted(content, key=_number)]
+    questions = [_question(path, key, content[key]) for key in sorted(content, key=_number)]
+    counts = Counter(len(question.choices) for question in questions)
+    for question in questions:
+        if len(question.choices) != (usual := counts.most_common(1)[0][0]):
+            raise EgolibError(
+                f"{len(question.choices)} choices, the other questions have {usual}",
+                file=path,
+                record=f"{question.number}.choices",
+            )
+    return questions
 
 
 def _number(key: str) -> tuple[int, str]:

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from egolib.io.episodic_memory import EpisodicMemoryFile, check_queries
 from egolib.io.records import read_json
-from egolib.io.schema import require_interval, validated
-from egolib.vlp.data.schema import MomentFile, QueryFile
+from egolib.io.schema import validated
 
 ANNOTATIONS = Path("ego4d/v2/annotations")
 VIDEOS = Path("ego4d/Ego4D_256")
@@ -35,22 +35,19 @@ class MomentClip:
 def read_moment_clips(paths: Iterable[str | Path]) -> list[MomentClip]:
     """The clips of some annotation files, each once, in the order of the files.
 
+    Clips without a uid, which the official files of visual queries know, have no features.
+
     Raises:
         EgolibError: a malformed file or a missing field.
     """
     clips: dict[str, MomentClip] = {}
     for path in paths:
-        content = validated(MomentFile, read_json(path, dict), file=path)
-        for place, video in enumerate(content["videos"]):
-            for number, clip in enumerate(video["clips"]):
-                uid = clip["clip_uid"]
-                times = require_interval(
-                    clip["video_start_sec"],
-                    clip["video_end_sec"],
-                    f"videos[{place}].clips[{number}]",
-                    file=path,
-                )
-                clips.setdefault(uid, MomentClip(uid, video["video_uid"], *times))
+        content = validated(EpisodicMemoryFile, read_json(path, dict), file=path)
+        for video in content["videos"]:
+            for clip in video["clips"]:
+                times = clip["video_start_sec"], clip["video_end_sec"]
+                if uid := clip["clip_uid"]:
+                    clips.setdefault(uid, MomentClip(uid, video["video_uid"], *times))
     return list(clips.values())
 
 
@@ -64,10 +61,10 @@ def read_query_texts(paths: Iterable[str | Path]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for path in paths:
-        content = validated(QueryFile, read_json(path, dict), file=path)
+        content = check_queries(read_json(path, dict), path)
         annotations = (a for v in content["videos"] for c in v["clips"] for a in c["annotations"])
         for annotation in annotations:
-            for index, query in enumerate(annotation.get("language_queries", ())):
+            for index, query in enumerate(annotation["language_queries"]):
                 if text := query.get("query"):
                     found[f"{annotation['annotation_uid']}_{index}"] = text
     return found

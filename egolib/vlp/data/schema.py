@@ -5,18 +5,26 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, NotRequired
 
 from annotated_types import MinLen
+from pydantic import AfterValidator
 from typing_extensions import TypedDict
 
-from egolib.io.schema import OPEN, Count, Finite, Text
+from egolib.io.schema import OPEN, Count, Seconds, Text, Uid
+
+
+def _in_order(choice: Any) -> Any:
+    """A clip that does not end before it starts."""
+    if choice["clip_end"] < choice["clip_start"]:
+        raise ValueError("a clip_end that is not before clip_start is wanted")
+    return choice
 
 
 class Choice(TypedDict):
     """A clip of EgoMCQ."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
-    video_uid: Text
-    clip_start: Finite
-    clip_end: Finite
+    video_uid: Uid
+    clip_start: Seconds
+    clip_end: Seconds
     clip_text: Text
 
 
@@ -34,74 +42,14 @@ class MultipleChoice(TypedDict):
     answer: Count
     types: Literal[1, 2]
     query: Asked
-    choices: Annotated[dict[str, Choice], MinLen(1)]
-
-
-class MomentClip(TypedDict):
-    """A clip of the moments annotations, as features need it."""
-
-    __pydantic_config__ = OPEN  # type: ignore[misc]
-    clip_uid: Text
-    video_start_sec: Finite
-    video_end_sec: Finite
-
-
-class MomentVideo(TypedDict):
-    """A video of the moments annotations."""
-
-    __pydantic_config__ = OPEN  # type: ignore[misc]
-    video_uid: Text
-    clips: list[MomentClip]
-
-
-class MomentFile(TypedDict):
-    """``moments_*.json``."""
-
-    __pydantic_config__ = OPEN  # type: ignore[misc]
-    videos: list[MomentVideo]
-
-
-class QueryText(TypedDict):
-    """A question of the NLQ annotations, as features of its text need it."""
-
-    __pydantic_config__ = OPEN  # type: ignore[misc]
-    query: NotRequired[str | None]
-
-
-class QueryAnnotation(TypedDict):
-    """The questions of one annotator about a clip."""
-
-    __pydantic_config__ = OPEN  # type: ignore[misc]
-    annotation_uid: Text
-    language_queries: NotRequired[list[QueryText]]
-
-
-class QueryClip(TypedDict):
-    """A clip of the NLQ annotations."""
-
-    __pydantic_config__ = OPEN  # type: ignore[misc]
-    annotations: list[QueryAnnotation]
-
-
-class QueryVideo(TypedDict):
-    """A video of the NLQ annotations."""
-
-    __pydantic_config__ = OPEN  # type: ignore[misc]
-    clips: list[QueryClip]
-
-
-class QueryFile(TypedDict):
-    """``nlq_*.json``."""
-
-    __pydantic_config__ = OPEN  # type: ignore[misc]
-    videos: list[QueryVideo]
+    choices: Annotated[dict[str, Annotated[Choice, AfterValidator(_in_order)]], MinLen(1)]
 
 
 class TaskQuestion(TypedDict):
     """A prepared question of EgoTaskQA."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
-    interval: Text
+    interval: Uid
     question: str
     answer: Text
     answer_encode: Any
@@ -113,7 +61,7 @@ class RawQuestion(TypedDict):
     """A question of EgoTaskQA's ``qas.json``."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
-    interval: Text
+    interval: Uid
     question: Text
     answer: Text
     type: list[str]
@@ -129,5 +77,5 @@ class PreparedQuestions(TypedDict):
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     sentences: list[Text]
-    annotation_uids: list[Text]
+    annotation_uids: list[Uid]
     query_idx: list[Count]

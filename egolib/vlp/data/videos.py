@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from egolib.video.timing import check_chunks
 from egolib.vlp.config import DataConfig
 from egolib.vlp.data import charades, epic
 from egolib.vlp.data.egoclip import CHUNKS
@@ -62,14 +63,14 @@ class EgoClipVideos:
         config = self.config
         if config.frame_times == "index":
             return egoclip_images_by_index(
-                lambda n: self.videos.get(self.folder / uid / f"{n}.mp4"),
+                lambda number: self._chunk(uid, number),
                 (start_sec, end_sec),
                 frames,
                 draw,
                 chunk_sec=config.chunk_sec,
             )
         numbers = chunk_numbers(start_sec, end_sec, config.chunk_sec)
-        first, second = (self.videos.get(self.folder / uid / f"{n}.mp4") for n in numbers)
+        first, second = (self._chunk(uid, number) for number in numbers)
         return egoclip_images(
             (first, second),
             start_sec,
@@ -81,6 +82,18 @@ class EgoClipVideos:
             chunk_sec=config.chunk_sec,
             assumed_fps=config.assumed_fps,
         )
+
+    def _chunk(self, uid: str, number: int) -> Video:
+        """A file of a video, of the length that the configuration states.
+
+        Raises:
+            EgolibError: it is longer, or shorter though another one follows.
+        """
+        video = self.videos.get(self.folder / uid / f"{number}.mp4")
+        last = not (self.folder / uid / f"{number + 1}.mp4").is_file()
+        lengths = [video.duration_sec] if last else [video.duration_sec, 0.0]
+        check_chunks(lengths, self.config.chunk_sec, first=number, file=self.folder / uid)
+        return video
 
 
 class EpicVideos:

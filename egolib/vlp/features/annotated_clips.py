@@ -16,6 +16,7 @@ from egolib.io.records import Skipped, file_sha256, read_json, write_json
 from egolib.progress import track
 from egolib.report.results import plain
 from egolib.runs.result_cache import cache_key
+from egolib.runs.shards import own_part
 from egolib.runs.step import Step
 from egolib.vlp.api import Stretch, VideoLanguage, rows_between, text_provenance
 from egolib.vlp.config import Config
@@ -71,7 +72,7 @@ def moment_store(
     forget_others(folder, key)
     skipped = extract_moments(
         model,
-        clips,
+        own_part(clips, length),
         step.data_root / VIDEOS,
         folder,
         about=about if store else None,
@@ -156,8 +157,15 @@ def question_stores(
     key = feature_key(step, model, model_hash, fps=fps, questions=list(map(file_sha256, files)))
     for store in STORES:
         forget_others(folder / store, key)
+    index = step.config.data.frame_times == "index"
     skipped = extract_questions(
-        model, clips, questions, step.data_root / VIDEOS, folder, about=about, fps=fps
+        model,
+        own_part(clips, length),
+        questions,
+        step.data_root / VIDEOS,
+        folder,
+        about=about,
+        fps=None if index else fps,
     )
     return folder, skipped
 
@@ -186,7 +194,7 @@ def forget_others(folder: Path, key: dict[str, Any]) -> None:
         return
     for pattern in ("*.pt", "*.safetensors", "store.json"):
         for path in folder.glob(pattern):
-            path.unlink()
+            path.unlink(missing_ok=True)
     write_json(note, plain(key), indent=1)
 
 
@@ -215,7 +223,7 @@ def write_clips(
         source: where decoded frames come from.
     """
     writer, skipped = FeatureWriter(folder, about), Skipped()
-    for clip in track(clips, "features", unit="clip"):
+    for clip in track(own_part(clips, length), "features", unit="clip"):
         if writer.has(clip.clip_uid):
             continue
         try:
@@ -224,6 +232,11 @@ def write_clips(
         except EgolibError as error:
             skipped.add(clip.clip_uid, error)
     return skipped
+
+
+def length(clip: MomentClip) -> float:
+    """Of a clip, in seconds: what computing its features costs."""
+    return clip.end_sec - clip.start_sec
 
 
 def rows_of(clip: MomentClip, about: Provenance) -> list[Stretch]:

@@ -26,11 +26,10 @@ from egolib.nn.text_encoder import attention_bias
 from egolib.progress import track
 from egolib.text.tokens import encode
 from egolib.video import VideoReader
-from egolib.vlp.api import VideoLanguage, window_frames
+from egolib.vlp.api import VideoLanguage
 from egolib.vlp.data.moments import MomentClip
-from egolib.vlp.data.sampling import moment_frames
 from egolib.vlp.data.schema import PreparedQuestions
-from egolib.vlp.features.videos import ASSUMED_FPS
+from egolib.vlp.features.videos import ASSUMED_FPS, windows_of
 from egolib.vlp.models.model import VideoLanguageModel
 from egolib.vlp.models.video import VideoBlock
 
@@ -170,7 +169,7 @@ def extract_questions(
     out: str | Path,
     *,
     about: Provenance,
-    fps: float = ASSUMED_FPS,
+    fps: float | None = ASSUMED_FPS,
 ) -> Skipped:
     """Three feature stores by query id; finished questions are kept.
 
@@ -183,7 +182,7 @@ def extract_questions(
             at tokens, are made in it.
         about: what the video features are, see ``features.provenance``; its width is
             replaced.
-        fps: rate that is assumed, whatever the files say.
+        fps: rate that is assumed, whatever the files say; None goes by their frame index.
 
     Returns:
         Clips that cannot be read, and why.
@@ -215,12 +214,14 @@ def extract_questions(
 
 
 def _of_clip(
-    model: VideoLanguage, clip: MomentClip, questions: list[str], videos: Path, fps: float
+    model: VideoLanguage,
+    clip: MomentClip,
+    questions: list[str],
+    videos: Path,
+    fps: float | None,
 ) -> QuestionFeatures:
     with VideoReader(videos / f"{clip.video_uid}.mp4") as video:
-        width, last = model.view.frames, len(video) - 1
-        frames = moment_frames(clip.start_sec, clip.end_sec, len(video), width, fps)
-        windows = window_frames([min(max(frame, 0), last) for frame in frames], width)
+        windows = windows_of(video, clip, model.view.frames, fps)
         if len(windows) == 0:
             raise EgolibError("the stretch is shorter than a window")
         views = model.batches(model.view.test(video.batch(window)) for window in windows)

@@ -8,6 +8,7 @@ its feature is the projected class token of the dual path.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from egolib.errors import EgolibError
 from egolib.io.features import FeatureWriter, Provenance
 from egolib.io.records import Skipped, atomic_path
 from egolib.progress import track
-from egolib.video import VideoReader
+from egolib.video import VideoReader, VideoWarning
+from egolib.video.timing import cut_interval
 from egolib.vlp.api import VideoLanguage, window_frames
 from egolib.vlp.data.moments import MomentClip
 from egolib.vlp.data.readers import moment_frames_on_screen
@@ -25,6 +27,7 @@ from egolib.vlp.data.sampling import WINDOWS_PER_SEC, moment_frames
 
 #: Rate that the official extraction assumes, whatever the files say.
 ASSUMED_FPS = 30.0
+SAME_RATE = 0.01  # 29.97 and 30 are one
 
 
 def moment_features(
@@ -39,16 +42,48 @@ def moment_features(
         model: the network.
         video: opened.
         clip: the stretch.
-        fps: rate that is assumed, whatever the file says; None goes by its frame index.
+        fps: see ``windows_of``.
+
+    Raises:
+        EgolibError: no part of the clip lies in the video.
     """
-    width = model.view.frames
+    return model.embed_windows(video, windows_of(video, clip, model.view.frames, fps))
+
+
+def windows_of(
+    video: VideoReader, clip: MomentClip, width: int, fps: float | None = ASSUMED_FPS
+) -> np.ndarray:
+    """Frame numbers (W, F) of the windows of a stretch of a video.
+
+    Args:
+        video: opened.
+        clip: the stretch; what goes past the end of the video shows its last frame.
+        width: F.
+        fps: rate that is assumed, whatever the file says; None goes by its frame index.
+
+    Raises:
+        EgolibError: no part of the clip lies in the video.
+    """
+    cut_interval(clip.start_sec, clip.end_sec, video.duration_sec, file=video.path)
     if fps is None:
         frames = moment_frames_on_screen(video, clip.start_sec, clip.end_sec, width)
     else:
+        tell_rate(video, fps)
         frames = moment_frames(clip.start_sec, clip.end_sec, len(video), width, fps)
     last = len(video) - 1
-    frames = [min(max(frame, 0), last) for frame in frames]
-    return model.embed_windows(video, window_frames(frames, width))
+    return window_frames([min(max(frame, 0), last) for frame in frames], width)
+
+
+def tell_rate(video: VideoReader, fps: float | None) -> None:
+    """Warns where a video runs at another rate than the one that is assumed for it."""
+    if fps is not None and abs(video.fps / fps - 1) > SAME_RATE:
+        warnings.warn(
+            f"{video.path.name} runs at {video.fps:g} frames a second, {fps:g} are assumed: its "
+            f"features stand for times that are {video.fps / fps:.2f} times as late as stated. "
+            "data.frame_times: index goes by the file's own times",
+            VideoWarning,
+            stacklevel=2,
+        )
 
 
 def provenance(model: VideoLanguage, name: str, model_hash: str, fps: float) -> Provenance:
@@ -119,7 +154,8 @@ def extract_videos(
         model: the network.
         videos: files by uid.
         out: folder of the store.
-        about: its ``fps`` is assumed for all videos (see ``provenance``).
+        about: see ``provenance``; frames of videos of its rate are counted, those of others
+            go by their own times, so that a row stands for the same time in all.
     """
     writer, skipped = FeatureWriter(out, about), Skipped()
     for uid, path in track(list(videos.items()), "features", unit="video"):
@@ -127,7 +163,8 @@ def extract_videos(
             continue
         try:
             with VideoReader(path) as video:
-                writer.write(uid, model.features(video, about.fps))
+                same = abs(video.fps / (about.fps or video.fps) - 1) <= SAME_RATE
+                writer.write(uid, model.features(video, about.fps if same else None))
         except EgolibError as error:
             skipped.add(uid, error)
     return skipped

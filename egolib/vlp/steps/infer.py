@@ -22,6 +22,7 @@ from egolib.report.results import Similarity, identity
 from egolib.report.source import show as show
 from egolib.runs import inputs
 from egolib.runs.result_cache import ResultCache, cache_key
+from egolib.runs.shards import end_of_part, is_part, own_part
 from egolib.runs.step import Step
 from egolib.vlp.api import VideoLanguage, load
 from egolib.vlp.benchmarks import egotaskqa, qfvs
@@ -79,11 +80,17 @@ def predict(step: Step[Config]) -> Predictions:
     are computed again. Features are kept clip by clip.
     """
     found, truth = Predictions(load_model(step)), read_truth(step)
+    scored = [name for name in step.config.infer.benchmarks if name not in FEATURES]
+    own = own_part(scored)
     for name in step.config.infer.benchmarks:
-        if name in FEATURES:
+        if name in FEATURES:  # clip by clip
             found.files[name] = write_features(step, found.model, name, found.skipped)
             continue
+        if name not in own:
+            continue
         arrays = cached_scores(step, found.model, name, truth, found.skipped)
+        if is_part():
+            continue
         again = {k: arrays.pop(f"reranked_{k}", None) for k in ("similarity", "by_text")}
         found.files[name] = submission.write(step.out / f"{name}.npz", arrays)
         reranked = step.out / f"{RERANKED}.npz"
@@ -91,6 +98,7 @@ def predict(step: Step[Config]) -> Predictions:
             found.files[RERANKED] = submission.write(reranked, again)
         elif name == "epic":
             reranked.unlink(missing_ok=True)
+    end_of_part()
     return found
 
 

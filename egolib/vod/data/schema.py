@@ -13,11 +13,12 @@ from typing_extensions import TypedDict
 from egolib.errors import EgolibError
 from egolib.io.schema import (
     OPEN,
-    Box,
     Finite,
     Positive,
+    SizedBox,
     Text,
     Time,
+    Uid,
     Whole,
     require_known,
     validated,
@@ -55,7 +56,7 @@ class Image(TypedDict):
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     id: Whole
-    file_name: Text
+    file_name: Uid
     height: Positive
     width: Positive
     video_id: NotRequired[Whole | None]
@@ -67,9 +68,10 @@ class Annotation(TypedDict):
     """An object in an image; ``bbox`` is x, y, width, height."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
+    id: NotRequired[Whole]
     image_id: Whole
     category_id: Small
-    bbox: Box
+    bbox: SizedBox
     area: NotRequired[Time]
     instance_id: NotRequired[Whole | None]
     ignore: NotRequired[Flag]
@@ -84,7 +86,7 @@ class Detection(TypedDict):
     __pydantic_config__ = OPEN  # type: ignore[misc]
     image_id: Whole
     category_id: Whole
-    bbox: Box
+    bbox: SizedBox
     score: Finite
 
 
@@ -132,7 +134,9 @@ def check_cocovid(content: Any, file: str | Path) -> dict[str, Any]:
     found: dict[str, Any] = validated(CocoVid, content, file=file)
     for part in ("categories", "images", "videos"):
         _require_unique([entry["id"] for entry in found.get(part) or []], part, file)
+    _place_frames(found, file)
     annotations = found["annotations"]
+    _require_unique([entry["id"] for entry in annotations if "id" in entry], "annotations", file)
     images = [image["id"] for image in found["images"]]
     _refer(annotations, "image_id", images, file)
     _refer(annotations, "category_id", [c["id"] for c in found["categories"]], file)
@@ -145,6 +149,25 @@ def check_cocovid(content: Any, file: str | Path) -> dict[str, Any]:
             remedy="leave area out, then width times height is taken, or write it",
         )
     return found
+
+
+def _place_frames(content: dict[str, Any], file: str | Path) -> None:
+    """Images of videos: the video is there, and so is their place in it."""
+    videos = {video["id"] for video in content.get("videos") or []}
+    for place, image in enumerate(content["images"]):
+        video = image.get("video_id")
+        if video is None or video == -1:
+            continue
+        if video not in videos:
+            what = f"{video} is not among the {len(videos)} videos that the file declares"
+            raise EgolibError(what, file=file, record=f"images[{place}].video_id")
+        if image.get("frame_id") is None:
+            raise EgolibError(
+                f"an image of video {video} has no place in it",
+                file=file,
+                record=f"images[{place}].frame_id",
+                remedy="number the frames of each video from 0",
+            )
 
 
 def _refer(annotations: list[Any], field: str, known: list[int], file: str | Path) -> None:

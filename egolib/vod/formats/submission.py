@@ -16,7 +16,7 @@ import numpy as np
 
 from egolib.errors import EgolibError
 from egolib.io.pickles import read_pickle
-from egolib.io.records import atomic_path, read_records, write_json
+from egolib.io.records import atomic_path, read_records, suffix_of, write_json
 from egolib.io.schema import validated
 from egolib.metrics.detection import Boxes, predictions_from_lists
 from egolib.ops.boxes_numpy import from_xywh, to_xywh
@@ -105,7 +105,7 @@ def read(
     path = Path(path)
     if path.suffix == ".npz":
         return _read_own(path)
-    if path.suffix in (".json", ".jsonl"):
+    if suffix_of(path) in (".json", ".jsonl"):
         return _read_coco(path, image_id, class_names, category_ids)
     content = read_pickle(path)
     if isinstance(content, Mapping):

@@ -21,6 +21,7 @@ from egolib.nn.config import DetectionConfig
 from egolib.nn.graphs import Captured
 from egolib.nn.roi import Found
 from egolib.ops import boxes as bx
+from egolib.ops.suppression import rows_at
 from egolib.vod.config.infer import InferConfig
 from egolib.vod.config.model import FcosConfig, ModelConfig
 from egolib.vod.models.ahead import (
@@ -249,7 +250,7 @@ class FcosDetector(nn.Module):
         scores, order = scores.sort(dim=1, descending=True, stable=True)
         scores, order = scores[:, :best], order[:, :best]
         place = order // classes
-        apart = fixed.rows_at(distances.flatten(2).transpose(1, 2), place)
+        apart = rows_at(distances.flatten(2).transpose(1, 2), place)
         boxes = boxes_around(points[place].flatten(0, 1), apart.flatten(0, 1)).view_as(apart)
         central = centerness.flatten(1).gather(1, place).sigmoid()
         return fixed.Dense(boxes, order % classes, scores * central, scores > threshold)

@@ -17,6 +17,7 @@ from egolib.io.records import file_sha256
 from egolib.report.source import show
 from egolib.runs import inputs
 from egolib.runs.result_cache import ResultCache, cache_key
+from egolib.runs.shards import end_of_part
 from egolib.runs.step import Step
 from egolib.vod import api
 from egolib.vod.config import Config, ModelConfig
@@ -124,6 +125,7 @@ def predict(step: Step[Config]) -> DetectionSet:
     wanted = step.config.infer.devices
     devices = [str(d) for d in resolve_devices(wanted)] if wanted else []
     predictions = detector.predict(videos(step, source), kept, devices)
+    end_of_part()
     write(step.out / DETECTIONS, predictions)
     shutil.rmtree(kept.folder.parent)
     if step.config.infer.pickle:

@@ -188,6 +188,18 @@ def read_annotations(path: str | Path) -> Annotations:
 def from_content(content: Mapping[str, Any], file: str | Path = "annotations") -> Annotations:
     """Annotations already in memory, with the checks of ``read_annotations``."""
     validated(VisualQueries, content, file=file)
+    seen: set[tuple[str | None, str]] = set()
+    for v, video in enumerate(content["videos"]):
+        for c, clip in enumerate(video["clips"]):
+            for a, annotation in enumerate(clip["annotations"]):
+                key = clip["clip_uid"], annotation["annotation_uid"]
+                if key in seen:
+                    raise EgolibError(
+                        f"annotation {key[1]} stands twice in clip {key[0]}",
+                        file=file,
+                        record=f"videos[{v}].clips[{c}].annotations[{a}].annotation_uid",
+                    )
+                seen.add(key)
     return Annotations(content, file, Skipped())
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, NotRequired
 
-from annotated_types import Gt
+from annotated_types import Gt, Le
+from pydantic import AfterValidator
 from typing_extensions import TypedDict
 
-from egolib.io.schema import OPEN, Box, Count, Finite, Text, Time
+from egolib.io.episodic_memory import AnyClip, in_order
+from egolib.io.schema import OPEN, Box, Count, Finite, Pixels, Side, Uid
 
 
 class QueryBox(TypedDict):
@@ -15,12 +17,12 @@ class QueryBox(TypedDict):
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     frame_number: Count
-    x: Finite
-    y: Finite
-    width: Time
-    height: Time
-    original_width: NotRequired[Annotated[Finite, Gt(0)] | None]
-    original_height: NotRequired[Annotated[Finite, Gt(0)] | None]
+    x: Pixels
+    y: Pixels
+    width: Side
+    height: Side
+    original_width: NotRequired[Annotated[Side, Gt(0)] | None]
+    original_height: NotRequired[Annotated[Side, Gt(0)] | None]
 
 
 class QuerySet(TypedDict):
@@ -37,18 +39,14 @@ class Annotation(TypedDict):
     """The query sets of one annotation; malformed ones are listed and left out."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
-    annotation_uid: Text
+    annotation_uid: Uid
     query_sets: dict[str, dict[str, Any]]
 
 
-class Clip(TypedDict):
-    """A clip; the official files know some without a uid."""
+class Clip(AnyClip):
+    """A clip with its queries."""
 
-    __pydantic_config__ = OPEN  # type: ignore[misc]
-    clip_uid: str | None
-    video_start_sec: Finite
-    video_end_sec: Finite
-    clip_fps: Finite
+    clip_fps: Annotated[Finite, Gt(0), Le(1000)]
     annotations: list[Annotation]
 
 
@@ -56,9 +54,9 @@ class Video(TypedDict):
     """A video."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
-    video_uid: Text
+    video_uid: Uid
     split: str
-    clips: list[Clip]
+    clips: list[Annotated[Clip, AfterValidator(in_order)]]
 
 
 class CachedFrame(TypedDict):

@@ -200,9 +200,13 @@ def _check_arrays(counts: np.ndarray, boxes: np.ndarray, scores: np.ndarray) -> 
 
 
 def _read_json(path: Path) -> Detections:
-    frames = validated(DetectionCache, read_json(path, dict), file=path)["frames"]
+    return _sorted(_from_schema(read_json(path, dict), path))
+
+
+def _from_schema(content: Any, path: Path) -> Detections:
+    frames = validated(DetectionCache, content, file=path)["frames"]
     boxes, scores = ([frame[name] for frame in frames] for name in ("boxes", "scores"))
-    return _sorted(Detections.from_frames(boxes, scores, path))
+    return Detections.from_frames(boxes, scores, path)
 
 
 class _OfficialBox:
@@ -221,12 +225,19 @@ def read_official(path: str | Path) -> Detections:
     content = _unpickle(path, RestrictedPickle({"vq2d.structures.BBox": _OfficialBox}, strict=True))
     try:
         boxes = [
-            [(box.x1, box.y1, box.x2, box.y2) for box in frame] for frame in content["ret_bboxes"]
+            [[_plain(getattr(box, side)) for side in ("x1", "y1", "x2", "y2")] for box in frame]
+            for frame in content["ret_bboxes"]
         ]
-        scores = [[float(score) for score in frame] for frame in content["ret_scores"]]
-        return Detections.from_frames(boxes, scores, path)
+        scores = [[_plain(score) for score in frame] for frame in content["ret_scores"]]
+        frames = [{"boxes": b, "scores": s} for b, s in zip(boxes, scores, strict=True)]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise _damaged(path, error) from error
+    return _from_schema({"frames": frames}, path)
+
+
+def _plain(value: Any) -> Any:
+    """A number out of an array or a tensor of one."""
+    return value.item() if hasattr(value, "item") else value
 
 
 def _unpickle(path: Path, allowed: RestrictedPickle) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from egolib.errors import EgolibError
-from egolib.io.records import read_json, write_json
+from egolib.io.records import first_of, read_json, write_json
 from egolib.io.schema import is_finite
 from egolib.vq2d.data.annotations import Annotations, read_annotations
 from egolib.vq2d.localization.tracks import Track
@@ -89,7 +89,7 @@ def read(path: str | Path) -> Json:
 
 
 def validate_file(submission: str | Path, truth: str | Path | None = None) -> str:
-    """``validate`` for files; returns a sentence.
+    """``validate`` for files; returns a sentence, and the warnings on lines of their own.
 
     Args:
         submission: the file.
@@ -101,10 +101,13 @@ def validate_file(submission: str | Path, truth: str | Path | None = None) -> st
     """
     content = read(submission)
     if truth is None:
-        return f"form valid: {validate_form(content, file=submission)} query sets, no truth given"
-    annotations = read_annotations(truth)
-    validate(content, annotations, file=submission)
-    return f"valid: {len(annotations.queries)} queries, every one answered"
+        count = validate_form(content, file=submission)
+        first = f"form valid: {count} query sets, no truth given"
+    else:
+        annotations = read_annotations(truth)
+        validate(content, annotations, file=submission)
+        first = f"valid: {len(annotations.queries)} queries, every one answered"
+    return "\n".join([first, *first_of(oddities(content))])
 
 
 def validate_form(submission: Any, *, file: str | Path = "submission") -> int:
@@ -127,6 +130,20 @@ def validate_form(submission: Any, *, file: str | Path = "submission") -> int:
                     _check_track(check, entry, f"{prediction['annotation_uid']}_{key}")
                     count += 1
     return count
+
+
+def oddities(submission: Json) -> list[str]:
+    """Warnings about answers of a checked submission that the official evaluator takes as they
+    are: boxes that end before they start."""
+    found = []
+    for video in submission["results"]["videos"]:
+        for prediction in (p for clip in video["clips"] for p in clip["predictions"]):
+            for name, entry in prediction["query_sets"].items():
+                wrong = [b for b in entry["bboxes"] if b["x2"] < b["x1"] or b["y2"] < b["y1"]]
+                if wrong:
+                    query = f"query {prediction['annotation_uid']}_{name}"
+                    found.append(f"{query}: {len(wrong)} boxes end before they start")
+    return found
 
 
 def validate(submission: Any, annotations: Annotations, *, file: str | Path = "submission") -> None:

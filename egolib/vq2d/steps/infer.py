@@ -28,10 +28,11 @@ from egolib.io.records import Skipped, file_sha256
 from egolib.report.results import identity
 from egolib.report.source import show
 from egolib.runs.result_cache import ResultCache, cache_key
+from egolib.runs.shards import end_of_part, is_part, own_part
 from egolib.runs.step import Step
 from egolib.video import VideoReader
 from egolib.vq2d.config import Config, KysConfig, LocalizeConfig
-from egolib.vq2d.data.annotations import Annotations
+from egolib.vq2d.data.annotations import Annotations, Query
 from egolib.vq2d.formats import submission
 from egolib.vq2d.formats.checkpoint import (
     PUBLISHED_TRACKER,
@@ -86,6 +87,15 @@ class Sources:
 def read_queries(step: Step[Config]) -> dict[str, Annotations]:
     """The annotations of val, and of test where they are."""
     return {name: own for name, own in read_splits(step).items() if name in SPLITS}
+
+
+def own_clips(queries: Mapping[str, Annotations]) -> dict[str, list[Query]]:
+    """The clips of all splits with their queries: all of them, or this job's part of an array."""
+    clips: dict[str, list[Query]] = {}
+    for split in queries.values():
+        for uid, own in split.by_clip().items():
+            clips.setdefault(uid, []).extend(own)
+    return dict(own_part(list(clips.items()), lambda clip: len(clip[1])))
 
 
 def weights_file(step: Step[Config]) -> Path:
@@ -184,7 +194,9 @@ def predict(step: Step[Config]) -> Predictions:
     """Steps 1 and 2 for val and test; writes submission files and what a replay needs."""
     found, queries = sources(step), read_queries(step)
     detections, undetected = detect(step, found, queries)
-    return Predictions(queries, detections, undetected, follow(step, found, queries, detections))
+    answers = follow(step, found, queries, detections)
+    end_of_part()
+    return Predictions(queries, detections, undetected, answers)
 
 
 def detect(
@@ -206,7 +218,7 @@ def detect(
         print(line)
     device = resolve_device(config.infer.device)
     model, threads = loaded.model.to(device), 1 if device.type == "cpu" else DECODER_THREADS
-    clips = {u: q for own in queries.values() for u, q in own.by_clip().items()}
+    clips = own_clips(queries)
     cache = ResultCache(step.out / DETECTIONS, detections_key(step, found.detector))
     skipped = extract(
         clips, partial(_open_clip, found.clips, threads), Detector(model, config.detect), cache
@@ -278,9 +290,10 @@ def follow(
         matmul_precision=step.config.infer.matmul_precision,
     )
     places = places_of(step)
-    answers = {}
+    answers, here = {}, own_clips(queries)
     for split, own in queries.items():
-        todo = answering.query_jobs(own.by_clip(), found.clips)
+        clips = {uid: asked for uid, asked in own.by_clip().items() if uid in here}
+        todo = answering.query_jobs(clips, found.clips)
         answers[split] = answering.answer_all(
             todo,
             work,
@@ -289,7 +302,10 @@ def follow(
             devices=places.devices,
             at_once=places.at_once,
         )
-        submission.write(step.out / f"{split}.json", own, answers[split].tracks)
+        if not is_part():
+            submission.write(step.out / f"{split}.json", own, answers[split].tracks)
+    if is_part():
+        return answers
     skipped = {k: why for each in answers.values() for k, why in each.skipped.reasons.items()}
     replace(record, tracks=str(tracks.folder), skipped=skipped).write(step.out)
     return answers

@@ -42,14 +42,14 @@ def test_files_round_trip(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"label": 3}, "label is 3"),
+        ({"label": 3}, r"\[1\]\.label: wanted: a valid string, found 3"),
         ({"label": "sing"}, r"s\.json, record retrieve_results\.c1\[1\]\.label: unknown class"),
-        ({"score": None}, r"record retrieve_results\.c1\[1\]: score is None"),
-        ({"score": float("nan")}, "score is nan"),
-        ({"score": True}, "score is True"),
-        ({"segment": [1]}, "segment .1. is not"),
-        ({"segment": [1, "2"]}, "is not .start, end. in seconds"),
-        ({"segment": [1, float("inf")]}, "is not .start, end. in seconds"),
+        ({"score": None}, r"record retrieve_results\.c1\[1\]\.score: wanted: a valid number"),
+        ({"score": float("nan")}, "score: a finite number is wanted"),
+        ({"score": True}, "score: wanted: a valid number, found True"),
+        ({"segment": [1]}, "segment: List should have at least 2 items"),
+        ({"segment": [1, "2"]}, r"segment\[1\]: wanted: a valid number, found '2'"),
+        ({"segment": [1, float("inf")]}, r"segment\[1\]: a finite number is wanted"),
     ],
 )
 def test_wrong_records_are_named(change, message):
@@ -65,9 +65,9 @@ def test_wrong_records_are_named(change, message):
         (("version",), "2", "version is '2', it must be '1.0'"),
         (("challenge",), "nlq", "challenge is 'nlq'"),
         (("detect_results",), [], "'detect_results' is missing or no object"),
-        (("detect_results", "c0"), {}, r"record detect_results\.c0: a list was expected"),
-        (("detect_results", "c0", 0), 3, r"c0\[0\]: a int instead of an object"),
-        (("detect_results", "c0", 0), {"label": "open"}, "field 'score' is missing"),
+        (("detect_results", "c0"), {}, r"record detect_results\.c0: wanted: a valid list"),
+        (("detect_results", "c0", 0), 3, r"c0\[0\]: wanted: a valid dictionary"),
+        (("detect_results", "c0", 0), {"label": "open"}, r"c0\[0\]\.score: the field is missing"),
         (("detect_results", "c9"), [], r"record detect_results\.c9: this clip is not in"),
     ],
 )
@@ -109,7 +109,7 @@ def test_oddities_are_warned_about():
 
 def test_result_files_are_checked(tmp_path):
     path = write_json(tmp_path / "d.json", {"results": {"c": [{**RECORD, "segment": 3}]}})
-    with pytest.raises(EgolibError, match=r"d\.json, record results\.c\[0\]: segment 3"):
+    with pytest.raises(EgolibError, match=r"d\.json, record results\.c\[0\]\.segment: wanted"):
         read_results(path)
 
 

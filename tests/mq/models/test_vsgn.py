@@ -56,9 +56,9 @@ def test_anchors_are_not_stored():
     ("settings", "message"),
     [
         ({"length": 62}, "length 62 is no multiple of 4"),
-        ({"width": 18}, "width 18 is no multiple of 4 groups"),
-        ({"edge_weights": True, "edge_features": "difference"}, "edge weights"),
-        ({"neighbors": 33}, "33 neighbours"),
+        ({"width": 18}, "width 18 is no multiple of model.norm_groups 4"),
+        ({"edge_weights": True, "edge_features": "difference"}, "model.edge_weights"),
+        ({"neighbors": 33}, "model.neighbors 33 of the 32"),
     ],
 )
 def test_sizes_that_do_not_fit(settings, message):

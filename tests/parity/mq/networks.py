@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -69,6 +70,8 @@ def config_of(options: dict[str, Any]) -> ModelConfig:
     values = {OPTIONS[name]: value for name, value in options.items() if name in OPTIONS}
     if "anchor_scale" in options:
         values["anchor_scales"] = tuple(options["anchor_scale"])
+    groups = math.gcd(values.get("width", 32), 32)  # a part alone has no towers with 32
+    values.setdefault("norm_groups", groups)
     return replace(
         ModelConfig(),
         **values,

@@ -39,7 +39,8 @@ def test_classification_loss(recording: Path) -> None:
         loss.backward()
         assert logits.grad is not None
         close(loss, values["loss"])
-        close(logits.grad[:: -(-len(logits) // len(values["grad"]))], values["grad"])
+        if "grad" in values:
+            close(logits.grad[:: -(-len(logits) // len(values["grad"]))], values["grad"])
         check_finite(classification_loss, values["logits"], classes)
 
 
@@ -56,7 +57,8 @@ def test_box_loss(recording: Path) -> None:
         loss.backward()
         assert leaf.grad is not None
         close(loss, values["loss"].numpy())
-        close(leaf.grad, values["grad"].numpy())
+        if "grad" in values:
+            close(leaf.grad, values["grad"].numpy())
 
 
 @pytest.mark.recordings("losses")
@@ -70,7 +72,8 @@ def test_curve_loss(recording: Path) -> None:
         loss.backward()
         assert curve.grad is not None
         close(loss, values["loss"])
-        close(curve.grad, values["grad"])
+        if "grad" in values:
+            close(curve.grad, values["grad"])
         check_finite(curve_loss, values["pred"], target)
 
 

@@ -86,6 +86,8 @@ def test_objects_are_filtered(tmp_path: Path, config: DataConfig):
     other["category_id"] = 77
     content["categories"].append({"id": 77, "name": "another class"})
     content["annotations"] = [kept, ignored, thin, outside, crowd, other]
+    for number, annotation in enumerate(content["annotations"]):
+        annotation["id"] = number
     path = write_json(tmp_path / "x.json", content)
     source = make_source(path, config.images_vid, config, train=False)
     boxes, labels = true_objects(source, 0)
