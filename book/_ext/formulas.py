@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import Any
 
@@ -24,7 +25,7 @@ def mathml(tex: str, block: bool = False) -> str:
     Raises:
         MathError: something that the converter does not know.
     """
-    drawn = tex2mathml(tex.strip(), as_block=block)
+    drawn = tex2mathml(re.sub(r"\\dots\b", r"\\ldots", tex.strip()), as_block=block)
     source = f'<annotation encoding="application/x-tex">{escape(tex.strip())}</annotation>'
     opening, _, rest = drawn.partition(">")
     inside, _, _ = rest.rpartition("</math>")

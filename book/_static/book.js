@@ -15,13 +15,13 @@ document.addEventListener("DOMContentLoaded", () => {
     });
     document.querySelector(".bd-article h1")?.before(button);
   }
-  document.querySelectorAll(".output.text_html, .pst-scrollable-table-container").forEach((box) => {
-    if (box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight) {
-      box.tabIndex = 0;
-      box.setAttribute("role", "region");
-      box.setAttribute("aria-label", "table, scrolls");
-    }
-  });
+  window.addEventListener("load", () => document.querySelectorAll(".output.text_html, .pst-scrollable-table-container, .bd-article table, .bd-article figure").forEach((box) => {
+    if (box.scrollWidth <= box.clientWidth && box.scrollHeight <= box.clientHeight) return;
+    box.tabIndex = 0;
+    if (box.tagName !== "DIV") return;
+    box.setAttribute("role", "region");
+    box.setAttribute("aria-label", "table, scrolls");
+  }));
   const closed = [];
   window.addEventListener("beforeprint", () => document.querySelectorAll("details.fold:not([open])").forEach((fold) => { closed.push(fold); fold.open = true; }));
   window.addEventListener("afterprint", () => { closed.splice(0).forEach((fold) => { fold.open = false; }); });

@@ -132,6 +132,77 @@ def test_executed_pages_carry_their_banner(seen):
     assert not without
 
 
+QUESTIONS = {  # of a newcomer: words of the links from the front page, words that answer
+    "which method for what": (["results"], ["Claims", "What the quirks cost"]),
+    "does it work here, and how sure is that": (["scoreboard"], ["interval", "seeds"]),
+    "how do I run it on mine": (["your own data"], ["egolib "]),
+    "how do I reproduce a published number": (["reproduce_"], ["egolib run "]),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_newcomer_is_answered_within_two_clicks(html, question):
+    """The front page leads there by one link, for each task where tasks have pages of their own."""
+    words, answers = QUESTIONS[question]
+    start = html / "book/live/pages/start.html"
+    main = re.search(r"<article.*</article>", start.read_text(), re.S)
+    assert main
+    links = re.findall(r'<a [^>]*href="([^"]+)"[^>]*>(.*?)</a>', main[0], re.S)
+    asked = {h for h, text in links if any(w in text.lower() or w in h for w in words)}
+    assert asked, f"no link {words} on the front page"
+    for link in asked:
+        target = (start.parent / urldefrag(link)[0]).resolve()
+        text = re.sub(r"<[^>]+>", "", target.read_text())
+        assert any(answer in text for answer in answers), f"{question}: {link}"
+
+
+def test_keyboard_alone_reaches_everything(address, browser):
+    """Folds, the switch of all code, and wide tables take the focus and answer to keys."""
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.route(lambda url: not url.startswith(address), lambda route: route.abort())
+    page.goto(urljoin(address, "book/live/nlq/finetune_4_evaluate.html"))
+    switch = page.locator(".code-switch")
+    folds = page.locator("details.hide, details.above-input")
+    assert folds.count() and not folds.first.evaluate("d => d.open")
+    switch.focus()
+    page.keyboard.press("Enter")
+    assert folds.first.evaluate("d => d.open") and switch.get_attribute("aria-pressed") == "true"
+    summary = folds.first.locator("summary")
+    summary.focus()
+    page.keyboard.press("Enter")
+    assert not folds.first.evaluate("d => d.open")
+    page.wait_for_load_state("load")
+    boxes = page.evaluate(
+        "[...document.querySelectorAll('.output.text_html, .bd-article table, .bd-article figure')]"
+        ".filter(b => getComputedStyle(b).overflowX === 'auto' && b.scrollWidth > b.clientWidth)"
+        ".map(b => b.tabIndex)"
+    )
+    assert boxes and set(boxes) == {0}
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement !== document.body")
+    page.close()
+
+
+def test_print_shows_the_page_alone(address, browser):
+    """No navigation, folds open, nothing cut: tables as wide as the sheet scroll nowhere."""
+    page = browser.new_page(viewport={"width": 1000, "height": 900})
+    page.route(lambda url: not url.startswith(address), lambda route: route.abort())
+    page.goto(urljoin(address, "book/live/nlq/finetune_4_evaluate.html"))
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    hidden = (".bd-sidebar-primary", ".bd-sidebar-secondary", ".code-switch", ".bd-header-article")
+    for name in hidden:
+        assert not page.locator(name).first.is_visible(), name
+    assert page.evaluate("[...document.querySelectorAll('details.fold')].every(d => d.open)")
+    assert page.locator(".banner").is_visible()
+    assert page.locator("main figure img, main .readout-picture img").first.is_visible()
+    pdf = page.pdf(format="A4")
+    assert pdf.startswith(b"%PDF") and len(pdf) > 20_000
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert not page.evaluate("[...document.querySelectorAll('details.fold')].some(d => d.open)")
+    page.close()
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_results_come_first(seen, width):
     """The first table or figure of a result page lies within two screens."""
