@@ -21,8 +21,8 @@ book: $(STAMP)  ## draw the world, run every notebook on PRESET, build the HTML 
 test: $(STAMP)  ## all tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q -rs tests
 
-fuzz: $(STAMP)  ## EGOLIB_FUZZ mutations (1,000) of a sample of every foreign file, for every reader
-	$(BIN)/python -m tests.fuzz $(or $(EGOLIB_FUZZ),1000)
+fuzz: $(STAMP)  ## EGOLIB_FUZZ mutations (1,000) of every foreign file, for every reader; tests/fuzz/summary.yaml
+	EGOLIB_FUZZ_SUMMARY=tests/fuzz/summary.yaml $(BIN)/python -m tests.fuzz $(or $(EGOLIB_FUZZ),1000)
 
 walks: $(STAMP)  ## every walk from an official file to a result, and every shown command that trains
 	EGOLIB_WALKS=all $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q -rs tests/walks tests/book/test_executed.py

@@ -126,6 +126,17 @@ def test_no_torch_behind(module):
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+def test_help_is_quick():
+    """Within a second of processor time, so that load does not decide."""
+    code = "import os, runpy, sys; sys.argv = ['egolib', '--help']\n"
+    code += "try: runpy.run_module('egolib', run_name='__main__')\n"
+    code += "except SystemExit: pass\n"
+    code += "print(sum(os.times()[:2]), 'torch' in sys.modules)"
+    ends = [subprocess.check_output([sys.executable, "-c", code]).split()[-2:] for _ in range(3)]
+    assert min(float(seconds) for seconds, _ in ends) < 1.0
+    assert {torch for _, torch in ends} == {b"False"}
+
+
 def test_import_is_quick():
     """0.3 s is the promise; the best of three runs is judged, so that load does not decide."""
     code = "import time; t = time.perf_counter(); import egolib; print(time.perf_counter() - t)"

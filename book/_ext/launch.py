@@ -11,7 +11,7 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-NOTEBOOK = "notebooks/launch.ipynb"
+NOTEBOOK = "binder/launch.ipynb"
 GITHUB = "https://github.com/"
 
 

@@ -14,7 +14,7 @@ import yaml
 from egolib import config as configs
 from egolib.cli.app import schema
 from egolib.cli.reference import write_reference
-from egolib.errors import EgolibError, UsageError, nearest
+from egolib.errors import EgolibError, UsageError
 from egolib.io.records import write_text
 from egolib.report.pages import page_text, step_of_page
 
@@ -32,14 +32,10 @@ def build_book(name: str, runs_dir: Path) -> str:
         The path of the index page.
 
     Raises:
-        UsageError: no run of that name, or the builder is not installed.
+        UsageError: the builder is not installed.
         EgolibError: the builder reported a warning or an error.
     """
     root = configs.project_root()
-    if not (runs_dir / name).is_dir():
-        made = [folder.name for folder in runs_dir.glob("*") if folder.is_dir()]
-        remedy = nearest(name, made) if made else f"egolib run all --preset {name}"
-        raise UsageError(f"no run {name!r} in {runs_dir}", remedy=remedy)
     if find_spec("jupyter_book") is None:
         raise UsageError("Jupyter Book is not installed", remedy="pip install 'egolib[book]'")
     live = root / "book" / "live"

@@ -15,17 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from egolib import config as configs
+from egolib.cli.answers import describe, with_length
 from egolib.errors import EgolibError, UsageError, nearest
 from egolib.io.provenance import Provenance
 from egolib.io.records import check_target
 from egolib.report.results import (
     Detections,
     FrameDetections,
-    LabelledMoments,
     Moments,
-    ResponseTrack,
     Result,
-    Similarity,
 )
 from egolib.runs import inputs
 from egolib.runs.local import default_jobs, run_local
@@ -43,7 +41,6 @@ LEAST_SCORE = 0.3  # of boxes that are drawn and counted
 ASKED = "nlq/vlp_states"  # the variant of nlq that reads what an egolib vlp model sees and reads
 FOUND = "mq/features_vlp"  # the variant of mq that reads what an egolib vlp model sees
 LOOKED_AT = 5.0  # frames a second that vq2d searches, as in the benchmark
-MOST_SEGMENTS = 20  # of mq that are printed
 MOST_CLASSES = 12  # of vod that are named
 DEFAULTS = {"nlq": ASKED, "mq": FOUND}  # of the other tasks the newest training of any variant
 FIGURES = (".png", ".svg", ".pdf")
@@ -248,36 +245,6 @@ def _schema(task: str) -> type:
     return found
 
 
-def describe(result: Result) -> list[str]:
-    """A result in a few lines."""
-    if isinstance(result, ResponseTrack):
-        if not len(result.frames):
-            return ["not found"]
-        first, last = result.frames[0], result.frames[-1]
-        if result.peak_frame is None:
-            return [
-                f"frames {first} to {last}; the similarity has no peak, so the answer starts from "
-                "a fallback frame and its score means nothing"
-            ]
-        return [f"frames {first} to {last}, score {result.score:.3f}"]
-    if isinstance(result, Similarity):
-        return [
-            f"{score:.3f}  {text}" for text, score in zip(result.texts, result.scores, strict=True)
-        ]
-    if isinstance(result, Moments):
-        rows = zip(result.segments_sec, result.scores, strict=True)
-        return [
-            f"{start:7.2f} s to {end:7.2f} s, score {score:.3f}" for (start, end), score in rows
-        ]
-    if isinstance(result, LabelledMoments):
-        found = zip(result.labels, result.segments_sec, result.scores, strict=True)
-        return [
-            f"{start:7.2f} s to {end:7.2f} s, score {score:.3f}  {label}"
-            for label, (start, end), score in list(found)[:MOST_SEGMENTS]
-        ]
-    return [repr(result)]
-
-
 def _locate(asked: _Question) -> Told:
     from egolib import vq2d
 
@@ -391,4 +358,8 @@ def _find(asked: _Question) -> Told:
     result = finder.find(
         words.features(reader), asked.texts or None, duration_sec=reader.duration_sec
     )
-    return [f"model: {finder.about}", f"features: {words.about}"], result
+    told = [f"model: {finder.about}", f"features: {words.about}"]
+    shown = with_length(result)
+    if lost := len(result.labels) - len(shown.labels):
+        told.append(f"left out: {lost} segments that end before they begin")
+    return told, shown

@@ -93,9 +93,13 @@ def book(
     port: Annotated[int, typer.Option(help="Port of that address.")] = 8000,
 ) -> None:
     """Copy a run's executed notebooks into the book and build its HTML."""
+    from egolib.runs import inventory
+
+    runs = runs_dir or configs.project_root() / "runs"
+    inventory.require_run(runs, name)
     from egolib.cli.book import build_book, serve_book
 
-    index = build_book(name, runs_dir or configs.project_root() / "runs")
+    index = build_book(name, runs)
     print(index)
     if serve:
         serve_book(Path(index).parent, port)

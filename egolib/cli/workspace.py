@@ -60,5 +60,5 @@ def init(folder: Path) -> list[str]:
         "",
         f"  cd {folder}",
         "  egolib run nlq --preset tiny",
-        "  jupyter lab notebooks",
+        "  jupyter lab notebooks/your_video.ipynb   # pip install 'egolib[book]'",
     ]

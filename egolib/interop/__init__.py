@@ -14,4 +14,4 @@ def require(name: str) -> None:
         EgolibError: it is not; the remedy names the make target that installs it.
     """
     if find_spec(name) is None:
-        raise EgolibError(f"{name} is not installed", remedy=f"make bridge-{name}")
+        raise EgolibError(f"{name} is not installed", remedy=f"in a checkout: make bridge-{name}")

@@ -280,7 +280,8 @@ class _ClassPart:
 
     def right(self) -> np.ndarray:
         """Rows of the predictions that take a truth, whichever its speed."""
-        return self.rows[self._match(np.zeros(int(self.valid.sum()), bool)) >= 0]
+        taken: np.ndarray = self.rows[self._match(np.zeros(int(self.valid.sum()), bool)) >= 0]
+        return taken
 
     def _match(self, ignored: np.ndarray) -> np.ndarray:
         """Truth (index within the class) of every near prediction, -1 for none.

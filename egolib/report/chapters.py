@@ -215,8 +215,9 @@ def parity() -> Html:
         f"<p><strong>{total:,} recordings agree</strong>, {len(found['failed'])} do not. Largest "
         f"deviation {largest:.1e}, counted on commit <code>{found['commit']}</code>.</p>"
     )
+    failed = "".join(f"<li><code>{html.escape(name)}</code></li>" for name in found["failed"])
     columns = ("system", "recordings", "comparisons", "largest deviation", "in")
-    return Html(head + html_table(columns, rows))
+    return Html(head + html_table(columns, rows) + (f"<ul>{failed}</ul>" if failed else ""))
 
 
 def real_numbers() -> Html:

@@ -129,7 +129,8 @@ def of_hash(sha256: str, task: str, runs_dir: str | Path | None = None) -> Path 
         runs_dir: where runs lie; None for ``runs`` in the checkout.
     """
     runs = Path(runs_dir) if runs_dir else configs.project_root() / "runs"
-    for sidecar in sorted(runs.glob(f"*/{task}/*/2_train/**/*.json")):
+    sidecars = sorted(runs.glob(f"*/{task}/*/2_train/**/*.json"))
+    for sidecar in sorted(sidecars, key=lambda file: file.stem != "model"):
         file = sidecar.with_suffix(".safetensors")
         if file.is_file() and read_json(sidecar, dict).get("sha256") == sha256:
             return file

@@ -20,11 +20,18 @@ def steps(runs_dir: Path, name: str | None = None) -> list[dict[str, Any]]:
     Raises:
         UsageError: no run of that name.
     """
-    if name is not None and not (runs_dir / name).is_dir():
-        made = [folder.name for folder in runs_dir.glob("*") if folder.is_dir()]
-        raise UsageError(f"no run {name!r} in {runs_dir}", remedy=nearest(name, made))
+    if name is not None:
+        require_run(runs_dir, name)
     found = sorted(runs_dir.glob(f"{name or '*'}/**/node.json"))
     return [_row(file.parent, runs_dir) for file in found]
+
+
+def require_run(runs_dir: Path, name: str) -> None:
+    """Raises UsageError, with the nearest name, where there is no run of a name."""
+    if not (runs_dir / name).is_dir():
+        made = [folder.name for folder in runs_dir.glob("*") if folder.is_dir()]
+        remedy = nearest(name, made) if made else f"egolib run all --preset {name}"
+        raise UsageError(f"no run {name!r} in {runs_dir}", remedy=remedy)
 
 
 def _row(out: Path, runs_dir: Path) -> dict[str, Any]:

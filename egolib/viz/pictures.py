@@ -80,8 +80,9 @@ def curves(
             xs, ys = np.asarray(x, float), np.asarray(y, float)
             mark = "." if len(xs) < 12 else None
             axes.plot(xs, ys, color=tint, linewidth=1.2, marker=mark, label=name)
-        ends = {line: line.get_xydata()[-1] for line in axes.get_lines() if len(line.get_xdata())}
-        apart = np.diff(sorted(y for _, y in ends.values()))
+        points = {line: np.asarray(line.get_xydata()) for line in axes.get_lines()}
+        ends = {line: own[-1] for line, own in points.items() if len(own)}
+        apart = np.diff(sorted(end[1] for end in ends.values()))
         if (apart < MEETING * np.ptp(axes.get_ylim())).any():
             axes.legend(fontsize=7)
         else:

@@ -61,7 +61,7 @@ def test_the_notebook_runs_a_task_on_tiny(monkeypatch, tmp_path):
     cells = [cell for cell in every if cell["cell_type"] == "code"]
     asked = []
     monkeypatch.setattr(subprocess, "run", lambda words, **options: asked.append((words, options)))
-    monkeypatch.chdir(ROOT / "notebooks")
+    monkeypatch.chdir(ROOT / "binder")
     names: dict = {}
     for cell in cells:
         exec("".join(cell["source"]), names)

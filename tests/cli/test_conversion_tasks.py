@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from torch import nn
 from egolib.cli.conversion import convert_file
 from egolib.config import to_tree
 from egolib.io import checkpoint
+from egolib.mq.config import ModelConfig
+from egolib.nlq.config.span import VslnetConfig
 from tests.mq import small as mq
 from tests.nlq import small as nlq
+from tests.nlq.vslnet import small as spans
 from tests.vlp import small as vlp
 from tests.vod import small as vod
 from tests.vq2d import made as vq2d
@@ -21,25 +25,38 @@ from tests.vq2d import made as vq2d
 Made = tuple[nn.Module, dict[str, Any]]
 
 
-def made_nlq() -> Made:
-    return nlq.network(), {"model": "nlq/trained", "config": {"model": to_tree(nlq.SMALL)}}
+def made_nlq(**changes: Any) -> Made:
+    config = replace(nlq.SMALL, **changes)
+    about = {"model": "nlq/trained", "config": {"model": to_tree(config)}}
+    return nlq.network(config), about
 
 
-def made_mq() -> Made:
-    from egolib.mq.models.vsgn import build
+def made_spans(config: VslnetConfig) -> Made:
+    from egolib.nlq.config import ModelConfig
+    from egolib.nlq.config.data import DataConfig
+    from egolib.nlq.config.run import InferConfig
+    from egolib.nlq.formats.checkpoint import describe
 
-    return build(mq.SMALL, 0), {"model": "mq/vsgn", "config": {"model": to_tree(mq.SMALL)}}
+    return spans.network(config), describe(ModelConfig(span=config), DataConfig(), InferConfig())
 
 
-def made_vlp() -> Made:
-    model = vlp.small_model()
+def made_mq(config: ModelConfig) -> Made:
+    from egolib.mq.api import describe
+    from egolib.mq.config import GridConfig
+    from egolib.mq.models.build import build
+
+    return build(config, 0), describe(config, ["Background", *mq.LABELS], 2.0, GridConfig())
+
+
+def made_vlp(**changes: Any) -> Made:
+    model = vlp.small_model(**changes)
     return model, {"model": "vlp", "config": to_tree(model.config)}
 
 
-def made_siamese() -> Made:
+def made_siamese(**head: Any) -> Made:
     from egolib.vq2d.models.model import SiameseRcnn
 
-    config = vq2d.tiny_detector()
+    config = vq2d.tiny_detector(**head)
     return SiameseRcnn(config), {"model": "vq2d/siamese_rcnn", "config": {"model": to_tree(config)}}
 
 
@@ -56,10 +73,17 @@ def made_vod(name: str) -> Made:
 
 
 MADE = {
-    "mq": made_mq,
+    "mq/vsgn": lambda: made_mq(mq.SMALL),
+    "mq/vsgn_plain": lambda: made_mq(replace(mq.SMALL, graph=False)),
+    "mq/actionformer": lambda: made_mq(mq.POINTS),
     "nlq": made_nlq,
-    "vlp": made_vlp,
+    "nlq/star": lambda: made_nlq(cross_branch_blocks=2, plain_branch_blocks=2),
+    "nlq/vslnet": lambda: made_spans(spans.FULL),
+    "nlq/vslnet_small": lambda: made_spans(spans.SMALL),
+    "vlp/small": made_vlp,
+    "vlp/large": lambda: made_vlp(projection="large"),
     "vq2d/siamese": made_siamese,
+    "vq2d/set": lambda: made_siamese(kind="set"),
     "vq2d/kys": made_kys,
     **{f"vod/{name}": (lambda name=name: made_vod(name)) for name in vod.BUILDERS},
 }

@@ -10,7 +10,7 @@ import pytest
 
 from egolib import config as configs
 from egolib import vlp
-from egolib.cli import demos
+from egolib.cli import answers, demos
 from egolib.config import to_tree
 from egolib.errors import EgolibError
 from egolib.mq import api
@@ -18,6 +18,7 @@ from egolib.mq.config import ModelConfig
 from egolib.mq.models.vsgn import build
 from egolib.nlq import api as nlq_api
 from egolib.nlq.config import DataConfig
+from egolib.report.results import LabelledMoments
 from egolib.video import write_video
 from tests.nlq.small import SMALL, network
 from tests.vlp.small import save_small
@@ -53,13 +54,22 @@ def test_classes_that_are_asked_for(video: Path, finder: Path, tmp_path: Path) -
     lines = demos.run("mq", video, ["wash"], str(finder), None, None, None, out)
     assert out.is_file() and lines[-1] == f"drawn: {out}"
     assert lines[0].startswith("model: mq/") and lines[1].startswith("features: vlp/")
-    assert all(line.endswith("  wash") for line in lines[2:-1])
-    assert 3 < len(lines) <= demos.MOST_SEGMENTS + 3
+    segments = [line for line in lines if " s to " in line]
+    assert all(line.endswith("  wash") for line in segments)
+    assert 0 < len(segments) <= answers.MOST_SEGMENTS
+
+
+def test_segments_that_end_before_they_begin_are_left_out() -> None:
+    segments = np.array([[0.4, 0.2], [-0.001, 2.0], [3.0, 3.0]])
+    found = LabelledMoments(("a", "b", "c"), segments, np.array([0.9, 0.8, 0.7]), 4.0)
+    (line,) = answers.describe(answers.with_length(found))
+    assert line == "   0.00 s to    2.00 s, score 0.800  b"
 
 
 def test_all_classes(video: Path, finder: Path, tmp_path: Path) -> None:
     lines = demos.run("mq", video, [], str(finder), None, None, None, tmp_path / "a.svg")
-    assert {line.rsplit("  ", 1)[1] for line in lines[2:-1]} <= set(NAMES[1:])
+    segments = [line for line in lines if " s to " in line]
+    assert {line.rsplit("  ", 1)[1] for line in segments} <= set(NAMES[1:])
 
 
 def test_unknown_class(video: Path, finder: Path) -> None:

@@ -16,7 +16,7 @@ from matplotlib.colors import to_rgb
 
 from egolib import config as configs
 from egolib import viz, vod
-from egolib.cli import demos, main
+from egolib.cli import answers, demos, main
 from egolib.errors import EgolibError, UsageError
 from egolib.report.results import FrameDetections, ResponseTrack
 from egolib.video import VideoReader, write_video
@@ -180,7 +180,7 @@ def test_a_short_video_gets_a_curve_too(video: Path, tmp_path: Path):
 def test_an_answer_without_a_peak_says_so():
     nothing = np.zeros(0)
     track = ResponseTrack(np.arange(3), np.zeros((3, 4)), 1.0, nothing, nothing.astype(int))
-    (line,) = demos.describe(track)
+    (line,) = answers.describe(track)
     assert "no peak" in line and "1.000" not in line
 
 

@@ -1,11 +1,12 @@
 """``python -m tests.fuzz [COUNT] [READER ...]``: mutations of every reader, and their outcomes.
 
-A complete run writes what it found to ``EGOLIB_FUZZ_SUMMARY``, if that names a file.
+What a run found is written to the file that ``EGOLIB_FUZZ_SUMMARY`` names, if it names one.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -62,7 +63,9 @@ def summary(
         slowest_sec: the slowest answer.
     """
     total: Counter[str] = sum(outcomes.values(), Counter())
+    commit = ["git", "rev-parse", "--short", "HEAD"]
     return {
+        "commit": subprocess.run(commit, capture_output=True, text=True).stdout.strip(),
         "readers_tried": len(outcomes),
         "mutations": sum(total.values()),
         "outcomes": dict(sorted(total.items())),
