@@ -120,7 +120,8 @@ def deviation(actual: Any, expected: Any) -> float:
     """
     try:
         ours, theirs = _numbers(actual), _numbers(expected)
-        difference = np.abs(ours - theirs)
+        with np.errstate(invalid="ignore"):  # where both are infinite
+            difference = np.abs(ours - theirs)
     except (TypeError, ValueError):
         return 0.0
     finite = np.isfinite(difference)
