@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -78,14 +79,26 @@ def run(
     target = out or Path(f"{video.stem}_{task}{SUFFIXES[task][0]}")
     asked = _Question(video, texts, model, query_frame, box, fps)
     _check(task, asked, target)
-    logging.getLogger("egolib.vlp.api").setLevel(logging.ERROR)  # unknown words are told below
     asked.model = str(_weights(task, model))
     if task == "vod":
         return _detect(asked, target)
-    told, result = ask[task](asked)
+    with _without_warnings("egolib.vlp.api"):  # unknown words are among what is told
+        told, result = ask[task](asked)
     from egolib import viz
 
     return [*told, *describe(result), f"drawn: {viz.draw(asked.reader, result, out=target)}"]
+
+
+@contextmanager
+def _without_warnings(name: str) -> Iterator[None]:
+    """Errors alone from a logger, for a while."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _weights(task: str, name: str | None) -> Path:

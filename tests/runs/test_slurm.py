@@ -57,7 +57,7 @@ def started(root, *arguments):
     return subprocess.Popen(command, env=environment, cwd=root, stdout=subprocess.PIPE, text=True)
 
 
-def queued(name, *, state="all"):
+def queued(name, *, state):
     """Ids of the jobs of a name."""
     query = [f"--name={name}", f"--states={state}", "--noheader", "--array", "--format=%i"]
     return subprocess.run(["squeue", *query], capture_output=True, text=True).stdout.split()
@@ -74,7 +74,7 @@ def test_a_training_queued_again_ends_as_the_local_one(tmp_path):
     while not list(train.glob("snapshot-*.pt")):
         assert running.poll() is None, running.stdout.read()
         time.sleep(0.05)
-    job = queued("nlq-scratch-2_train")
+    job = queued("nlq-scratch-2_train", state="PD,R")
     subprocess.run(["scontrol", "requeue", *job], check=True)
     assert not (train.parent / "result.json").is_file(), "requeued too late"
     printed, _ = running.communicate(timeout=300)

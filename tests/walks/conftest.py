@@ -16,6 +16,7 @@ FURTHER = {
     "test_fine_tuning_from_the_authors_pre_training",
     "test_actionformer_from_annotations_to_numbers",
     "test_pre_training_starts_from_image_and_language_models",
+    "test_a_chain_in_bfloat16",
     "test_both_trained_networks_are_exported_and_read_back",
 }
 

@@ -31,7 +31,7 @@ from tests.helpers.tiny import copy_project, egolib
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("walks_mq")]
 
 ALL = os.environ.get("EGOLIB_WALKS") == "all"
-CLASSES = 13  # of the world's table, the background included
+CLASSES = 12  # of the world's table, the background included
 REDUCED: dict[str, Any] = {
     "model": {
         "feature_width": 128,
