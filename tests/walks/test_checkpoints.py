@@ -30,7 +30,7 @@ TRAINED = {
     "mq": ("features_vlp", {"model": "train/model"}),
 }
 #: what would be trained anew in another run
-GIVEN = {"mq": ("--input", "data=tiny/mq/features_vlp/1_data")}
+GIVEN = {"mq": ("--input", "data=runs/tiny/mq/features_vlp/1_data")}
 FORMS = ("hub", *(pytest.param(form, marks=MINUTES) for form in ("official", "file", "folder")))
 
 
