@@ -6,6 +6,7 @@ adds its own annotations. ``check`` is the one door for all of them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, NotRequired
 
@@ -100,15 +101,18 @@ class QueryFile(TypedDict):
     videos: list[QueryVideo]
 
 
-def check_queries(content: Any, file: str | Path) -> dict[str, Any]:
-    """The content of an NLQ file: fields, times, and each annotation once in its clip.
+def require_unique_annotations(content: Mapping[str, Any], file: str | Path) -> None:
+    """Each annotation stands once in its clip.
+
+    Args:
+        content: videos with clips with annotations, whose fields were checked.
+        file: where it was read, for the error.
 
     Raises:
-        EgolibError: naming the first record that is wrong, by its path.
+        EgolibError: naming the second one by its path.
     """
-    found: dict[str, Any] = validated(QueryFile, content, file=file)
-    seen: set[tuple[str, str]] = set()
-    for v, video in enumerate(found["videos"]):
+    seen: set[tuple[str | None, str]] = set()
+    for v, video in enumerate(content["videos"]):
         for c, clip in enumerate(video["clips"]):
             for a, annotation in enumerate(clip["annotations"]):
                 key = clip["clip_uid"], annotation["annotation_uid"]
@@ -119,6 +123,16 @@ def check_queries(content: Any, file: str | Path) -> dict[str, Any]:
                         record=f"videos[{v}].clips[{c}].annotations[{a}].annotation_uid",
                     )
                 seen.add(key)
+
+
+def check_queries(content: Any, file: str | Path) -> dict[str, Any]:
+    """The content of an NLQ file: fields, times, and each annotation once in its clip.
+
+    Raises:
+        EgolibError: naming the first record that is wrong, by its path.
+    """
+    found: dict[str, Any] = validated(QueryFile, content, file=file)
+    require_unique_annotations(found, file)
     return found
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Union
 
@@ -20,6 +21,24 @@ class Alternative:
 
     def __str__(self) -> str:
         return f"{self.variant} {self.field}={self.value!r}" if self.field else self.variant
+
+
+def overrides(
+    alternative: Alternative, quick: Sequence[str], needed: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """The texts ``field=value`` that make an alternative, and what it needs to mean anything.
+
+    Args:
+        alternative: to make.
+        quick: what makes every attempt short.
+        needed: by the beginning of a text, what goes with it.
+    """
+    if not alternative.field:
+        return list(quick)
+    text = f"{alternative.field}={json.dumps(alternative.value)}"
+    plain = text.replace('"', "")
+    with_it = [t for start, texts in needed.items() if plain.startswith(start) for t in texts]
+    return [*quick, *with_it, text]
 
 
 def of_schema(schema: type, config: Any, samples: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -16,7 +15,7 @@ from egolib.runs.places import default_data_root
 from egolib.runs.step import Step
 from egolib.vlp.config import Config
 from egolib.vlp.steps import data, evaluate, infer, train
-from tests.options.alternatives import Alternative, of_schema
+from tests.options.alternatives import Alternative, of_schema, overrides
 
 torch.set_num_threads(1)
 
@@ -175,12 +174,7 @@ def alternatives() -> list[Alternative]:
 
 def texts(alternative: Alternative) -> list[str]:
     """The overrides of an alternative, with what it needs to mean anything."""
-    if not alternative.field:
-        return list(QUICK)
-    text = f"{alternative.field}={json.dumps(alternative.value)}"
-    plain = text.replace('"', "")
-    with_it = [t for k, needed in WITH.items() if plain.startswith(k) for t in needed]
-    return [*QUICK, *with_it, text]
+    return overrides(alternative, QUICK, WITH)
 
 
 @cache

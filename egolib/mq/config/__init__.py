@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from egolib.engine.config import FitConfig
+from egolib.engine.rules import require
 from egolib.mq.config.actionformer import ActionFormerConfig, GridConfig, PointLossConfig
 from egolib.mq.config.data import DataConfig, Layout
 from egolib.mq.config.losses import LossConfig
@@ -25,7 +26,6 @@ from egolib.mq.config.model import (
     vsgn_plain,
 )
 from egolib.mq.config.optim import OptimConfig
-from egolib.mq.config.rules import require
 from egolib.mq.config.run import Correction, EvaluateConfig, InferConfig, InitialConfig
 
 __all__ = [

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from egolib.mq.config.rules import at_least, require
+from egolib.engine.rules import at_least, require
 
 EGOVLP_RANGES = (
     (0, 4), (2, 8), (4, 16), (8, 32), (16, 64), (32, 128), (64, 256), (128, 512), (256, 10000),

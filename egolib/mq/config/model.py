@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from egolib.engine.rules import at_least, require
 from egolib.mq.config.actionformer import ActionFormerConfig
-from egolib.mq.config.rules import at_least, require
 
 BACKGROUND = 0
 """The class of a box without moment."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from egolib.engine import config as engine
-from egolib.mq.config.rules import at_least
+from egolib.engine.rules import at_least
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from egolib.mq.config.rules import at_least, require
+from egolib.engine.rules import at_least, require
 from egolib.ops.segments import Suppression
 
 Correction = Literal["per_class", "last_candidate", "retrieval_limit", "rounding"]

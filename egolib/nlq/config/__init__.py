@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from egolib.engine.rules import require
 from egolib.nlq.config.data import DataConfig as DataConfig
 from egolib.nlq.config.data import MadeStore as MadeStore
 from egolib.nlq.config.data import TextPadding as TextPadding
@@ -26,7 +27,6 @@ from egolib.nlq.config.optim import finetune as finetune
 from egolib.nlq.config.optim import finetune_star as finetune_star
 from egolib.nlq.config.optim import pretrain as pretrain
 from egolib.nlq.config.optim import scratch as scratch
-from egolib.nlq.config.rules import require
 from egolib.nlq.config.run import EvaluateConfig as EvaluateConfig
 from egolib.nlq.config.run import FitConfig as FitConfig
 from egolib.nlq.config.run import InferConfig as InferConfig

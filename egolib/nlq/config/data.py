@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from egolib.nlq.config.rules import bounded, require
+from egolib.engine.rules import bounded, require
 from egolib.nlq.config.span import SpanDataConfig
 
 MadeStore = Literal["random_video", "object_tokens", "caption_tokens"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from egolib.nlq.config.rules import bounded, require
+from egolib.engine.rules import bounded, require
 from egolib.nlq.config.span import VslnetConfig
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from egolib.engine import config as engine
-from egolib.nlq.config.rules import bounded, require
+from egolib.engine.rules import bounded, require
 
 
 @dataclass(frozen=True)

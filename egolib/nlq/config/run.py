@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from egolib.engine import config as engine
+from egolib.engine.rules import bounded, require
 from egolib.nlq.config.data import TextPadding
-from egolib.nlq.config.rules import bounded, require
 from egolib.nlq.config.span import SpanInferConfig
 from egolib.ops.segments import Suppression
 

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from egolib.engine.config import FitConfig
+from egolib.engine.rules import require
 from egolib.vlp.config.benchmarks import QuestionConfig, SummarizerConfig, SummaryConfig
 from egolib.vlp.config.data import DataConfig
 from egolib.vlp.config.losses import HEADS, LossConfig
 from egolib.vlp.config.model import ModelConfig, egovlpv2, egovlpv2_small_projection
 from egolib.vlp.config.optim import OptimConfig
 from egolib.vlp.config.published import charades_finetune, egoclip_pretrain, epic_finetune
-from egolib.vlp.config.rules import require
 from egolib.vlp.config.run import (
     NO_WEIGHTS,
     Benchmark,

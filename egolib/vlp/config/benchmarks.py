@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from egolib.vlp.config.rules import at_least, fraction, positive, require
+from egolib.engine.rules import at_least, fraction, positive, require
 
 #: The four videos of UT Egocentric.
 VIDEOS = (1, 2, 3, 4)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from egolib.engine.rules import at_least, fraction, positive, require
 from egolib.vlp.config.benchmarks import QuestionConfig, SummaryConfig
-from egolib.vlp.config.rules import at_least, fraction, positive, require
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from egolib.vlp.config.rules import at_least, fraction, positive, require
+from egolib.engine.rules import at_least, fraction, positive, require
 
 Objective = Literal[
     "egonce", "mlm", "itm", "norm_softmax", "max_margin", "adaptive_margin", "sms",

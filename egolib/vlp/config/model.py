@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from egolib.engine.rules import at_least, fraction, require
 from egolib.vlp.config.benchmarks import SummarizerConfig
-from egolib.vlp.config.rules import at_least, fraction, require
 
 
 @dataclass(frozen=True)

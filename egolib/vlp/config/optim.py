@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from egolib.engine import config as engine
-from egolib.vlp.config.rules import at_least, fraction, positive, require
+from egolib.engine.rules import at_least, fraction, positive, require
 
 
 @dataclass(frozen=True)

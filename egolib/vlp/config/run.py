@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from egolib.vlp.config.rules import at_least, fraction, positive, require
+from egolib.engine.rules import at_least, fraction, positive, require
 
 #: ``initial.weights`` that starts from nothing on purpose.
 NO_WEIGHTS = "none"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from egolib.errors import EgolibError
+from egolib.io.episodic_memory import require_unique_annotations
 from egolib.io.records import Skipped, read_json, require, write_json
 from egolib.io.schema import validated
 from egolib.vq2d.data.schema import QuerySet, VisualQueries
@@ -188,18 +189,7 @@ def read_annotations(path: str | Path) -> Annotations:
 def from_content(content: Mapping[str, Any], file: str | Path = "annotations") -> Annotations:
     """Annotations already in memory, with the checks of ``read_annotations``."""
     validated(VisualQueries, content, file=file)
-    seen: set[tuple[str | None, str]] = set()
-    for v, video in enumerate(content["videos"]):
-        for c, clip in enumerate(video["clips"]):
-            for a, annotation in enumerate(clip["annotations"]):
-                key = clip["clip_uid"], annotation["annotation_uid"]
-                if key in seen:
-                    raise EgolibError(
-                        f"annotation {key[1]} stands twice in clip {key[0]}",
-                        file=file,
-                        record=f"videos[{v}].clips[{c}].annotations[{a}].annotation_uid",
-                    )
-                seen.add(key)
+    require_unique_annotations(content, file)
     return Annotations(content, file, Skipped())
 
 
