@@ -25,7 +25,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-from egolib.runs.server import leave
+from egolib.runs.forks import leave
 
 
 class FileKernelManager(AsyncKernelManager):
@@ -105,7 +105,13 @@ class ForkedKernel:
         self.returncode: int | None = None
 
     def begin(self, arguments: list[str], environment: dict[str, str], folder: str | None) -> None:
-        """Makes the waiting process a kernel."""
+        """Makes the waiting process a kernel.
+
+        Args:
+            arguments: of the kernel's command line, with the file of its connection.
+            environment: its variables.
+            folder: where it works; None for this process's own.
+        """
         wanted = {"arguments": arguments, "environment": environment, "folder": folder}
         with os.fdopen(self._pipe, "w") as stream:
             json.dump(wanted, stream)

@@ -2,7 +2,7 @@
 
 A notebook's process and its kernel take ten seconds to import what every step imports,
 longer than many a step on ``tiny`` takes. Here the libraries are imported once, and each
-step is a fork. Nothing of egolib is imported before a fork: a step runs the code that its
+step is a fork. Of egolib only what forks is imported before: a step runs the code that its
 stamp names, also where a file was edited during the run.
 
 ``egolib.runs.starter`` starts this with ``python -m`` and the names of the libraries, and
@@ -12,19 +12,19 @@ started, and one when it has ended.
 
 from __future__ import annotations
 
-import atexit
 import gc
 import json
 import os
 import select
 import sys
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
+
+from egolib.runs.forks import leave
 
 POLL_SEC = 0.05
 
@@ -92,22 +92,6 @@ def _run(request: dict[str, Any], *, warm: bool) -> int:
     from egolib.runs.execute import main as execute
 
     return execute()
-
-
-def leave(work: Callable[[], int]) -> NoReturn:
-    """Does the work of a fork and ends it, without taking apart what it inherited (seconds)."""
-    code = 1
-    try:
-        code = work()
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else int(error.code is not None)
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
 
 
 def _redirect(log: Path) -> None:

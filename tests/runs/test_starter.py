@@ -61,7 +61,7 @@ def test_a_warm_step_is_a_fork_that_shares_libraries_and_no_code_of_ours(project
     assert about["command"] == ["-m", "egolib.runs.server", "papermill"]
     assert about["papermill"] and about["group"] and about["same backend"]
     own = set(about["egolib"]) - {"egolib", "egolib.runs"}
-    assert own == {"egolib.runs.kernel", "egolib.runs.server"}
+    assert own == {"egolib.runs.forks", "egolib.runs.kernel"}
     assert "a word for the notebook" in node.executed.read_text()
     assert "a word for the log" in (node.out / "log.txt").read_text()
 
@@ -129,7 +129,7 @@ def wait_until(holds, seconds: float = 60) -> None:
 )
 def test_a_fork_ends_with_its_code_and_its_last_words(work, code):
     text = f"""import atexit, sys
-from egolib.runs.server import leave
+from egolib.runs.forks import leave
 atexit.register(print, "last words")
 leave({work})"""
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True)
