@@ -152,8 +152,10 @@ def next_steps(states: Mapping[str, str], nodes: Iterable[Any]) -> list[str]:
 
 
 def _runs_dir(out: Path) -> Path:
-    """The folder of runs that a step lies in: <runs>/<name>/<task>/<variant>/<step> or a page."""
-    return out.parents[3] if len(out.parents) > 3 and out.name[:2] in STEPS else out.parents[1]
+    """The folder of runs: <runs>/<name>/<task>/<variant>/<step>, .../pages/<page>, .../0_world."""
+    if out.name[:2] in STEPS:
+        return out.parents[3]
+    return out.parents[2] if out.parent.name == "pages" else out.parents[1]
 
 
 STEPS = ("1_", "2_", "3_", "4_")
