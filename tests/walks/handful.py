@@ -113,10 +113,13 @@ def nlq(data: Path) -> None:
 
 
 def vslnet(data: Path) -> None:
-    """Features of EgoVLPv2's width."""
-    write_lmdb(data / "nlq/video_features", _features(data, 768).items())
-    texts = _features(data, 768, "text").items()
-    write_lmdb(data / "nlq/text_features", texts, name="token_features")
+    """Features of EgoVLPv2's width in the folder that vlp writes, every row of text a token."""
+    folder = data / "questions"
+    texts = _features(data, 768, "text")
+    masks = {uid: np.ones((len(rows), 1), np.float32) for uid, rows in texts.items()}
+    write_lmdb(folder / "video", _features(data, 768).items())
+    write_lmdb(folder / "text", texts.items(), name="token_features")
+    write_lmdb(folder / "mask", masks.items(), name="token_features")
 
 
 def mq(data: Path, width: int = 4096) -> None:
