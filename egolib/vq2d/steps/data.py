@@ -95,7 +95,8 @@ def prepare(step: Step[Config]) -> Prepared:
     annotations = read_splits(step)
     data, done = step.config.data, cut(step, annotations)
     wanted = [split for split in annotations if split != "train" or data.train_clips]
-    found = {split: check_clips(annotations[split], clips_folder(step)) for split in wanted}
+    clips = clips_folder(step)
+    found = {split: check_clips(annotations[split], clips, data.backend) for split in wanted}
     return Prepared(annotations, done, found)
 
 
@@ -231,7 +232,8 @@ def example(
     boxes = [query.crop, *(query.track[i] for i in chosen)]
     titles = [f"query: {query.record.get('object_title')}"]
     titles += [f"answer, frame {box.frame}" for box in boxes[1:]]
-    with VideoReader(clips_folder(step) / f"{query.clip_uid}.mp4") as reader:
+    path = clips_folder(step) / f"{query.clip_uid}.mp4"
+    with VideoReader(path, step.config.data.backend) as reader:
         images = [reader[box.frame] for box in boxes]
     return images, titles, [box.xyxy for box in boxes]
 
