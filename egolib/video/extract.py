@@ -195,7 +195,9 @@ def _walk(frames: SourceFrames, targets: list[_Making], outcome: Extraction) -> 
         active = [target for target in active if target.following is not None]
 
 
-def _hand_out(frames: SourceFrames, number: int, takers: list[_Making], outcome: Extraction) -> None:
+def _hand_out(
+    frames: SourceFrames, number: int, takers: list[_Making], outcome: Extraction
+) -> None:
     try:
         frame = frames.raw(number)
     except EgolibError as error:

@@ -169,9 +169,7 @@ def check_clips(annotations: Annotations, clips: str | Path, backend: str = "av"
     return problems
 
 
-def _clip_problem(
-    path: Path, clip: Record, queries: Sequence[Query], backend: str
-) -> str | None:
+def _clip_problem(path: Path, clip: Record, queries: Sequence[Query], backend: str) -> str | None:
     try:
         reader = VideoReader(path, backend)
     except EgolibError as error:
