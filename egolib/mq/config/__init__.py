@@ -79,7 +79,7 @@ class Config:
     absent: ClassVar[dict[str, tuple[str, str]]] = {
         "data.backend": (
             "mq reads features and decodes no video",
-            "where vlp makes them: egolib run vlp/3_infer --variant mq_features -p data.backend=...",
+            "give it where vlp makes them: egolib run vlp/3_infer --variant mq_features ...",
         )
     }
 

@@ -73,7 +73,7 @@ class Config:
     absent: ClassVar[dict[str, tuple[str, str]]] = {
         "data.backend": (
             "nlq reads features and decodes no video",
-            "where vlp makes them: egolib run vlp/3_infer --variant nlq_features -p data.backend=...",
+            "give it where vlp makes them: egolib run vlp/3_infer --variant nlq_features ...",
         )
     }
 

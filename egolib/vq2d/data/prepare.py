@@ -64,7 +64,11 @@ def plans(
     Returns:
         One plan per video, by ascending uid, and what is passed over: clips without uid,
         missing videos, videos of a rate that gives no clips.
+
+    Raises:
+        EgolibError: ``config.backend`` is not installed.
     """
+    check_backend(config.backend)
     chosen = None if only_clips is None else set(only_clips)
     found, skipped = [], Skipped()
     for video in sorted(annotations.videos, key=lambda record: record["video_uid"]):
