@@ -161,8 +161,8 @@ class StoreReport:
             raise EgolibError(
                 "the feature store cannot be used: " + "; ".join(self.problems),
                 record=fatal[0],
-                remedy="extract the missing or broken features, or take the questions about them out "
-                "of the annotations",
+                remedy="extract the missing or broken features, or take the questions about them "
+                "out of the annotations",
             )
         return self
 

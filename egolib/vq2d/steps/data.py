@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from egolib.errors import EgolibError
-from egolib.io.records import Skipped, read_json
+from egolib.io.records import Skipped, first_of, read_json
 from egolib.io.sources import sources
 from egolib.report.source import show
 from egolib.runs.step import Step
@@ -147,9 +147,12 @@ def check(step: Step[Config], prepared: Prepared) -> None:
 
 
 def problems(prepared: Prepared) -> str:
-    """Everything that was skipped, for people."""
+    """Everything that was skipped or is strange, for people."""
     splits = prepared.annotations.items()
     lines = [f"queries of {split}: {own.skipped.summary()}" for split, own in splits]
+    for split, own in splits:
+        if odd := own.oddities():
+            lines += [f"{len(odd)} oddities of {split}, kept:", *(f"  {x}" for x in first_of(odd))]
     lines += [f"extraction: {prepared.extraction.summary()}"]
     lines += [f"clips of {k}: {found.summary()}" for k, found in prepared.problems.items()]
     return "\n".join(lines)
