@@ -448,10 +448,15 @@ def _read_parameters(schema: type, path: str | Path, base: Tree) -> Tree:
 def refuse_old_names(schema: type, tree: Mapping[str, Any]) -> None:
     """Raises EgolibError, with the new name, where a tree uses a name that a field once had.
 
-    ``schema.renamed`` maps dotted old names, of fields or whole sections, to new ones.
+    ``schema.renamed`` maps dotted old names, of fields or whole sections, to new ones;
+    ``schema.absent`` those that other tasks have, and this one not, to the reason and a remedy.
     """
     renamed: Mapping[str, str] = getattr(schema, "renamed", {})
+    absent: Mapping[str, tuple[str, str]] = getattr(schema, "absent", {})
     for name in flatten(tree):
+        if name in absent:
+            reason, remedy = absent[name]
+            raise EgolibError(f"no {name!r} here: {reason}", remedy=remedy)
         for old, new in renamed.items():
             if name == old or name.startswith(f"{old}."):
                 raise EgolibError(f"{old!r} is now called {new!r}", remedy="rename it")

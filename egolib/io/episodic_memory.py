@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import AfterValidator
 from typing_extensions import TypedDict
@@ -169,7 +169,7 @@ class MomentVideo(TypedDict):
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     video_uid: Uid
-    split: Text
+    split: Literal["train", "val", "test"]
     clips: list[Annotated[MomentClip, AfterValidator(in_order)]]
 
 

@@ -42,7 +42,10 @@ class ForeignStore:
     Args:
         backend: what reads the files.
         assume: what the caller knows about the arrays; width 0 means that of the
-            first array. None leaves everything but the width unknown.
+            first array that can be read. None leaves everything but the width unknown.
+
+    Raises:
+        EgolibError: the store is empty, or none of its arrays can be read.
     """
 
     def __init__(self, backend: Backend, assume: Provenance | None = None):
@@ -50,8 +53,7 @@ class ForeignStore:
         known = assume or Provenance(kind="unknown", width=0)
         if not self._known:
             raise EgolibError("the feature store is empty", file=self.path)
-        width = known.width or self._read(min(self._known)).shape[1]
-        self.provenance = replace(known, width=width)
+        self.provenance = replace(known, width=known.width or self._width())
 
     def uids(self) -> list[str]:
         """All uids, sorted."""
@@ -92,6 +94,16 @@ class ForeignStore:
     @cached_property
     def _known(self) -> set[str]:
         return set(self.backend.keys())
+
+    def _width(self) -> int:
+        """Columns of the first array that can be read; a broken one costs itself alone."""
+        errors = []
+        for uid in sorted(self._known):
+            try:
+                return int(self._read(uid).shape[1])
+            except EgolibError as error:
+                errors.append(error)
+        raise errors[0]
 
     def _read(self, uid: str) -> np.ndarray:
         try:

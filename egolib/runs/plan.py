@@ -86,7 +86,8 @@ def plan(request: Request, schema: Schema) -> list[Node]:
     """The nodes of a request in an order in which they can run.
 
     Raises:
-        EgolibError: unknown task, step, variant, preset or parameter.
+        EgolibError: unknown task, step, variant, preset or parameter, or a decoder that is not
+            installed.
     """
     planner = _Planner(request, schema)
     if request.makes_world:
@@ -231,13 +232,19 @@ class _Planner:
         accepted = []
         for text in self.request.overrides:
             try:
+                configs.refuse_old_names(schema, {text.partition("=")[0].strip(): None})
                 configs.parse_override(text, tree)
                 accepted.append(text)
             except EgolibError:
                 if self.request.task != "all":
                     raise
         self.used.update(accepted)
-        return configs.resolve(schema, task, variant, preset, accepted, file)
+        tree = configs.resolve(schema, task, variant, preset, accepted, file)
+        if (decoder := tree.get("data", {}).get("backend", "av")) != "av":
+            from egolib.video import check_backend  # loads PyAV
+
+            check_backend(decoder)
+        return tree
 
     def require_all_overrides_used(self) -> None:
         """Raises EgolibError when no task of an ``all`` run knew an override."""

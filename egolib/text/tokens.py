@@ -311,7 +311,16 @@ def _byte_pairs(vocabulary: dict[str, int], merges: Merges, file: Path) -> Token
         raise EgolibError("ids do not count from 0 without gaps", file=file)
     if not merges:
         raise EgolibError("no merges", file=file, remedy="copy merges.txt of the model again")
+    seen: set[tuple[str, str]] = set()
     for number, (left, right) in enumerate(merges, start=1):
+        if (left, right) in seen:
+            raise EgolibError(
+                f"the merge of {left!r} and {right!r} stands twice",
+                file=file,
+                record=f"merge {number}",
+                remedy="copy the merges of the model again",
+            )
+        seen.add((left, right))
         for token in (left, right, left + right):
             if token not in vocabulary:
                 raise EgolibError(
@@ -320,6 +329,12 @@ def _byte_pairs(vocabulary: dict[str, int], merges: Merges, file: Path) -> Token
                     record=f"merge {number}",
                     remedy="vocabulary and merges must be of one model",
                 )
+    if absent := [symbol for symbol in byte_symbols() if symbol not in vocabulary]:
+        warnings.warn(
+            f"{file}: the vocabulary lacks {len(absent)} of the 256 bytes, first {absent[0]!r}: "
+            "texts with them lose characters",
+            stacklevel=3,
+        )
     kind = ClipTokenizer if CLIP_START in vocabulary else RobertaTokenizer
     return kind(vocabulary, merges, file)
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,11 +23,13 @@ from av.video.frame import VideoFrame
 from egolib.errors import EgolibError
 from egolib.io.records import Skipped
 from egolib.progress import track
+from egolib.video.backends import check_backend
 from egolib.video.encode import VideoWriter, remove_unfinished
 from egolib.video.images import save_image
 from egolib.video.ledger import Ledger, Recheck
 from egolib.video.plans import ClipPlan, ImagePlan, VideoPlan, check_plans, note_for
 from egolib.video.pyav import PyAVFrames
+from egolib.video.raw import OtherFrames, SourceFrames
 from egolib.video.resize import PictureMaker
 from egolib.video.sound import Sound
 
@@ -85,8 +86,11 @@ def extract(
         a source that ends early the targets that lie before its end are made.
 
     Raises:
-        EgolibError: a plan contradicts itself, or two plans share a target.
+        EgolibError: a plan contradicts itself, two plans share a target, or the decoder that a
+            plan names is not installed.
     """
+    for backend in {plan.backend for plan in plans}:
+        check_backend(backend)
     check_plans(plans)
     for folder in {target.path.parent for plan in plans for target in plan.targets}:
         remove_unfinished(folder)
@@ -159,7 +163,11 @@ def extract_video(plan: VideoPlan, recheck: Recheck = "quick", force: bool = Fal
 
 
 def _make(plan: VideoPlan, targets: list[ClipPlan | ImagePlan], outcome: Extraction) -> None:
-    frames = PyAVFrames(plan.source, damaged="whole", stream=plan.stream)
+    frames: SourceFrames
+    if plan.backend in ("av", "pyav"):
+        frames = PyAVFrames(plan.source, damaged="whole", stream=plan.stream)
+    else:
+        frames = OtherFrames(plan.source, plan.backend, plan.stream)
     if frames.read_error:
         outcome.skipped.add(plan.source, frames.read_error)
     _walk(frames, [_making(target, frames) for target in targets], outcome)
@@ -169,7 +177,7 @@ def _make(plan: VideoPlan, targets: list[ClipPlan | ImagePlan], outcome: Extract
 # ------------------------------------------------------------------ one pass over a video
 
 
-def _walk(frames: PyAVFrames, targets: list[_Making], outcome: Extraction) -> None:
+def _walk(frames: SourceFrames, targets: list[_Making], outcome: Extraction) -> None:
     """Decodes every frame that some target needs once, in order, and hands it around."""
     waiting: dict[int, list[_Making]] = {}
     for target in targets:
@@ -187,7 +195,9 @@ def _walk(frames: PyAVFrames, targets: list[_Making], outcome: Extraction) -> No
         active = [target for target in active if target.following is not None]
 
 
-def _hand_out(frames: PyAVFrames, number: int, takers: list[_Making], outcome: Extraction) -> None:
+def _hand_out(
+    frames: SourceFrames, number: int, takers: list[_Making], outcome: Extraction
+) -> None:
     try:
         frame = frames.raw(number)
     except EgolibError as error:
@@ -209,7 +219,7 @@ class _Making:
 
     plan: ClipPlan | ImagePlan
 
-    def __init__(self, numbers: Sequence[int], frames: PyAVFrames):
+    def __init__(self, numbers: Sequence[int], frames: SourceFrames):
         self.numbers, self.frames, self.position = numbers, frames, 0
 
     @property
@@ -236,7 +246,8 @@ class _Making:
     def note(self) -> dict[str, Any]:
         """What is stored in the file about its making."""
         facts = {"count": len(self.numbers), "source_fps": str(self.frames.rate)}
-        return note_for(self.plan, self.frames.path, self.frames.stream) | facts
+        source = self.frames
+        return note_for(self.plan, source.path, source.stream, source.backend) | facts
 
     def take(self, frame: VideoFrame) -> None:
         raise NotImplementedError
@@ -248,7 +259,7 @@ class _Making:
 class _MakingImage(_Making):
     plan: ImagePlan
 
-    def __init__(self, plan: ImagePlan, frames: PyAVFrames):
+    def __init__(self, plan: ImagePlan, frames: SourceFrames):
         super().__init__([plan.frame], frames)
         self.plan = plan
         size = plan.resize.size(frames.size)
@@ -262,7 +273,7 @@ class _MakingImage(_Making):
 class _MakingClip(_Making):
     plan: ClipPlan
 
-    def __init__(self, plan: ClipPlan, frames: PyAVFrames):
+    def __init__(self, plan: ClipPlan, frames: SourceFrames):
         super().__init__(range(len(frames)) if plan.frames is None else plan.frames, frames)
         self.plan = plan
         size = plan.resize.even_size(frames.size)
@@ -278,7 +289,8 @@ class _MakingClip(_Making):
         self._writer = self._writer or self._start()
         picture, number = self._maker.frame(frame), self.following
         while self.following == number:  # more than once for a repeated number
-            time = self._time(number) - self._time(self.numbers[0])  # type: ignore[arg-type]
+            shown = self.frames.shown_sec
+            time = shown(number) - shown(self.numbers[0])  # type: ignore[arg-type]
             self._writer.write(picture, time if self.plan.fps is None else None)
             self.position += 1
 
@@ -295,18 +307,13 @@ class _MakingClip(_Making):
         plan, rate = self.plan, self.frames.rate
         sound = None
         if plan.audio == "copy":
-            start, end = self._time(self.numbers[0]), self._time(self.numbers[-1] + 1)
+            first, last = self.numbers[0], self.numbers[-1]
+            start, end = self.frames.shown_sec(first), self.frames.shown_sec(last + 1)
             sound = Sound(self.frames.path, start, end)
         return VideoWriter(plan.path, plan.fps or rate, plan.encoding, self.note(), sound)
 
-    def _time(self, number: int) -> Fraction:
-        """Presentation time of a source frame in seconds, exactly; the end after the last one."""
-        index = self.frames.index
-        time = index.times[number] if number < len(index) else index.end
-        return int(time) * index.time_base
 
-
-def _making(plan: ClipPlan | ImagePlan, frames: PyAVFrames) -> _Making:
+def _making(plan: ClipPlan | ImagePlan, frames: SourceFrames) -> _Making:
     if isinstance(plan, ClipPlan):
         return _MakingClip(plan, frames)
     return _MakingImage(plan, frames)

@@ -45,7 +45,7 @@ class Ledger:
         """
         if not target.path.is_file() or not self._unchanged(target.path, recheck):
             return False
-        return is_made(target, self.plan.source, recheck, self.plan.stream)
+        return is_made(target, self.plan.source, recheck, self.plan.stream, self.plan.backend)
 
     def note(self, made: Iterable[Path]) -> None:
         """Stores size, time and checksum of files that were made or found right."""

@@ -63,12 +63,14 @@ class VideoPlan:
         source: the video file.
         clips, images: what is made.
         stream: which of the file's video streams; None is the default one.
+        backend: what decodes; see ``egolib.video.VideoReader``.
     """
 
     source: Path
     clips: Sequence[ClipPlan] = ()
     images: Sequence[ImagePlan] = ()
     stream: int | None = None
+    backend: str = "av"
 
     @property
     def targets(self) -> list[ClipPlan | ImagePlan]:
@@ -134,7 +136,9 @@ def _problem(plan: ClipPlan | ImagePlan) -> str | None:
 # ------------------------------------------------------------------ former runs
 
 
-def note_for(plan: ClipPlan | ImagePlan, source: Path, stream: int | None = None) -> dict[str, Any]:
+def note_for(
+    plan: ClipPlan | ImagePlan, source: Path, stream: int | None = None, backend: str = "av"
+) -> dict[str, Any]:
     """The facts that decide whether a file was made by this plan, as JSON values.
 
     Every prepared clip records its source, the exact source frame of each of its
@@ -144,10 +148,13 @@ def note_for(plan: ClipPlan | ImagePlan, source: Path, stream: int | None = None
         plan: what is made.
         source: the video that it is made from.
         stream: which of its video streams; None is the default one.
+        backend: what decodes it; named in the note unless it is PyAV.
     """
     note: dict[str, Any] = {"source": source.name, "resize": asdict(plan.resize)}
     if stream is not None:
         note["stream"] = stream
+    if backend != "av":
+        note["backend"] = backend
     if source.is_file():
         note["source_bytes"] = source.stat().st_size
     if isinstance(plan, ImagePlan):
@@ -182,7 +189,11 @@ def source_frames(path: str | Path) -> list[int]:
 
 
 def is_made(
-    plan: ClipPlan | ImagePlan, source: Path, recheck: str, stream: int | None = None
+    plan: ClipPlan | ImagePlan,
+    source: Path,
+    recheck: str,
+    stream: int | None = None,
+    backend: str = "av",
 ) -> bool:
     """Whether the target is there, was made by the same plan, and is whole.
 
@@ -191,12 +202,14 @@ def is_made(
         source: the video that it is made from.
         recheck: ``decode`` decodes every frame of a clip, else only the last one.
         stream: which of the source's video streams; None is the default one.
+        backend: what decodes the source.
     """
     if not plan.path.is_file():
         return False
     try:
         found = note_of(plan.path) if isinstance(plan, ClipPlan) else image_note(plan.path)
-        expected = note_for(plan, source, stream) | {"stream": stream}
+        named = {"stream": stream, "backend": None if backend == "av" else backend}
+        expected = note_for(plan, source, stream, backend) | named
         if any(found.get(key) != value for key, value in expected.items()):
             return False
         if isinstance(plan, ClipPlan):

@@ -53,6 +53,8 @@ class PyAVFrames:
             turn that is no multiple of 90 degrees.
     """
 
+    backend = "av"
+
     def __init__(
         self,
         path: str | Path,
@@ -104,6 +106,11 @@ class PyAVFrames:
     def end_sec(self) -> float:
         """Presentation time at which the last frame ends."""
         return self.index.seconds(self.index.end)
+
+    def shown_sec(self, frame: int) -> Fraction:
+        """The same, exactly; behind the last frame the end."""
+        time = self.index.times[frame] if frame < len(self.index) else self.index.end
+        return int(time) * self.index.time_base
 
     def image(self, frame: int) -> NDArray[np.uint8]:
         """(H, W, 3) RGB."""

@@ -127,7 +127,7 @@ def evaluate_files(
         "version": annotations.version,
         "counts": annotations.counts(),
         "skipped": dict(annotations.skipped.reasons),
-        "warnings": first_of(oddities(submission)),
+        "warnings": first_of(oddities(submission)) + first_of(annotations.oddities()),
     }
 
 

@@ -111,7 +111,7 @@ def _vq(path: Path) -> Any:
     from egolib.vq2d.data.annotations import processed, read_annotations
 
     found = read_annotations(path)
-    return processed(found), list(found.skipped.reasons.items())
+    return processed(found), [*found.skipped.reasons.items(), *found.oddities()]
 
 
 def _vq_evaluated(path: Path) -> Any:

@@ -44,6 +44,8 @@ VARIANTS = {
     "evaluate.empty_tags": SUMMARIES,
     "evaluate.zero_f1": SUMMARIES,
 }
+#: Options whose alternatives need a ``1_data`` of their own.
+MADE_AGAIN = ("data.backend", "data.cache_height", "data.chunk_sec", "data.frame_times")
 #: What is tried on further variants than these: the beginnings of names.
 FURTHER_VARIANTS = {
     QUESTIONS: ("loss.reduction", "fit.", "infer.precision", "data.unreadable"),
@@ -229,7 +231,7 @@ def attempt(alternative: Alternative) -> None:
     inputs = {"data": prepared()}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        if alternative.field in ("data.cache_height", "data.frame_times", "data.chunk_sec"):
+        if alternative.field in MADE_AGAIN:
             first = make_step("1_data", variant, config, folder)
             data.prepare(first)
             inputs = {"data": first.out}

@@ -75,6 +75,13 @@ class Config:
 
     #: Names that fields once had.
     renamed: ClassVar[dict[str, str]] = {}
+    #: What other tasks have and this one not: why, and what to do instead.
+    absent: ClassVar[dict[str, tuple[str, str]]] = {
+        "data.backend": (
+            "mq reads features and decodes no video",
+            "give it where vlp makes them: egolib run vlp/3_infer --variant mq_features ...",
+        )
+    }
 
     def __post_init__(self) -> None:
         self.model.require_fit()

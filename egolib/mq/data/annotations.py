@@ -211,16 +211,24 @@ def without_duplicates(clip: Clip, tolerance_sec: float = 1e-3) -> Clip:
 
 
 def moment_oddities(clips: Iterable[Clip]) -> list[str]:
-    """Warnings about true moments that no prediction can meet."""
+    """Warnings about true moments that no prediction can meet, and repeated ones."""
     found = []
     for clip in clips:
+        seen = set()
         for number, moment in enumerate(clip.moments):
+            key = moment.label, moment.start_sec, moment.end_sec
+            repeated = key in seen
+            seen.add(key)
             if moment.end_sec < moment.start_sec:
                 what = "ends before it starts"
             elif moment.start_sec >= clip.duration_sec or moment.end_sec <= 0:
                 what = f"lies outside the clip, which has {clip.duration_sec:.1f} s"
             elif moment.end_sec > clip.duration_sec + LATE_SEC:
                 what = f"ends long after the clip, which has {clip.duration_sec:.1f} s"
+            elif moment.start_sec < 0:
+                what = "starts before the clip"
+            elif repeated:
+                what = "stands there already, with equal times"
             else:
                 continue
             found.append(f"{clip.clip_uid}, moment {number} ({moment.label}): it {what}")

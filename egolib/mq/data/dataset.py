@@ -149,7 +149,7 @@ class MomentsData(ClipData):
 
         They overlap no box; see ``LossConfig.zero_iou_truths``.
         """
-        return vanished(self.clips, self.store, self.data, self.model.length)
+        return vanished(self.clips, self.store.length, self.data, self.model.length)
 
     def for_inference(self) -> MomentsData:
         """The same items; their targets do not matter then."""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from egolib.errors import EgolibError
 from egolib.io.features import Provenance, Store, open_store
-from egolib.io.records import read_json, write_json
+from egolib.io.records import Skipped, read_json, write_json
 from egolib.mq.config import Config, DataConfig, ModelConfig
 from egolib.mq.data.annotations import FILES, Clip, read_clips, select
 from egolib.mq.data.classes import ClassTable, make_classes, read_classes, write_classes
 from egolib.mq.data.conversion import Conversion, convert, read_durations
+from egolib.mq.data.rows import stored_rows
 from egolib.runs.step import Step
 
 CLIPS = "clip_annotations.json"
@@ -33,6 +34,9 @@ class Prepared:
         store: the features.
         file: of the clips, named in errors.
         conversion: what did not get into it; None where it was read again.
+        rows: features of every clip or video that can be read, by uid; empty where it was read
+            again.
+        unreadable: clips whose features cannot be read.
     """
 
     clips: list[Clip]
@@ -40,6 +44,8 @@ class Prepared:
     store: Store
     file: Path
     conversion: Conversion | None = None
+    rows: Mapping[str, int] = field(default_factory=dict)
+    unreadable: Skipped = field(default_factory=Skipped)
 
     def of(self, subset: str) -> list[Clip]:
         """The clips of a subset."""
@@ -68,7 +74,7 @@ def prepare(step: Step[Config]) -> Prepared:
         classes = make_classes(clips, data)
     write_classes(step.out / CLASSES, classes)
     write_json(step.out / FEATURES, {"place": str(place)})
-    return Prepared(clips, classes, store, file, found)
+    return Prepared(clips, classes, store, file, found, *stored_rows(clips, store, data))
 
 
 def read_prepared(step: Step[Config], folder: Path | None = None) -> Prepared:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from egolib.errors import EgolibError
 from egolib.io.features import Store
+from egolib.io.records import Skipped
 from egolib.mq.config import DataConfig
 from egolib.mq.data.annotations import Clip
+from egolib.progress import track
 
 Floats = NDArray[np.floating]
 Rows = tuple[int, int, float]
@@ -35,6 +37,28 @@ def clip_features(clip: Clip, store: Store, data: DataConfig) -> tuple[Floats, f
         place = getattr(store, "path", None)
         raise EgolibError("the features hold NaN or infinity", file=place, record=uid)
     return rows, fps
+
+
+def stored_rows(
+    clips: Iterable[Clip], store: Store, data: DataConfig
+) -> tuple[dict[str, int], Skipped]:
+    """How many rows the store has of each clip or video, by uid, and clips without usable ones.
+
+    Args:
+        clips: any.
+        store: by clip uid, or by video uid; every array is read.
+        data: the layout.
+    """
+    rows: dict[str, int] = {}
+    unreadable = Skipped()
+    for clip in track(list(clips), "checking features", unit="clip"):
+        uid = features_uid(clip, data)
+        try:
+            rows[uid] = rows.get(uid) or len(store.get(uid))
+            clip_rows(clip, rows[uid], data)
+        except EgolibError as error:
+            unreadable.add(clip.clip_uid, error)
+    return rows, unreadable
 
 
 def features_uid(clip: Clip, data: DataConfig) -> str:
@@ -74,20 +98,22 @@ def moments_feat(clip: Clip, fps: float) -> Floats:
     return np.array(times, np.float64).reshape(-1, 2) * fps
 
 
-def vanished(clips: Iterable[Clip], store: Store, data: DataConfig, length: int) -> list[str]:
+def vanished(
+    clips: Iterable[Clip], rows: Callable[[str], int], data: DataConfig, length: int
+) -> list[str]:
     """Records of the moments that have no length within their clip's first T features.
 
     They overlap no box; see ``LossConfig.zero_iou_truths``.
 
     Args:
         clips: with features.
-        store: by clip uid, or by video uid.
+        rows: how many features there are, by clip uid, or by video uid.
         data: the layout.
         length: features T that the network takes.
     """
     found = []
     for clip in clips:
-        first, last, fps = clip_rows(clip, store.length(features_uid(clip, data)), data)
+        first, last, fps = clip_rows(clip, rows(features_uid(clip, data)), data)
         inside = moments_feat(clip, fps).clip(0, min(last - first, length) - 1)
         gone = np.flatnonzero(inside[:, 1] <= inside[:, 0])
         found += [f"{clip.record}.annotations[{number}]" for number in gone]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from annotated_types import Gt, Len
 from pydantic import AfterValidator
@@ -46,10 +46,10 @@ class ConvertedClip(TypedDict):
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     video_id: Uid
-    subset: Text
+    subset: Literal["train", "val", "test"]
     parent_start_sec: Seconds
     parent_end_sec: Seconds
-    fps: NotRequired[Finite]
+    fps: NotRequired[Annotated[Finite, Gt(0)]]
     annotations: list[Annotated[ClipMoment, AfterValidator(_timed)]]
 
 

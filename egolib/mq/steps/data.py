@@ -40,8 +40,8 @@ def check(step: Step[Config], prepared: Prepared) -> None:
 
     Raises:
         EgolibError: no clip to train on or to validate on, a class that only validation
-            has, features that are not finite or of another width than the network's, or,
-            on the built-in world, clips without features.
+            has, features that cannot be read, are not finite or of another width than the
+            network's, or, on the built-in world, clips without features.
     """
     for subset in ("train", "val"):
         if not prepared.of(subset):
@@ -55,7 +55,13 @@ def check(step: Step[Config], prepared: Prepared) -> None:
             remedy="data.classes: all_splits takes those of validation, too",
         )
     folder.fitting(step.config.model, prepared)
-    clip_features(prepared.of("train")[0], prepared.store, step.config.data)
+    if prepared.unreadable:
+        raise EgolibError(
+            f"clips whose features cannot be read: {prepared.unreadable.summary()}",
+            file=getattr(prepared.store, "path", None),
+            record=next(iter(prepared.unreadable.reasons)),
+            remedy="extract them again; a second run goes on from there",
+        )
     if prepared.conversion and prepared.conversion.skipped and step.preset != "paper":
         raise EgolibError(f"clips without features: {prepared.conversion.skipped.summary()}")
 
@@ -92,14 +98,14 @@ def feature_table(step: Step[Config], prepared: Prepared) -> pd.DataFrame:
     import pandas as pd
 
     data, about = step.config.data, prepared.store.provenance
-    known = [c for c in prepared.clips if features_uid(c, data) in prepared.store]
-    rows = [prepared.store.length(features_uid(clip, data)) for clip in known] or [0]
+    uids = [features_uid(clip, data) for clip in readable(prepared.clips, prepared)]
+    rows = [prepared.rows[uid] for uid in uids] or [0]
     length = step.config.model.length
     values = {
         "store": getattr(prepared.store, "path", about.model),
         "made by": about.model,
         "width": about.width,
-        "clips with features": f"{len(known)} of {len(prepared.clips)}",
+        "clips with features": f"{len(uids)} of {len(prepared.clips)}",
         "rows of a clip": f"{min(rows)} to {max(rows)}",
         "network's length": length,
         "clips that are cut": sum(count > length for count in rows),
@@ -111,7 +117,13 @@ def feature_table(step: Step[Config], prepared: Prepared) -> pd.DataFrame:
 def lost_moments(step: Step[Config], prepared: Prepared) -> list[str]:
     """Records of training moments without length within their clip's features."""
     model, data = step.config.model, step.config.data
-    return vanished(prepared.of("train"), prepared.store, data, model.length)
+    clips = readable(prepared.of("train"), prepared)
+    return vanished(clips, prepared.rows.__getitem__, data, model.length)
+
+
+def readable(clips: Sequence[Clip], prepared: Prepared) -> list[Clip]:
+    """The clips whose features can be read."""
+    return [clip for clip in clips if clip.clip_uid not in prepared.unreadable.reasons]
 
 
 def counts(prepared: Prepared) -> dict[str, Any]:
@@ -136,7 +148,7 @@ def metrics(prepared: Prepared) -> dict[str, float]:
 
 def example(step: Step[Config], prepared: Prepared) -> tuple[Clip, dict[str, np.ndarray]]:
     """The training clip with most moments, and its three curves by name over its features."""
-    clip = max(prepared.of("train"), key=lambda c: len(c.moments))
+    clip = max(readable(prepared.of("train"), prepared), key=lambda c: len(c.moments))
     rows, fps = clip_features(clip, prepared.store, step.config.data)
     length = step.config.model.length
     valid = min(len(rows), length)

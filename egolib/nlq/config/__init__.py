@@ -69,6 +69,13 @@ class Config:
         "train.validation_loss": "loss.validation",
         "train": "optim",
     }
+    #: What other tasks have and this one not: why, and what to do instead.
+    absent: ClassVar[dict[str, tuple[str, str]]] = {
+        "data.backend": (
+            "nlq reads features and decodes no video",
+            "give it where vlp makes them: egolib run vlp/3_infer --variant nlq_features ...",
+        )
+    }
 
     def __post_init__(self) -> None:
         stores, streams = len(self.data.text_stores), len(self.model.text_streams)

@@ -289,6 +289,8 @@ def check_queries(queries: Iterable[Query], file: str | Path = "annotations") ->
                 warnings.append(f"{query.query_id}: the window {start} to {end} is empty")
             elif start >= query.duration_sec or end <= 0:
                 warnings.append(f"{query.query_id}: the window {start} to {end} is outside")
+            elif start < 0:
+                warnings.append(f"{query.query_id}: the window {start} to {end} starts before it")
             elif end > query.duration_sec + LATE_SEC:
                 warnings.append(f"{query.query_id}: the window {start} to {end} ends long after it")
     return warnings

@@ -15,6 +15,7 @@ import numpy as np
 
 from egolib.errors import EgolibError
 from egolib.io.features import Provenance, Store, open_store, require_provenance
+from egolib.io.records import Skipped, first_of
 from egolib.io.strides import StrideEstimate, estimate_stride
 from egolib.nlq.config import DataConfig, ModelConfig
 from egolib.nlq.data.annotations import Query
@@ -118,7 +119,7 @@ class StoreReport:
         stride: the estimate; None for token stores and where clips are too few.
         outliers: uid -> what is odd about its length.
         too_long: uid -> rows, where that exceeds the network's maximum.
-        not_finite: uids whose arrays hold NaN or infinity.
+        broken: uid -> why its array cannot be used: damaged, NaN or infinity, another width.
         problems: sentences about all of this that need attention.
     """
 
@@ -130,7 +131,7 @@ class StoreReport:
     stride: StrideEstimate | None = None
     outliers: dict[str, str] = field(default_factory=dict)
     too_long: dict[str, int] = field(default_factory=dict)
-    not_finite: list[str] = field(default_factory=list)
+    broken: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -155,12 +156,13 @@ class StoreReport:
 
     def require_usable(self) -> StoreReport:
         """Raises EgolibError where training would fail; returns itself."""
-        fatal = self.missing or self.not_finite
+        fatal = self.missing or list(self.broken)
         if fatal:
             raise EgolibError(
                 "the feature store cannot be used: " + "; ".join(self.problems),
                 record=fatal[0],
-                remedy="extract the missing or broken features, or leave those questions out",
+                remedy="extract the missing or broken features, or take the questions about them "
+                "out of the annotations",
             )
         return self
 
@@ -184,10 +186,10 @@ def check_video_store(
         stride_frames: distance between features that the configuration states.
         width: what the network expects; None for any.
         max_length: longest video that the network takes.
-        read: look for NaN in every array too, which reads the whole store.
+        read: look into every array too, which reads the whole store.
     """
     durations = {query.clip_uid: query.duration_sec for query in queries}
-    lengths, missing, not_finite = _scan(store, durations, read)
+    lengths, missing, broken = _scan(store, durations, read)
     stride = estimate_stride(lengths, durations, fps)
     too_long = {uid: n for uid, n in lengths.items() if n > max_length}
     report = StoreReport(
@@ -199,7 +201,7 @@ def check_video_store(
         stride=stride,
         outliers=stride.outliers if stride else {},
         too_long=too_long,
-        not_finite=not_finite,
+        broken=broken,
     )
     report.problems.extend(_problems(report, width))
     if stride is not None and not stride.agrees_with(stride_frames):
@@ -216,17 +218,17 @@ def check_text_store(
         store: the tokens.
         queries: whose ids need them.
         width: what the network expects; None for any.
-        read: look for NaN in every array too, which reads the whole store.
+        read: look into every array too, which reads the whole store.
     """
     ids = {query.query_id: 0.0 for query in queries}
-    lengths, missing, not_finite = _scan(store, ids, read)
+    lengths, missing, broken = _scan(store, ids, read)
     report = StoreReport(
         wanted=len(ids),
         missing=missing,
         unused=len(set(store.uids()) - ids.keys()),
         width=store.provenance.width,
         lengths=lengths,
-        not_finite=not_finite,
+        broken=broken,
     )
     report.problems.extend(_problems(report, width))
     return report
@@ -234,19 +236,28 @@ def check_text_store(
 
 def _scan(
     store: Store, wanted: dict[str, float], read: bool
-) -> tuple[dict[str, int], list[str], list[str]]:
-    lengths, missing, not_finite = {}, [], []
+) -> tuple[dict[str, int], list[str], dict[str, str]]:
+    """Rows by uid, what is missing, and why others cannot be used."""
+    lengths: dict[str, int] = {}
+    missing, broken = [], Skipped()
     for uid in track(sorted(wanted), "checking features"):
         if uid not in store:
             missing.append(uid)
-        elif read:
-            array = store.get(uid)
-            lengths[uid] = len(array)
-            if not np.isfinite(array).all():
-                not_finite.append(uid)
-        else:
-            lengths[uid] = store.length(uid)
-    return lengths, missing, not_finite
+            continue
+        try:
+            lengths[uid] = _length(store, uid, read)
+        except EgolibError as error:
+            broken.add(uid, error.what)
+    return lengths, missing, broken.reasons
+
+
+def _length(store: Store, uid: str, read: bool) -> int:
+    if not read:
+        return store.length(uid)
+    array = store.get(uid)
+    if not np.isfinite(array).all():
+        raise EgolibError("NaN or infinity", record=uid)
+    return len(array)
 
 
 def _problems(report: StoreReport, width: int | None) -> list[str]:
@@ -255,9 +266,9 @@ def _problems(report: StoreReport, width: int | None) -> list[str]:
         found.append(f"{len(report.missing)} are missing, first {report.missing[0]}")
     if width is not None and report.width != width:
         found.append(f"width {report.width}, the configuration expects {width}")
-    if report.not_finite:
-        first = report.not_finite[0]
-        found.append(f"{len(report.not_finite)} hold NaN or infinity, first {first}")
+    if report.broken:
+        shown = first_of([f"{uid}: {why}" for uid, why in report.broken.items()], 10)
+        found.append(f"{len(report.broken)} cannot be used: {'; '.join(shown)}")
     if report.too_long:
         uid, rows = next(iter(report.too_long.items()))
         found.append(f"{len(report.too_long)} are too long, first {uid} with {rows} rows")

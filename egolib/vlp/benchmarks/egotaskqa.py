@@ -20,6 +20,7 @@ from egolib.vlp.data import egotaskqa
 from egolib.vlp.data.clips import View
 from egolib.vlp.data.egotaskqa import Question, QuestionSplit
 from egolib.vlp.data.question_clips import IntervalVideos, QuestionTraining
+from egolib.vlp.data.readers import OpenVideos
 from egolib.vlp.data.vocabulary import fitting, read_vocabulary
 from egolib.vlp.formats.egotaskqa import NAME, load_pretrained
 from egolib.vlp.losses.question_answering import AnswerLoss
@@ -43,8 +44,9 @@ def read_split(step: Step[Config]) -> QuestionSplit:
 
 def interval_videos(step: Step[Config]) -> IntervalVideos:
     """The intervals of a step's data root."""
-    short = step.config.data.questions.short_videos
-    return IntervalVideos(step.data_root / egotaskqa.VIDEOS, short)
+    data = step.config.data
+    source = OpenVideos(backend=data.backend)
+    return IntervalVideos(step.data_root / egotaskqa.VIDEOS, data.questions.short_videos, source)
 
 
 def training_data(step: Step[Config], tokenizer: Tokenizer) -> QuestionTraining:

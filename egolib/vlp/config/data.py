@@ -28,6 +28,8 @@ class DataConfig:
             once and keeps their frames at this height in pixels; 0 keeps none, and
             every clip is read from its video.
         chunk_sec: length of the files that videos were cut into.
+        backend: what decodes videos: ``av`` (PyAV, exact), or the extras ``torchcodec`` and
+            ``decord`` (the official readers').
         assumed_fps: frame rate that EgoClip readers assume whatever the file says.
         frame_jitter: ``official`` never draws the last frame of an interval, and fails
             on intervals of one frame; ``inclusive`` draws every frame.
@@ -57,6 +59,7 @@ class DataConfig:
     vocabulary: str = "roberta-base"
     cache_height: int = 0
     chunk_sec: int = 600
+    backend: Literal["av", "torchcodec", "decord"] = "av"
     assumed_fps: float = 30.0
     frame_jitter: Literal["official", "inclusive"] = "official"
     frame_seek: Literal["official", "exact"] = "official"

@@ -17,7 +17,7 @@ import numpy as np
 from egolib.errors import EgolibError
 from egolib.io.records import Skipped, atomic_path, read_json, write_json
 from egolib.progress import track
-from egolib.video import VideoReader
+from egolib.video import VideoReader, check_backend
 from egolib.video.timing import TOLERANCE_SEC
 
 INDEX = "index.json"
@@ -96,7 +96,12 @@ class FrameCache:
 
 
 def write_cache(
-    data_root: str | Path, videos: Iterable[Path], folder: str | Path, height: int
+    data_root: str | Path,
+    videos: Iterable[Path],
+    folder: str | Path,
+    height: int,
+    *,
+    backend: str = "av",
 ) -> Skipped:
     """Decodes videos once and keeps their frames at one height; finished ones are kept.
 
@@ -105,10 +110,15 @@ def write_cache(
         videos: files.
         folder: where the cache lies.
         height: of the pictures in pixels; the width is proportional.
+        backend: what decodes; see ``egolib.video.VideoReader``.
 
     Returns:
         Videos that could not be read.
+
+    Raises:
+        EgolibError: the back end is not installed.
     """
+    backend = check_backend(backend)
     data_root, folder, skipped = Path(data_root).absolute(), Path(folder), Skipped()
     arrays: dict[tuple[int, int], dict[str, Any]] = {}
     index: dict[str, dict[str, Any]] = {}
@@ -118,7 +128,8 @@ def write_cache(
             found = path.stat()
             key = (found.st_dev, found.st_ino)
             if key not in arrays:
-                arrays[key] = _decode(path, folder / f"{len(arrays):05d}_{height}.npy", height)
+                target = folder / f"{len(arrays):05d}_{height}.npy"
+                arrays[key] = _decode(path, target, height, backend)
         except (EgolibError, OSError) as error:
             skipped.add(name, error)
             continue
@@ -127,7 +138,7 @@ def write_cache(
     return skipped
 
 
-def _decode(path: Path, target: Path, height: int) -> dict[str, Any]:
+def _decode(path: Path, target: Path, height: int, backend: str) -> dict[str, Any]:
     """Writes one array; what the index says of it. An array of this file is kept."""
     import cv2
 
@@ -135,13 +146,13 @@ def _decode(path: Path, target: Path, height: int) -> dict[str, Any]:
     note = target.with_suffix(".json")
     about: dict[str, Any] = {
         "array": target.name,
-        "of": [str(path), stat.st_size, stat.st_mtime_ns],
+        "of": [str(path), stat.st_size, stat.st_mtime_ns, *([backend] * (backend != "av"))],
     }
     if target.is_file() and note.is_file():
         old: dict[str, Any] = read_json(note, dict)
         if old["of"] == about["of"]:
             return old
-    with VideoReader(path) as video:
+    with VideoReader(path, backend) as video:
         size = (round(video.size[0] * height / video.size[1]), height)
         images = [cv2.resize(i, size, interpolation=cv2.INTER_AREA) for i in video]
         about["fps"] = video.fps

@@ -8,6 +8,7 @@ official scripts, or ours in ``egotaskqa_splits``, made of the raw questions. No
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -144,7 +145,8 @@ def read_question_file(
         EgolibError: see ``read_questions``.
     """
     folder = Path(path).parent
-    answers = len(read_answers(folder))
+    known = read_answers(folder)
+    answers = len(known)
     types = set(_lines(Path(folder) / TYPES) if known_types is None else known_types)
     problems, questions = [], []
     for place, row in enumerate(validated(list[TaskQuestion], read_records(path), file=path)):
@@ -163,7 +165,24 @@ def read_question_file(
             )
         )
     refuse(problems, path)
+    _tell_other_answers(questions, known, path)
     return questions
+
+
+def _tell_other_answers(
+    questions: Sequence[Question], answers: Sequence[str], path: str | Path
+) -> None:
+    """Warns where an answer's text is not that of its line; the line counts, as officially."""
+    other = [
+        f"question {question.name}: {question.answer!r} against {answers[question.answer_index]!r}"
+        for question in questions
+        if answers[question.answer_index].strip().lower() != question.answer.strip().lower()
+    ]
+    if other:
+        warnings.warn(
+            f"{path}: {len(other)} answers have another text than their line, first {other[0]}",
+            stacklevel=4,
+        )
 
 
 @dataclass(frozen=True)

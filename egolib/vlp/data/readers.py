@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from egolib.errors import EgolibError
-from egolib.video import VideoReader
+from egolib.video import VideoReader, check_backend
 from egolib.vlp.data.sampling import (
     WINDOWS_PER_SEC,
     Draw,
@@ -316,10 +316,13 @@ class OpenVideos:
     Args:
         limit: videos that are kept open.
         backend: see ``egolib.video.VideoReader``.
+
+    Raises:
+        EgolibError: the back end is unknown or not installed.
     """
 
-    def __init__(self, limit: int = 4, backend: str = "pyav"):
-        self.limit, self.backend = limit, backend
+    def __init__(self, limit: int = 4, backend: str = "av"):
+        self.limit, self.backend = limit, check_backend(backend)
         self._open: dict[Path, VideoReader] = {}
         self._process = os.getpid()
 

@@ -12,10 +12,17 @@ from egolib.io.schema import OPEN, Count, Seconds, Text, Uid
 
 
 def _in_order(choice: Any) -> Any:
-    """A clip that does not end before it starts."""
+    """A clip that does not end before it starts: EgoMCQ's are stretches around a narration."""
     if choice["clip_end"] < choice["clip_start"]:
         raise ValueError("a clip_end that is not before clip_start is wanted")
     return choice
+
+
+def _numbered(choices: Any) -> Any:
+    """Choices whose keys count from 0, whatever their order: the answer is one of these numbers."""
+    if set(choices) != {str(number) for number in range(len(choices))}:
+        raise ValueError(f"choices named 0 to {len(choices) - 1} are wanted")
+    return choices
 
 
 class Choice(TypedDict):
@@ -42,7 +49,11 @@ class MultipleChoice(TypedDict):
     answer: Count
     types: Literal[1, 2]
     query: Asked
-    choices: Annotated[dict[str, Annotated[Choice, AfterValidator(_in_order)]], MinLen(1)]
+    choices: Annotated[
+        dict[str, Annotated[Choice, AfterValidator(_in_order)]],
+        MinLen(1),
+        AfterValidator(_numbered),
+    ]
 
 
 class TaskQuestion(TypedDict):
@@ -64,8 +75,8 @@ class RawQuestion(TypedDict):
     interval: Uid
     question: Text
     answer: Text
-    type: list[str]
-    category: list[str]
+    type: list[Text]
+    category: list[Text]
     semantic: str
     structural: str
     reference: str

@@ -43,7 +43,7 @@ class EgoClipVideos:
     def __init__(self, data_root: str | Path, config: DataConfig, source: Source | None = None):
         folder = Path(data_root) / CHUNKS
         self.folder = folder if folder.is_dir() else Path(data_root)
-        self.config, self.videos = config, source or OpenVideos()
+        self.config, self.videos = config, source or OpenVideos(backend=config.backend)
 
     def images(
         self, uid: str, start_sec: float, end_sec: float, frames: int, draw: Draw | None = None
@@ -113,7 +113,8 @@ class EpicVideos:
     ):
         folder = Path(data_root) / epic.VIDEOS
         self.folder = folder if folder.is_dir() else Path(data_root)
-        self.config, self.videos = config or DataConfig(), source or OpenVideos()
+        self.config = config or DataConfig()
+        self.videos = source or OpenVideos(backend=self.config.backend)
 
     def images(
         self, clips: EpicClips, row: int, frames: int, draw: Draw | None = None
@@ -148,7 +149,7 @@ class CharadesVideos:
     def __init__(self, data_root: str | Path, config: DataConfig):
         folder = Path(data_root) / charades.VIDEOS
         self.folder = folder if folder.is_dir() else Path(data_root)
-        self.config, self.videos = config, OpenVideos()
+        self.config, self.videos = config, OpenVideos(backend=config.backend)
 
     def images(
         self,

@@ -77,6 +77,7 @@ def moment_store(
         folder,
         about=about if store else None,
         fps=None if config.data.frame_times == "index" else fps,
+        backend=config.data.backend,
     )
     return folder, skipped
 
@@ -125,7 +126,7 @@ def clip_store(
     if _is_ours(folder):
         forget_others(folder, feature_key(step, model, model_hash, about=asdict(about)))
     text_store(step, model, name, model_hash)
-    source = frame_source(step) or OpenVideos()
+    source = frame_source(step) or OpenVideos(backend=step.config.data.backend)
     return folder, write_clips(model, clips, step.data_root / VIDEOS, folder, about, source)
 
 
@@ -166,6 +167,7 @@ def question_stores(
         folder,
         about=about,
         fps=None if index else fps,
+        backend=step.config.data.backend,
     )
     return folder, skipped
 
@@ -182,8 +184,9 @@ def feature_key(
         settings: further ones.
     """
     data = step.config.data
-    shown = {"frames": model.view.frames, "frame_times": data.frame_times}
+    shown: dict[str, Any] = {"frames": model.view.frames, "frame_times": data.frame_times}
     shown |= {"cache_height": data.cache_height}
+    shown |= {"backend": data.backend} if data.backend != "av" else {}
     return cache_key(step.task, weights=[model_hash], **shown, **settings)
 
 

@@ -25,7 +25,7 @@ from egolib.io.schema import validated
 from egolib.nn.text_encoder import attention_bias
 from egolib.progress import track
 from egolib.text.tokens import encode
-from egolib.video import VideoReader
+from egolib.video import VideoReader, check_backend
 from egolib.vlp.api import VideoLanguage
 from egolib.vlp.data.moments import MomentClip
 from egolib.vlp.data.schema import PreparedQuestions
@@ -170,6 +170,7 @@ def extract_questions(
     *,
     about: Provenance,
     fps: float | None = ASSUMED_FPS,
+    backend: str = "av",
 ) -> Skipped:
     """Three feature stores by query id; finished questions are kept.
 
@@ -183,10 +184,15 @@ def extract_questions(
         about: what the video features are, see ``features.provenance``; its width is
             replaced.
         fps: rate that is assumed, whatever the files say; None goes by their frame index.
+        backend: what decodes; see ``egolib.video.VideoReader``.
 
     Returns:
         Clips that cannot be read, and why.
+
+    Raises:
+        EgolibError: the back end is not installed.
     """
+    backend = check_backend(backend)
     config, skipped = model.model.config, Skipped()
     plain = replace(about, kind="text", fps=None, stride_frames=None, window_frames=None)
     kinds = (
@@ -202,7 +208,8 @@ def extract_questions(
         if not left:
             continue
         try:
-            found = _of_clip(model, clip, list(left.values()), Path(videos), fps)
+            with VideoReader(Path(videos) / f"{clip.video_uid}.mp4", backend) as video:
+                found = _of_clip(model, clip, list(left.values()), video, fps)
         except EgolibError as error:
             skipped.add(clip.clip_uid, error)
             continue
@@ -217,12 +224,11 @@ def _of_clip(
     model: VideoLanguage,
     clip: MomentClip,
     questions: list[str],
-    videos: Path,
+    video: VideoReader,
     fps: float | None,
 ) -> QuestionFeatures:
-    with VideoReader(videos / f"{clip.video_uid}.mp4") as video:
-        windows = windows_of(video, clip, model.view.frames, fps)
-        if len(windows) == 0:
-            raise EgolibError("the stretch is shorter than a window")
-        views = model.batches(model.view.test(video.batch(window)) for window in windows)
-        return question_features(model, views, questions)
+    windows = windows_of(video, clip, model.view.frames, fps)
+    if len(windows) == 0:
+        raise EgolibError("the stretch is shorter than a window")
+    views = model.batches(model.view.test(video.batch(window)) for window in windows)
+    return question_features(model, views, questions)

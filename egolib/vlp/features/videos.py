@@ -18,7 +18,7 @@ from egolib.errors import EgolibError
 from egolib.io.features import FeatureWriter, Provenance
 from egolib.io.records import Skipped, atomic_path
 from egolib.progress import track
-from egolib.video import VideoReader, VideoWarning
+from egolib.video import VideoReader, VideoWarning, check_backend
 from egolib.video.timing import cut_interval
 from egolib.vlp.api import VideoLanguage, window_frames
 from egolib.vlp.data.moments import MomentClip
@@ -114,6 +114,7 @@ def extract_moments(
     *,
     about: Provenance | None = None,
     fps: float | None = ASSUMED_FPS,
+    backend: str = "av",
 ) -> Skipped:
     """One array a clip; finished ones are kept, unreadable ones listed.
 
@@ -125,13 +126,18 @@ def extract_moments(
             layout, which the published heads read.
         about: write a feature store with this provenance instead.
         fps: rate that is assumed, whatever the files say; None goes by their frame index.
+        backend: what decodes; see ``egolib.video.VideoReader``.
+
+    Raises:
+        EgolibError: the back end is not installed.
     """
+    backend = check_backend(backend)
     writer = FeatureWriter(out, about) if about is not None else _OfficialWriter(out)
     skipped = Skipped()
     left = [clip for clip in clips if not writer.has(clip.clip_uid)]
     for uid, group in track(list(_by_video(left).items()), "features", unit="video"):
         try:
-            video = VideoReader(Path(videos) / f"{uid}.mp4")
+            video = VideoReader(Path(videos) / f"{uid}.mp4", backend)
         except EgolibError as error:
             for clip in group:
                 skipped.add(clip.clip_uid, error)
@@ -147,6 +153,8 @@ def extract_videos(
     videos: Mapping[str, Path],
     out: str | Path,
     about: Provenance,
+    *,
+    backend: str = "av",
 ) -> Skipped:
     """A feature store of whole videos, by uid; finished ones are kept.
 
@@ -156,13 +164,18 @@ def extract_videos(
         out: folder of the store.
         about: see ``provenance``; frames of videos of its rate are counted, those of others
             go by their own times, so that a row stands for the same time in all.
+        backend: what decodes; see ``egolib.video.VideoReader``.
+
+    Raises:
+        EgolibError: the back end is not installed.
     """
+    backend = check_backend(backend)
     writer, skipped = FeatureWriter(out, about), Skipped()
     for uid, path in track(list(videos.items()), "features", unit="video"):
         if writer.has(uid):
             continue
         try:
-            with VideoReader(path) as video:
+            with VideoReader(path, backend) as video:
                 same = abs(video.fps / (about.fps or video.fps) - 1) <= SAME_RATE
                 writer.write(uid, model.features(video, about.fps if same else None))
         except EgolibError as error:

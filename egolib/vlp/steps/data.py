@@ -270,7 +270,8 @@ def make_cache(step: Step[Config], found: Inventory) -> Skipped:
     wanted = (root / path for path, _ in _wanted(step, found))
     files = {path for path in wanted if path.is_file()}
     files |= set((root / moments.VIDEOS).glob("*.mp4"))
-    return write_cache(root, files, step.out / FRAMES, height)
+    backend = step.config.data.backend
+    return write_cache(root, files, step.out / FRAMES, height, backend=backend)
 
 
 def _wanted(step: Step[Config], found: Inventory) -> list[tuple[Path, str]]:

@@ -215,7 +215,7 @@ def retrieved(
         sentences: columns.
         best: clips that are shown for each.
     """
-    videos = EpicVideos(step.data_root)
+    videos = EpicVideos(step.data_root, step.config.data)
     images, scores, right = [], [], []
     for column in sentences:
         rows = np.argsort(-similarity[:, column], kind="stable")[:best]

@@ -24,6 +24,7 @@ from egolib.runs import inputs
 from egolib.runs.result_cache import ResultCache, cache_key
 from egolib.runs.shards import end_of_part, is_part, own_part
 from egolib.runs.step import Step
+from egolib.video import VideoReader
 from egolib.vlp.api import VideoLanguage, load
 from egolib.vlp.benchmarks import egotaskqa, qfvs
 from egolib.vlp.benchmarks.scores import charades_scores, egomcq_scores, epic_similarity, rerank
@@ -361,7 +362,8 @@ def example(step: Step[Config], predictions: Predictions) -> tuple[Path, Similar
         except EgolibError:
             continue
         if path.is_file() and texts:
-            return path, model.similarity(path, texts)
+            reader = VideoReader(path, step.config.data.backend)
+            return path, model.similarity(reader, texts)
     return None
 
 

@@ -77,6 +77,13 @@ class Config:
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
 
     renamed: ClassVar[dict[str, str]] = RENAMED
+    #: What other tasks have and this one not: why, and what to do instead.
+    absent: ClassVar[dict[str, tuple[str, str]]] = {
+        "data.backend": (
+            "vod's steps read images and decode no video",
+            "for a video of your own: detect(VideoReader(path, backend=...))",
+        )
+    }
 
     def __post_init__(self) -> None:
         check_run(self.data, self.model, self.infer, self.initial, self.fit)

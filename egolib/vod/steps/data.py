@@ -26,6 +26,7 @@ from egolib.vod.config.data import DataConfig
 from egolib.vod.data.classes import IMAGENET_VID, Category, make_categories
 from egolib.vod.data.cocovid import Content, check_cocovid, convert_det, convert_vid
 from egolib.vod.data.dataset import Source, class_names, make_source
+from egolib.vod.data.images import ImageReport, image_folder, look_at_images
 from egolib.vod.data.index import VideoIndex, read_index
 from egolib.vod.data.lists import DET_TRAIN, VID_TRAIN, VID_VAL, find_list, read_images, read_videos
 from egolib.vod.evaluation import motion_table
@@ -50,12 +51,19 @@ class AnnotationFile:
         converted: whether this step made it from XML files.
         index: its content.
         problems: what does not fit the lists or the format.
+        images: whether its images can be read.
     """
 
     path: Path
     converted: bool
     index: VideoIndex
     problems: list[str] = field(default_factory=list)
+    images: ImageReport = field(default_factory=ImageReport)
+
+    @property
+    def notes(self) -> list[str]:
+        """Everything that stands out."""
+        return self.problems + self.images.notes()
 
 
 Files = dict[str, AnnotationFile]
@@ -152,11 +160,11 @@ def parts_of(data: DataConfig) -> list[Part]:
 
 def training_sources(step: Step[Config]) -> list[Source]:
     """What a step trains on: videos, then still images."""
-    data = step.config.data
-    images = {"train_vid": data.images_vid, "train_det": data.images_det}
-    wanted = {"both": tuple(images), "videos": ("train_vid",), "stills": ("train_det",)}
+    data, root = step.config.data, step.data_root
+    videos, stills = ("train_vid",), ("train_det",)
+    wanted = {"both": videos + stills, "videos": videos, "stills": stills}
     return [
-        make_source(annotation_file(step, part), step.data_root / images[part], data, train=True)
+        make_source(annotation_file(step, part), root / image_folder(data, part), data, train=True)
         for part in parts_of(data)
         if part in wanted[data.train_on]
     ]
@@ -190,11 +198,14 @@ def _processors() -> int:
 
 def _one_file(step: Step[Config], part: Part, workers: int) -> AnnotationFile:
     given = step.data_root / getattr(step.config.data, part)
+    images = step.data_root / image_folder(step.config.data, part)
     if given.is_file():
         problems = problems_of(step, part, read_json(given, dict))
-        return AnnotationFile(given, False, read_index(given), problems)
+        index = read_index(given)
+        return AnnotationFile(given, False, index, problems, look_at_images(index, images))
     made = write_json(step.out / given.name, from_xml(step, part, workers))
-    return AnnotationFile(made, True, read_index(made))
+    index = read_index(made)
+    return AnnotationFile(made, True, index, images=look_at_images(index, images))
 
 
 def from_xml(step: Step[Config], part: Part, workers: int = 1) -> Content:
@@ -277,7 +288,7 @@ def table(prepared: Prepared) -> pd.DataFrame:
             "file": file.path.name,
             "from": "XML files, converted here" if file.converted else "given",
             **count(file.index),
-            "notes": "; ".join(file.problems),
+            "notes": "; ".join(file.notes),
         }
         for part, file in prepared.files.items()
     }
@@ -341,7 +352,8 @@ def speed_table(prepared: Prepared) -> pd.DataFrame:
 
 
 def check(step: Step[Config], prepared: Prepared) -> None:
-    """Raises where a file contradicts its list, is empty, or is not what the XML files give.
+    """Raises where a file contradicts its list, is empty, is not what the XML files give, or
+    some of its images cannot be read. Where none of a part's images is there, that is noted.
 
     Raises:
         EgolibError: naming the file.
@@ -352,6 +364,7 @@ def check(step: Step[Config], prepared: Prepared) -> None:
             raise EgolibError(f"{part}: {serious[0]}", file=file.path)
         if not len(file.index.owner):
             raise EgolibError(f"{part}: no object is annotated", file=file.path)
+        file.images.require_whole(part, file.path)
     if agrees_with_xml(step) is False:
         raise EgolibError(
             "the XML files give other annotations", file=prepared.files["evaluation"].path

@@ -65,6 +65,8 @@ class DataConfig:
         clips: folder of the clip files below the data root; empty for that of ``1_data``.
         images: folder of the single images below the data root; empty for that of ``1_data``.
         workers: processes that cut videos.
+        backend: what decodes videos and clips: ``av`` (PyAV, exact), or the extras
+            ``torchcodec`` and ``decord``.
         test_truth: answers of the test split, which only the built-in world has.
     """
 
@@ -83,4 +85,5 @@ class DataConfig:
     clips: str = ""
     images: str = ""
     workers: int = 1
+    backend: Literal["av", "torchcodec", "decord"] = "av"
     test_truth: str = "truth/vq_test.json"

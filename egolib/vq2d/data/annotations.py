@@ -122,7 +122,8 @@ class Annotations:
     Args:
         content: the file as read.
         file: where it was read from, for messages.
-        skipped: query sets that are called valid but cannot be used, with reasons.
+        skipped: query sets that are called valid but cannot be used, and those that do not
+            say whether they are valid, with reasons.
     """
 
     content: Mapping[str, Any]
@@ -146,6 +147,11 @@ class Annotations:
         """The valid queries in file order (videos, clips, annotations, query sets)."""
         return [query for query in _walk(self.videos) if self._usable(query)]
 
+    def oddities(self) -> list[str]:
+        """What is strange about valid queries, a line each; nothing of it is passed over."""
+        found = ((query.key, _strange(query)) for query in self.queries)
+        return [f"{key}: {what}" for key, each in found for what in each]
+
     def by_clip(self) -> dict[str, list[Query]]:
         """The valid queries of each clip that has a uid, in file order."""
         grouped: dict[str, list[Query]] = {}
@@ -166,6 +172,13 @@ class Annotations:
         }
 
     def _usable(self, query: Query) -> bool:
+        valid = query.record.get("is_valid")
+        if valid is None and query.record:
+            self.skipped.add(query.key, "is_valid is missing: taken for not valid")
+        elif valid not in (True, False, None):
+            self.skipped.add(query.key, f"is_valid: found {str(valid)[:40]!r}, a boolean is wanted")
+        if valid is not True and valid != 1:
+            return False
         try:
             validated(QuerySet, query.record, file=self.file)
         except EgolibError as error:
@@ -194,13 +207,40 @@ def from_content(content: Mapping[str, Any], file: str | Path = "annotations") -
 
 
 def _walk(videos: list[Record]) -> Iterator[Query]:
-    """Query sets that call themselves valid."""
+    """All query sets."""
     for video in videos:
         for clip in video["clips"]:
             for annotation in clip["annotations"]:
                 for name, record in annotation["query_sets"].items():
-                    if record.get("is_valid"):
-                        yield Query(video, clip, annotation["annotation_uid"], name, record)
+                    yield Query(video, clip, annotation["annotation_uid"], name, record)
+
+
+def _strange(query: Query) -> Iterator[str]:
+    """Sentences about the boxes and frames of a query."""
+    boxes = [("visual_crop", query.record["visual_crop"])]
+    track = query.record.get("response_track", ())
+    boxes += [(f"response_track[{n}]", box) for n, box in enumerate(track)]
+    for name, box in boxes:
+        width, height = box.get("original_width"), box.get("original_height")
+        if not box["width"] * box["height"]:
+            yield f"{name} has no area"
+        elif width is None or height is None:
+            yield f"{name} does not say the size of its frame"
+        elif _is_outside(box, width, height):
+            yield f"{name} lies outside its frame of {width:g}x{height:g} pixels"
+    if len({(b.get("original_width"), b.get("original_height")) for _, b in boxes}) > 1:
+        yield "its boxes refer to frames of several sizes"
+    numbers = [box["frame_number"] for box in track]
+    if numbers and numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+        yield "the frames of response_track are not in order, repeated, or have gaps"
+    if numbers and max(numbers) >= query.query_frame:
+        yield f"response_track goes up to frame {max(numbers)}, query_frame is {query.query_frame}"
+
+
+def _is_outside(box: Mapping[str, Any], width: float, height: float) -> bool:
+    """Whether no part of a box lies in a frame of that size."""
+    ends = box["x"] + box["width"], box["y"] + box["height"]
+    return ends[0] <= 0 or ends[1] <= 0 or box["x"] >= width or box["y"] >= height
 
 
 # ---------------------------------------------------------------------- the lists

@@ -12,7 +12,7 @@ from typing import Any
 
 from egolib.errors import EgolibError
 from egolib.io.records import Skipped
-from egolib.video import VideoReader
+from egolib.video import VideoReader, check_backend
 from egolib.video.encode import Encoding
 from egolib.video.plans import ClipPlan, ImagePlan, VideoPlan
 from egolib.video.resize import Resize
@@ -64,7 +64,11 @@ def plans(
     Returns:
         One plan per video, by ascending uid, and what is passed over: clips without uid,
         missing videos, videos of a rate that gives no clips.
+
+    Raises:
+        EgolibError: ``config.backend`` is not installed.
     """
+    check_backend(config.backend)
     chosen = None if only_clips is None else set(only_clips)
     found, skipped = [], Skipped()
     for video in sorted(annotations.videos, key=lambda record: record["video_uid"]):
@@ -107,7 +111,7 @@ def _video_plan(
     images: str | Path | None,
     config: DataConfig,
 ) -> VideoPlan:
-    rate = VideoReader(source).rate
+    rate = VideoReader(source, config.backend).rate
     resize = Resize(config.height if config.height > 0 else None)
     clip_plans, image_plans = [], []
     for clip in wanted:
@@ -118,7 +122,7 @@ def _video_plan(
         clip_plans.append(ClipPlan(target, frames, fps, resize, Encoding(crf=config.crf)))
         if images is not None:
             image_plans += _image_plans(clip, step, Path(images), resize, config)
-    return VideoPlan(source, clip_plans, image_plans)
+    return VideoPlan(source, clip_plans, image_plans, backend=config.backend)
 
 
 def _image_plans(
@@ -141,27 +145,37 @@ def _image_plans(
 # ------------------------------------------------------------------------ checking
 
 
-def check_clips(annotations: Annotations, clips: str | Path) -> Skipped:
+def check_clips(annotations: Annotations, clips: str | Path, backend: str = "av") -> Skipped:
     """Clips that are missing, unreadable, of the wrong length, or too short for a query.
 
     Works on test files too, which have no response tracks. Only the first problem of a
     clip is noted.
+
+    Args:
+        annotations: of one split.
+        clips: folder of ``<clip_uid>.mp4``.
+        backend: what decodes; see ``egolib.video.VideoReader``.
+
+    Raises:
+        EgolibError: the back end is not installed.
     """
+    backend = check_backend(backend)
     problems = Skipped()
     by_clip = annotations.by_clip()
     for video in annotations.videos:
         for clip in video["clips"]:
             uid = clip["clip_uid"]
             if uid is not None:
-                problem = _clip_problem(Path(clips) / f"{uid}.mp4", clip, by_clip.get(uid, []))
+                path = Path(clips) / f"{uid}.mp4"
+                problem = _clip_problem(path, clip, by_clip.get(uid, []), backend)
                 if problem:
                     problems.add(uid, problem)
     return problems
 
 
-def _clip_problem(path: Path, clip: Record, queries: Sequence[Query]) -> str | None:
+def _clip_problem(path: Path, clip: Record, queries: Sequence[Query], backend: str) -> str | None:
     try:
-        reader = VideoReader(path)
+        reader = VideoReader(path, backend)
     except EgolibError as error:
         return error.what
     seconds = clip["video_end_sec"] - clip["video_start_sec"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, NotRequired
 
-from annotated_types import Gt, Le
+from annotated_types import Ge, Gt, Le
 from pydantic import AfterValidator
 from typing_extensions import TypedDict
 
@@ -59,12 +59,16 @@ class Video(TypedDict):
     clips: list[Annotated[Clip, AfterValidator(in_order)]]
 
 
+#: A frame without a box counts as 0, so that lower scores would mean less than nothing.
+Score = Annotated[Finite, Ge(0), Le(1e6)]
+
+
 class CachedFrame(TypedDict):
     """The detections of one frame."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     boxes: list[Box]
-    scores: list[Finite]
+    scores: list[Score]
 
 
 class DetectionCache(TypedDict):

@@ -115,13 +115,13 @@ class Detections:
             )
         finite = np.isfinite(self.scores) & np.isfinite(self.boxes_xyxy).all(1)
         inverted = (self.boxes_xyxy[:, 2:] < self.boxes_xyxy[:, :2]).any(1)
-        wrong = ~finite | inverted
+        wrong = ~finite | inverted | (self.scores < 0)
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
             frame = int(np.searchsorted(self.starts, row, "right")) - 1
             raise EgolibError(
                 f"the box {self.boxes_xyxy[row].tolist()} with score {self.scores[row]}: corners "
-                "in order are wanted, and finite numbers",
+                "in order are wanted, finite numbers, and a score of 0 or more",
                 file=file,
                 record=f"frames[{frame}]",
             )

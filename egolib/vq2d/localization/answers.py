@@ -19,7 +19,7 @@ from egolib import progress
 from egolib.errors import EgolibError
 from egolib.io.records import Skipped
 from egolib.runs.result_cache import ResultCache
-from egolib.video import VideoReader
+from egolib.video import VideoReader, check_backend
 from egolib.vq2d.config import LocalizeConfig
 from egolib.vq2d.data.annotations import Query
 from egolib.vq2d.data.clips import ClipFrames
@@ -49,6 +49,7 @@ class QueryJob:
         frame_size: width and height that the annotations refer to.
         crop_frame: clip frame of the visual crop.
         query_frame: clip frame of the question.
+        backend: what decodes the clip; see ``egolib.video.VideoReader``.
     """
 
     key: str
@@ -57,6 +58,7 @@ class QueryJob:
     frame_size: tuple[int, int]
     crop_frame: int
     query_frame: int
+    backend: str = "av"
 
 
 @dataclass
@@ -96,13 +98,20 @@ class ClipUnreadable(EgolibError):
     """The clip is missing, or too short for the visual crop."""
 
 
-def query_jobs(clips: Mapping[str, Sequence[Query]], folder: str | Path) -> list[QueryJob]:
+def query_jobs(
+    clips: Mapping[str, Sequence[Query]], folder: str | Path, backend: str = "av"
+) -> list[QueryJob]:
     """One job per query, clip after clip.
 
     Args:
         clips: clip uid -> its queries (``Annotations.by_clip``).
         folder: of the clips, ``<clip_uid>.mp4``.
+        backend: what decodes them.
+
+    Raises:
+        EgolibError: the back end is not installed.
     """
+    backend = check_backend(backend)
     return [
         QueryJob(
             query.key,
@@ -111,6 +120,7 @@ def query_jobs(clips: Mapping[str, Sequence[Query]], folder: str | Path) -> list
             query.crop.frame_size,
             query.crop.frame,
             query.query_frame,
+            backend,
         )
         for uid, queries in clips.items()
         for query in queries
@@ -130,7 +140,7 @@ def answer_query(job: QueryJob, work: Work, tracker: Tracker | None) -> Answer:
         EgolibError: the cache is absent or damaged, or the first frame has no box.
     """
     try:
-        reader = VideoReader(job.clip)
+        reader = VideoReader(job.clip, job.backend)
     except EgolibError as error:
         raise ClipUnreadable(error.what, file=error.file, remedy=error.remedy) from error
     with reader:

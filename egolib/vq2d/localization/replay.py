@@ -165,6 +165,6 @@ class _Frames:
 
     def __call__(self, frame: int) -> np.ndarray:
         if self._frames is None:
-            reader = VideoReader(self.job.clip)
+            reader = VideoReader(self.job.clip, self.job.backend)
             self._frames = ClipFrames(reader, self.job.frame_size, limit=self.job.query_frame)
         return self._frames(frame)

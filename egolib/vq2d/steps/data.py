@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from egolib.errors import EgolibError
-from egolib.io.records import Skipped, read_json
+from egolib.io.records import Skipped, first_of, read_json
 from egolib.io.sources import sources
 from egolib.report.source import show
 from egolib.runs.step import Step
@@ -95,7 +95,8 @@ def prepare(step: Step[Config]) -> Prepared:
     annotations = read_splits(step)
     data, done = step.config.data, cut(step, annotations)
     wanted = [split for split in annotations if split != "train" or data.train_clips]
-    found = {split: check_clips(annotations[split], clips_folder(step)) for split in wanted}
+    clips = clips_folder(step)
+    found = {split: check_clips(annotations[split], clips, data.backend) for split in wanted}
     return Prepared(annotations, done, found)
 
 
@@ -146,9 +147,12 @@ def check(step: Step[Config], prepared: Prepared) -> None:
 
 
 def problems(prepared: Prepared) -> str:
-    """Everything that was skipped, for people."""
+    """Everything that was skipped or is strange, for people."""
     splits = prepared.annotations.items()
     lines = [f"queries of {split}: {own.skipped.summary()}" for split, own in splits]
+    for split, own in splits:
+        if odd := own.oddities():
+            lines += [f"{len(odd)} oddities of {split}, kept:", *(f"  {x}" for x in first_of(odd))]
     lines += [f"extraction: {prepared.extraction.summary()}"]
     lines += [f"clips of {k}: {found.summary()}" for k, found in prepared.problems.items()]
     return "\n".join(lines)
@@ -231,7 +235,8 @@ def example(
     boxes = [query.crop, *(query.track[i] for i in chosen)]
     titles = [f"query: {query.record.get('object_title')}"]
     titles += [f"answer, frame {box.frame}" for box in boxes[1:]]
-    with VideoReader(clips_folder(step) / f"{query.clip_uid}.mp4") as reader:
+    path = clips_folder(step) / f"{query.clip_uid}.mp4"
+    with VideoReader(path, step.config.data.backend) as reader:
         images = [reader[box.frame] for box in boxes]
     return images, titles, [box.xyxy for box in boxes]
 

@@ -80,7 +80,8 @@ def read_predictions(step: Step[Config], truth: Truth) -> Replay:
     calibration = None
     if config.confidence == "calibrated":
         calibration = Calibration.read(step.data_root / config.calibration)
-    todo = query_jobs(truth[main_split(truth)].by_clip(), clips_folder(step))
+    clips, backend = truth[main_split(truth)].by_clip(), step.config.data.backend
+    todo = query_jobs(clips, clips_folder(step), backend)
     make = partial(_make_tracker, step.config)
     folder = step.input("predictions")
     return Replay(todo, folder, step.out, config, make, calibration)

@@ -220,9 +220,8 @@ def detect(
     model, threads = loaded.model.to(device), 1 if device.type == "cpu" else DECODER_THREADS
     clips = own_clips(queries)
     cache = ResultCache(step.out / DETECTIONS, detections_key(step, found.detector))
-    skipped = extract(
-        clips, partial(_open_clip, found.clips, threads), Detector(model, config.detect), cache
-    )
+    opened = partial(_open_clip, found.clips, config.data.backend, threads)
+    skipped = extract(clips, opened, Detector(model, config.detect), cache)
     cache.remove_others()
     return cache.folder, skipped
 
@@ -237,7 +236,7 @@ def detections_key(step: Step[Config], detector: Path) -> dict[str, Any]:
         detect=settings,
         model=model,
         matmul_precision=step.config.infer.matmul_precision,
-        data=identity(step.input("data")),
+        data=_clips(step),
     )
 
 
@@ -252,8 +251,14 @@ def _other_settings(step: Step[Config], theirs: Any) -> list[str]:
     ]
 
 
-def _open_clip(folder: Path, threads: int, uid: str) -> VideoReader:
-    return VideoReader(folder / f"{uid}.mp4", threads=threads)
+def _open_clip(folder: Path, backend: str, threads: int, uid: str) -> VideoReader:
+    return VideoReader(folder / f"{uid}.mp4", backend, threads=threads)
+
+
+def _clips(step: Step[Config]) -> str:
+    """Identifies the clips, and what decodes them where that is not PyAV."""
+    backend = step.config.data.backend
+    return identity(step.input("data")) + (f" {backend}" if backend != "av" else "")
 
 
 # ----------------------------------------------------------------------------- step 2
@@ -293,7 +298,7 @@ def follow(
     answers, here = {}, own_clips(queries)
     for split, own in queries.items():
         clips = {uid: asked for uid, asked in own.by_clip().items() if uid in here}
-        todo = answering.query_jobs(clips, found.clips)
+        todo = answering.query_jobs(clips, found.clips, step.config.data.backend)
         answers[split] = answering.answer_all(
             todo,
             work,
@@ -320,7 +325,7 @@ def _record(step: Step[Config], found: Sources, detections: Path) -> InferenceRe
         weights=[file_sha256(file) for file in files if file is not None],
         tracker=str(found.tracker or ""),
         detector=str(found.detector) if reads_detector else "",
-        data=identity(step.input("data")),
+        data=_clips(step),
         matmul_precision=step.config.infer.matmul_precision,
         skipped={},
     )

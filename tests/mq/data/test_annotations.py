@@ -72,7 +72,11 @@ def test_a_subset_need_only_be_contained_in_the_name():
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("subset",), None, r"file\.json, record c\.subset: wanted: a valid string, found None"),
+        (
+            ("subset",),
+            None,
+            r"file\.json, record c\.subset: wanted: 'train', 'val' or 'test', found None",
+        ),
         (("parent_end_sec",), 5, r"record c: parent_end_sec 5: a time after the clip's start"),
         (("parent_end_sec",), "x", r"record c\.parent_end_sec: wanted: a valid number"),
         (("annotations",), {}, r"record c\.annotations: wanted: a valid list"),

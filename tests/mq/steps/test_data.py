@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
 from egolib.errors import EgolibError
-from egolib.io.records import read_json
+from egolib.io.features import open_store
+from egolib.io.records import read_json, write_json
 from egolib.mq.data.annotations import read_annotations
 from egolib.mq.data.prepared import read_prepared
 from egolib.mq.steps import data as steps
@@ -93,3 +96,47 @@ def test_official_files_are_read_as_clips(root):
     assert [m.label for m in clips[0].moments] == list(LABELS)  # the primary ones
     with pytest.raises(EgolibError, match="no clip of 'val'"):
         read_annotations(root / "truth" / "moments_test.json", "val")
+
+
+def test_broken_features_are_all_listed(root, tmp_path):
+    """The official converters look at the first clip of a video; here every clip is read."""
+    folder = tmp_path / "arrays"
+    folder.mkdir()
+    store = open_store(root / "features")
+    for uid in store.uids():
+        np.save(folder / f"{uid}.npy", store.get(uid))
+    made = step("1_data", root, tmp_path, {"data": {"missing_features": "official"}},
+                features=folder)  # fmt: skip
+    steps.check(made, steps.prepare(made))
+    np.save(folder / "train3.npy", np.full((30, 5), np.inf, np.float32))
+    np.save(folder / "test1.npy", np.zeros((30, 4), np.float32))
+    prepared = steps.prepare(made)
+    lost = {"v_train3": "infinity", "v_test1": "(30, 4)"}  # by video, as the official converter
+    assert prepared.conversion is not None
+    assert set(prepared.conversion.skipped.reasons) == set(lost)
+    with pytest.raises(EgolibError, match="clips without features: 2 skipped") as found:
+        steps.check(made, prepared)
+    assert all(why in str(found.value) for why in lost.values())
+
+
+def test_a_broken_later_clip_of_a_video_is_listed(root, tmp_path):
+    folder = tmp_path / "arrays"
+    folder.mkdir()
+    store = open_store(root / "features")
+    for uid in store.uids():
+        np.save(folder / f"{uid}.npy", store.get(uid))
+    places = tmp_path / "data"
+    shutil.copytree(root, places)
+    file = places / "ego4d" / "v2" / "annotations" / "moments_train.json"
+    content = read_json(file)
+    content["videos"][0]["clips"] += content["videos"].pop()["clips"]
+    write_json(file, content)
+    np.save(folder / "train5.npy", np.full((30, 5), np.nan, np.float32))
+    made = step("1_data", places, tmp_path, features=folder)
+    prepared = steps.prepare(made)
+    assert list(prepared.unreadable.reasons) == ["train5"]
+    assert steps.feature_table(made, prepared)["value"]["clips with features"] == "10 of 11"
+    steps.example(made, prepared)
+    with pytest.raises(EgolibError, match="features cannot be read: 1 skipped") as found:
+        steps.check(made, prepared)
+    assert "train5: NaN or infinity" in str(found.value)

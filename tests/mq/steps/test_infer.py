@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from egolib.io.records import read_json
+import shutil
+
+import numpy as np
+import pytest
+
+from egolib.errors import EgolibError
+from egolib.io.features import open_store
+from egolib.io.records import read_json, write_json
 from egolib.mq.formats import submission
 from egolib.mq.steps import infer as steps
 from tests.mq.project import LABELS, step
@@ -60,3 +67,31 @@ def test_the_answer_that_is_drawn(root, runs):
     table = steps.table(predictions)
     assert table.loc["val", "clips"] == 3
     assert read_json(made.out / "result.json")["metrics"]["test"]["clips"] == 2
+
+
+def test_features_that_break_cost_nothing_that_is_answered(root, runs, tmp_path, monkeypatch):
+    """The error names file and clip; once it is mended the same command computes the rest."""
+    folder = tmp_path / "arrays"
+    folder.mkdir()
+    store = open_store(root / "features")
+    for uid in store.uids():
+        np.save(folder / f"{uid}.npy", store.get(uid))
+    (tmp_path / "1_data").mkdir()
+    for name in ("clip_annotations.json", "moment_classes_idx.json", "result.json"):
+        shutil.copyfile(runs / "1_data" / name, tmp_path / "1_data" / name)
+    write_json(tmp_path / "1_data" / "features.json", {"place": str(folder)})
+    inputs = {"data": tmp_path / "1_data", "model": runs / "2_train"}
+    made = step("3_infer", root, tmp_path, {"infer": {"batch_size": 1}}, **inputs)
+    whole = (folder / "val1.npy").read_bytes()
+    (folder / "val1.npy").write_bytes(whole[:200])
+    with pytest.raises(EgolibError) as found:
+        steps.predict(made)
+    assert found.value.file == folder and found.value.record == "val1" and found.value.remedy
+    (folder / "val1.npy").write_bytes(whole)
+    asked = []
+    rank = steps.rank_all
+    monkeypatch.setattr(
+        steps, "rank_all", lambda clip, *rest: asked.append(clip.clip_uid) or rank(clip, *rest)
+    )
+    assert "val" in steps.predict(made).files
+    assert asked == ["val1", "val2", "test0", "test1"]

@@ -69,7 +69,7 @@ def test_what_is_wrong_is_listed():
     arrays["extra"] = arrays["c6"]
     report = check_video_store(Memory("video", arrays, 4), queries, width=8, max_length=2000)
     assert report.missing == ["c3"] and report.unused == 1
-    assert report.not_finite == ["c4"]
+    assert list(report.broken) == ["c4"] and "NaN" in report.broken["c4"]
     assert list(report.outliers) == ["c5"]
     assert set(report.too_long) == {u for u, a in arrays.items() if len(a) > 2000 and u != "extra"}
     assert len(report.problems) == 5
@@ -81,7 +81,7 @@ def test_lengths_alone_can_be_checked():
     queries, arrays = case()
     arrays["c4"][2, 1] = np.nan
     report = check_video_store(Memory("video", arrays, 4), queries, read=False)
-    assert report.not_finite == [] and report.require_usable() is report
+    assert not report.broken and report.require_usable() is report
 
 
 def test_half_a_stride_shows_in_equal_clips():

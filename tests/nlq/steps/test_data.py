@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from egolib.errors import EgolibError
+from egolib.io.features import open_store
 from egolib.io.records import read_text, write_text
 from egolib.nlq.data.annotations import read_queries
 from egolib.nlq.data.stores import StoreReport
@@ -137,3 +139,24 @@ def test_the_recorded_real_baseline():
     assert list(found.index) == ["relative", "mixed", "absolute"]
     assert (found["questions"] == 4552).all()
     assert found["r1_at_0.3"].between(0, 10).all()
+
+
+def test_broken_features_are_all_listed(root, tmp_path):
+    """A truncated file and one of NaN among whole ones: both named, before any training."""
+    made = step("1_data", root, tmp_path, {"data": {"video_stores": ["arrays"]}})
+    store = open_store(root / VIDEO)
+    (root / "arrays").mkdir()
+    for uid in store.uids():
+        np.save(root / "arrays" / f"{uid}.npy", store.get(uid))
+    first = root / "arrays" / f"{store.uids()[0]}.npy"  # the one whose width would be taken
+    first.write_bytes(first.read_bytes()[:100])
+    np.save(root / "arrays" / "val1.npy", np.full((60, 8), np.nan, np.float32))
+    prepared = data.prepare(made)
+    report = prepared.reports["video"]
+    assert isinstance(report, StoreReport) and report.width == 8
+    assert set(report.broken) == {first.stem, "val1"}
+    assert len(report.lengths) == len(store) - 2
+    with pytest.raises(EgolibError, match="2 cannot be used") as found:
+        data.check(made, prepared)
+    for name in report.broken:
+        assert name in str(found.value)

@@ -20,7 +20,7 @@ from egolib.nlq.formats.submission import write as write_submission
 from egolib.nlq.steps import data as prepare
 from egolib.nlq.steps import infer as steps
 from egolib.nlq.steps import train
-from tests.nlq.project import changed, make_root, step
+from tests.nlq.project import VIDEO, changed, make_root, step
 
 VARIANTS = ["consistent", "per_query", "averaged"]
 
@@ -128,6 +128,36 @@ def test_an_interrupted_run_resumes(infer, monkeypatch):
     again = {name: path.read_bytes() for name, path in steps.predict(infer).files.items()}
     assert again == whole
     assert answered == [[3, 4, 5]]
+
+
+def test_features_that_break_cost_nothing_that_is_answered(run, infer, monkeypatch):
+    """The error names the clip; once it is mended the same command computes the rest alone."""
+    root, _ = run
+    whole = steps.predict(infer)
+    answers = whole.records()
+    for part in kept(infer):
+        part.unlink()
+    file = root / VIDEO / "val1.safetensors"
+    content = file.read_bytes()
+    try:
+        file.write_bytes(content[: len(content) // 2])
+        with pytest.raises(EgolibError) as found:
+            steps.predict(infer)
+    finally:
+        file.write_bytes(content)
+    assert found.value.file == file and found.value.remedy
+    assert len(kept(infer)) == 1, "the clip before it is answered and kept"
+    asked = []
+    stream = steps.Grounder.stream
+
+    def watched(self, data, done):
+        for part in stream(self, data, done):
+            asked.append(part[0])
+            yield part
+
+    monkeypatch.setattr(steps.Grounder, "stream", watched)
+    assert steps.predict(infer).records() == answers
+    assert asked == [[3, 4, 5]]
 
 
 ANSWERING = {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from egolib.errors import EgolibError
 from egolib.io.records import read_json, write_json
@@ -107,3 +109,43 @@ def test_speed_counts():
 
     table = MotionTable(np.array([0.1, 0.7, 0.8, 0.95]), np.array([4]))
     assert data.speed_counts(table) == {"fast": 2, "medium": 2, "slow": 1}
+
+
+def break_images(root: Path) -> tuple[Path, Path, Path]:
+    """A truncated image, a missing one and one of another size, of the training videos."""
+    files = sorted((root / "ILSVRC" / "Data" / "VID" / "train").rglob("*.JPEG"))
+    cut, missing, turned = files[0], files[2], files[3]
+    cut.write_bytes(cut.read_bytes()[:-200])
+    missing.unlink()
+    Image.new("RGB", (40, 30)).save(turned, "JPEG")
+    return cut, missing, turned
+
+
+def test_images_that_cannot_be_read_are_all_listed(root, tmp_path):
+    made = step("1_data", root, tmp_path)
+    assert not any(file.images.notes() for file in data.prepare(made, workers=1).files.values())
+    cut, missing, turned = break_images(root)
+    prepared = data.prepare(made, workers=1)
+    report = prepared.files["train_vid"].images
+    assert [len(own) for own in (report.broken, report.missing, report.other_size)] == [1, 1, 1]
+    assert "40x30, the annotation says 64x48" in str(report.other_size.reasons)
+    assert turned.name in next(iter(report.other_size.reasons))
+    assert "1 of " in data.table(prepared).loc["train_vid", "notes"]
+    with pytest.raises(EgolibError, match="train_vid: images that cannot be read: 2 ") as found:
+        data.check(made, prepared)
+    assert cut.name in str(found.value) and missing.name in str(found.value)
+
+
+def test_a_part_without_any_image_is_noted_alone(root, tmp_path):
+    shutil.rmtree(root / "ILSVRC" / "Data" / "DET")
+    made = step("1_data", root, tmp_path)
+    prepared = data.prepare(made, workers=1)
+    assert "images are missing" in data.table(prepared).loc["train_det", "notes"]
+    data.check(made, prepared)
+
+
+def test_what_stands_behind_an_image_does_not_matter(root, tmp_path):
+    file = next((root / "ILSVRC" / "Data" / "VID" / "val").rglob("*.JPEG"))
+    file.write_bytes(file.read_bytes() + bytes(10_000))
+    made = step("1_data", root, tmp_path)
+    data.check(made, data.prepare(made, workers=1))

@@ -155,3 +155,24 @@ def test_impossible_detections_are_refused(root, tmp_path):
     found.boxes.score[0] = 2
     with pytest.raises(EgolibError, match="impossible"):
         infer.check(made, found)
+
+
+def test_an_image_that_breaks_costs_its_video_alone(root, tmp_path, monkeypatch):
+    """The others are finished and kept, the error names the image, and mending it is enough."""
+    made = changed(step("3_infer", root, root.parent), out=tmp_path)
+    source = infer.evaluation_source(made)
+    file = source.images / source.index.path(int(source.index.frames(0)[1]))
+    whole = file.read_bytes()
+    try:
+        file.write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(EgolibError, match="1 of 2 videos failed, the others are") as found:
+            infer.predict(made)
+    finally:
+        file.write_bytes(whole)
+    assert file.name in str(found.value) and "goes on from here" in str(found.value)
+    computed, compute = [], Detector._predict_chain
+    monkeypatch.setattr(
+        Detector, "_predict_chain", lambda s, c: computed.append(c[0].name) or compute(s, c)
+    )
+    assert len(infer.predict(made).image_id) == 8
+    assert computed == [source.index.video_name[0].decode()]

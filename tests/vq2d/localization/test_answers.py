@@ -125,6 +125,37 @@ def test_many_queries_at_once(place: Path) -> None:
         np.testing.assert_array_equal(answer.track.boxes_xyxy, together.found[key].track.boxes_xyxy)
 
 
+BROKEN = {
+    "cut JSON": (".json", lambda whole: whole[: len(whole) // 2]),
+    "no text": (".json", lambda whole: b"\xff\xfe\x00"),
+    "NaN": (".json", lambda whole: whole.replace(b"0.9", b"NaN", 1)),
+    "another clip's": (".json", lambda whole: b'{"frames": []}'),
+    "cut pt": (".pt", lambda whole: b"PK\x03\x04" + whole[:50]),
+    "pickle": (".pt", lambda whole: b"\x80\x02}q\x00."),
+    "cut npz": (".npz", lambda whole: b"PK\x03\x04"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_cache_costs_its_query_alone(place: Path, kind: str) -> None:
+    """Among many; it is listed with its reason, and mending it is enough."""
+    whole = run(place)
+    suffix, damage = BROKEN[kind]
+    file = place / "cache" / "a_2.json"
+    content = file.read_bytes()
+    file.unlink()
+    file.with_suffix(suffix).write_bytes(damage(content))
+    answers = run(place)
+    assert list(answers.found) == ["a_1", "b_1", "b_2"] and list(answers.skipped.reasons) == ["a_2"]
+    for key, answer in answers.found.items():
+        np.testing.assert_array_equal(answer.track.boxes_xyxy, whole.found[key].track.boxes_xyxy)
+    reason = answers.skipped.reasons["a_2"]
+    assert len(reason) > 10 and "Traceback" not in reason
+    file.with_suffix(suffix).unlink()
+    file.write_bytes(content)
+    assert list(run(place).found) == list(whole.found)
+
+
 @pytest.mark.parametrize(
     ("lost", "answered"), [("official", ["b_1", "b_2"]), ("kept", ["b_1", "b_2"])]
 )
