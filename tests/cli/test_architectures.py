@@ -13,7 +13,7 @@ from egolib.io.foreign_weights import DTYPES
 
 def test_the_names_are_those_of_the_architectures():
     assert architectures.names() == list(conversion.official_models())
-    assert architectures.DTYPES == tuple(DTYPES)
+    assert tuple(DTYPES) == architectures.DTYPES
 
 
 @pytest.mark.parametrize(
