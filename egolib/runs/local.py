@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from egolib import config as configs
 from egolib.errors import EgolibError
 from egolib.io.records import make_folder
 from egolib.progress import PROGRESS_FILE
 from egolib.runs.display import Bars, Lines, Say, display, main_metrics
 from egolib.runs.node import Node
-from egolib.runs.processes import end_trees, stop_on_signal
+from egolib.runs.processes import stop_on_signal
 from egolib.runs.stamps import reasons
-
-Process = subprocess.Popen[bytes]
+from egolib.runs.starter import Starter, has_gpu
 
 
 @dataclass
@@ -37,7 +33,7 @@ class Outcome:
 
 def default_jobs() -> int:
     """Nodes side by side: 2 on a small machine without a GPU, else 1."""
-    return 1 if Path("/dev/nvidia0").exists() else min(2, os.cpu_count() or 1)
+    return 1 if has_gpu() else min(2, os.cpu_count() or 1)
 
 
 def run_local(nodes: Sequence[Node], *, jobs: int = 1, say: Say | None = None) -> Outcome:
@@ -65,7 +61,8 @@ class _Run:
     def __init__(self, nodes: Sequence[Node], jobs: int, shown: Lines | Bars):
         self.waiting = list({node.out: node for node in nodes}.values())
         self.jobs, self.shown = jobs, shown
-        self.running: dict[Process, tuple[Node, float]] = {}
+        self.starter = Starter(len(self.waiting))
+        self.running: dict[Path, tuple[Node, float]] = {}
         self.broken: set[Path] = set()
         self.outcome = Outcome()
 
@@ -79,7 +76,7 @@ class _Run:
                         self._take(node)
                 self._collect()
         finally:
-            end_trees(process.pid for process in self.running)
+            self.starter.close()
         return self.outcome
 
     def _stopped(self, signal: str) -> EgolibError:
@@ -90,7 +87,7 @@ class _Run:
         )
 
     def _is_ready(self, node: Node) -> bool:
-        pending = {n.out for n in self.waiting} | {n.out for n, _ in self.running.values()}
+        pending = {n.out for n in self.waiting} | set(self.running)
         return not pending & set(node.upstream.values())
 
     def _take(self, node: Node) -> None:
@@ -107,37 +104,17 @@ class _Run:
             self.shown.say(f"{node.label}: current")
             return
         self.shown.say(f"{node.label}: running ({'; '.join(why[:4])})")
-        self.running[self._spawn(node)] = (node, time.monotonic())
-
-    def _spawn(self, node: Node) -> Process:
         make_folder(node.out)
-        # One thread, unless told otherwise: sums, and so numbers, do not depend on the machine.
-        environment = {
-            "OMP_NUM_THREADS": "1",
-            **os.environ,
-            "EGOLIB_HEADLESS": "1",
-            "EGOLIB_PROGRESS_FILE": str(node.out / PROGRESS_FILE),
-        }
         for name in ("error.txt", PROGRESS_FILE):
             (node.out / name).unlink(missing_ok=True)
-        command = [sys.executable, "-m", "egolib.runs.execute", str(node.write())]
-        with (node.out / "log.txt").open("ab") as log:
-            return subprocess.Popen(
-                command,
-                env=environment,
-                cwd=configs.project_root(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C reaches the runner alone, which ends the rest
-            )
+        self.starter.start(node)
+        self.running[node.out] = (node, time.monotonic())
 
     def _collect(self) -> None:
-        for process in [p for p in self.running if p.poll() is not None]:
-            node, begin = self.running.pop(process)
-            seconds = time.monotonic() - begin
+        for node, code in self.starter.ended():
+            seconds = time.monotonic() - self.running.pop(node.out)[1]
             self.outcome.seconds[node.label] = seconds
-            if process.returncode == 0:
+            if code == 0:
                 self.outcome.states[node.label] = "done"
                 self.shown.say(_done(node, seconds))
             else:
