@@ -63,6 +63,9 @@ def convert(
     as_json: Json = False,
 ) -> None:
     """Convert a checkpoint between the official layout and ours, strictly, both ways."""
+    from egolib.cli.architectures import check_request
+
+    check_request(source, target, model, weights, dtype)
     from egolib.cli.conversion import convert_file
 
     report = convert_file(source, target, model, weights, dtype)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
@@ -27,8 +27,10 @@ from egolib.cli.app import (
     wrong_use,
 )
 from egolib.errors import EgolibError, nearest
-from egolib.runs.node import Node
-from egolib.runs.plan import Request, plan, plan_grid
+
+if TYPE_CHECKING:
+    from egolib.runs.node import Node
+    from egolib.runs.plan import Request
 
 
 @app.command(epilog="Example: egolib init DIR")
@@ -74,6 +76,8 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run notebooks: a task's chain, one variant, or one step with what it needs."""
+    from egolib.runs.plan import Request, plan, plan_grid
+
     if executor not in ("local", "slurm"):
         raise wrong_use(f"unknown executor {executor!r}: local or slurm")
     if shards > 1 and executor != "slurm":
@@ -261,6 +265,8 @@ def params(
     checkpoint: Checkpoint = None,
 ) -> None:
     """Print the parameters of one step as YAML, for plain papermill: `-f FILE`."""
+    from egolib.runs.plan import Request, plan
+
     task, step = split_target(target)
     if step is None:
         raise wrong_use("name a step: <task>/<step>")

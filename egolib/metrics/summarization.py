@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from egolib.errors import EgolibError
 
@@ -79,6 +78,8 @@ def match_summaries(
     Raises:
         EgolibError: one of the summaries is empty, or the tags lack a shot.
     """
+    from scipy.optimize import linear_sum_assignment  # slow to load, and for summaries alone
+
     weights = tag_similarity(_rows(predicted, tags), _rows(reference, tags), empty_tags)
     total = float(weights[linear_sum_assignment(weights, maximize=True)].sum())
     precision, recall = total / len(predicted), total / len(reference)

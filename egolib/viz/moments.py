@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -54,12 +55,15 @@ def _answer(axes: Axes, answer: Moments, top: int, count: int) -> None:
     place = (0, top + 0.06)
     axes.annotate(brief(answer.question, 100), place, xycoords=("axes fraction", "data"))
     for start, end in [] if answer.truth_sec is None else answer.truth_sec:
-        axes.barh(top - step / 2, end - start, step * 0.8, left=start, **true_patch())
+        patch = true_patch(label=[f"{answer.question} true"])
+        axes.barh(top - step / 2, end - start, step * 0.8, left=start, **patch)
     for rank, ((start, end), score) in enumerate(
         zip(answer.segments_sec[:count], answer.scores, strict=False)
     ):
         height, fade = top - step * (rank + 1.5), 1 - 0.75 * rank / count
-        axes.barh(height, end - start, step * 0.8, left=start, color=PREDICTED, alpha=fade)
+        style: Any = {"color": PREDICTED, "alpha": fade}
+        style["label"] = [f"{answer.question} answer {rank + 1}, score {score:.2f}"]
+        axes.barh(height, end - start, step * 0.8, left=start, **style)
         beside(axes, f"{rank + 1}   {score:.2f}", (end, height), "#444444", size=6)
 
 

@@ -59,12 +59,14 @@ def _class_row(axes: Axes, moments: LabelledMoments, label: str, middle: int, co
     if moments.truth_sec is not None:
         for own, (start, end) in zip(moments.truth_labels, moments.truth_sec, strict=True):
             if own == label:
-                patch = true_patch()
+                patch = true_patch(label=[f"{label}, true"])
                 axes.barh(middle + _BAR / 2, end - start, _BAR * 0.9, left=start, **patch)
     for rank, index in enumerate(moments.of(label)[:count]):
         start, end = moments.segments_sec[index]
         place, fade = middle - _BAR / 2, 1 - 0.75 * rank / count
-        axes.barh(place, end - start, _BAR * 0.9, left=start, color=PREDICTED, alpha=fade)
+        style: Any = {"color": PREDICTED, "alpha": fade}
+        style["label"] = [f"{label}, segment {rank + 1}, score {moments.scores[index]:.2f}"]
+        axes.barh(place, end - start, _BAR * 0.9, left=start, **style)
         if not rank:
             beside(axes, f"{moments.scores[index]:.2f}", (end, place), "#444444", size=6)
 

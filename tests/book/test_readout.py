@@ -1,13 +1,17 @@
-"""Curves tell their values under a pointer and by keyboard, from plain files without a network."""
+"""Curves and segments tell their values under a pointer and by keyboard, without a network."""
 
 from __future__ import annotations
 
+import base64
 import re
 
 import numpy as np
 import pytest
 
+from egolib.config import project_root
 from egolib.report.pages import _curves, _without_curves
+from egolib.report.results import Moments
+from egolib.viz.moments import moment_figure
 from egolib.viz.readout import curves
 from egolib.viz.style import Drawing, look
 from tests.helpers.book import pages
@@ -49,6 +53,63 @@ def test_pictures_and_marks_have_no_curves():
     assert curves(figure) == []
 
 
+def answer() -> Drawing:
+    """A question's two windows and its true one."""
+    segments = np.array([[10.0, 20.0], [0.0, 4.5]])
+    truth = np.array([[12.0, 19.0]])
+    return moment_figure(Moments("where?", segments, np.array([0.8, 0.3]), 40.0, truth))
+
+
+def test_numbers_of_segments():
+    (axes,) = curves(answer())
+    assert axes["lines"] == [] and (axes["x"], axes["range"]) == ("seconds", [0, 40])
+    named = {span["name"]: span["x"] for span in axes["spans"]}
+    assert named == {
+        "where? true": [12, 19],
+        "where? answer 1, score 0.80": [10, 20],
+        "where? answer 2, score 0.30": [0, 4.5],
+    }
+    edges = [edge for span in axes["spans"] for edge in span["at"]]
+    assert edges == sorted(edges) and 0 < edges[0] < edges[-1] < 1  # from above, without overlap
+
+
+def test_value_bars_are_no_segments():
+    figure = Drawing(1.0)
+    figure.subplots().barh([0, 1], [3, 4], label="R@1")
+    assert curves(figure) == []
+
+
+def test_segments_tell_their_ends(browser):
+    """The windows of an answer, in a page that has the script alone."""
+    (numbers,) = _curves({"metadata": answer()._repr_mimebundle_()[1]})
+    picture = base64.b64encode(answer()._repr_png_()).decode()
+    static = project_root() / "book" / "_static"
+    page = browser.new_page(viewport={"width": 900, "height": 600})
+    page.set_content(
+        f"<style>{(static / 'book.css').read_text()}</style>"
+        f'<div class="cell"><img src="data:image/png;base64,{picture}"></div>'
+        f'<div class="cell">{numbers["data"]["text/html"]}</div>'
+        f"<script>{(static / 'readout.js').read_text()}</script>"
+    )
+    area, said = page.locator(".readout-axes"), page.locator(".readout-said")
+    assert "segments" in said.inner_text()
+    box, (axes,) = area.bounding_box(), curves(answer())
+    for span in axes["spans"]:
+        middle = sum(span["x"]) / 2 / 40
+        page.mouse.move(
+            box["x"] + middle * box["width"],
+            box["y"] + sum(span["at"]) / 2 * box["height"],
+        )
+        begin, end = (f"{x:g}" for x in span["x"])
+        assert said.inner_text() == f"{span['name']}: {begin} to {end} seconds"
+    area.press("Home")
+    assert said.inner_text().startswith("where? true")
+    area.press("ArrowRight")
+    assert said.inner_text().startswith("where? answer 1")
+    assert page.locator(".readout-span").is_visible()
+    page.close()
+
+
 def test_a_page_keeps_the_picture_and_adds_the_numbers():
     about = drawing()._repr_mimebundle_()[1]
     output = {"output_type": "display_data", "data": {"image/png": "x"}, "metadata": about}
@@ -74,7 +135,8 @@ def test_every_task_has_curves(html):
     assert {task for task in TASKS if any(f"/{task}/" in name for name in found)} == set(TASKS)
     evaluations = [name for name in found if "4_evaluate" in name]
     assert {name.split("/")[2] for name in evaluations} >= {"vod", "nlq", "mq"}
-    assert any("vq2d/improved_3_infer" in name for name in found)  # score curves of queries
+    for name in ("vq2d/improved", "nlq/scratch"):  # score curves, answers' windows
+        assert any(f"{name}_3_infer" in page for page in found)
     scripts = {s for name in found for s in re.findall(r"readout\.js", (html / name).read_text())}
     assert scripts == {"readout.js"}  # once for all pages
 

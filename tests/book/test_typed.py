@@ -19,14 +19,24 @@ ELSEWHERE = re.compile(  # comments, code, formulas, glued numbers, links and ad
     r"|\]\([^)]*\)|arXiv \d+\.\d+|[\w./:-]*\.(?:com|org|edu|io)/\S*",
     re.S,
 )
+UNIT = r"(?:ms|s|seconds|minutes|hours|days|times|points?|[MGT]B)\b|x(?!\w)"
+WHOLE = re.compile(  # of three digits and more but no year, a measurement, a share
+    r"(?<![\w./,=:@^×−+-])(?:\d{1,3}(?:,\d{3})+|(?!(?:19|20)\d\d\b)\d{3,}"
+    rf"|\d+(?=\s(?:to \d+\s)?(?:{UNIT}))|\d+(?= of (?:\d| )))(?![\w.,:/-]*\w)"
+)
 NUMBER = re.compile(
     r"(?<![\w./-])[−+-]?\d+\.\d+(?:e-?\d+)?(?![\w.]*\w)|\d+(?:\.\d+)?(?= ?(?:%|per cent)(?!\w))"
 )
 
 
 def typed(text: str) -> set[str]:
-    """Numbers with a point, and percentages, that a text states itself."""
-    return set(NUMBER.findall(ELSEWHERE.sub(" ", text)))
+    """What a text states itself: numbers with a point, percentages, whole results.
+
+    A whole number is taken for a result where it has three digits or more, a unit of
+    measurement, or the form "3 of 60"; small ones count layers and frames, and name classes.
+    """
+    own = ELSEWHERE.sub(" ", text)
+    return {*NUMBER.findall(own), *WHOLE.findall(own)}
 
 
 def prose() -> dict[str, str]:
@@ -73,6 +83,8 @@ def test_published_results_name_their_source():
         ("It gains 3.4 points, to 81 %.", {"3.4", "81"}),
         ("It gains {measured}`nlq scratch miou`, see [there](2.0) and `1.5`.", set()),
         ("$0.5$ of release 1.0.5, arXiv 2110.07058", set()),
+        ("In 2017, 39 of 320 took 12 s, 4 to 5 hours.", {"39", "320", "12", "4", "5"}),
+        ("All {recorded}`mq_real x` of 1,486 clips, 2 layers, 3x1", {"1,486"}),
     ],
 )
 def test_what_counts_as_typed(text, expected):

@@ -206,6 +206,9 @@ def test_wrong_arguments_load_no_torch(video: Path):
         ["book", "--name", "no_such_run"],
         ["run", "nlq", "-p", "fit.epoch=3"],
         ["run", "nlq", "--grid", "seed=["],
+        ["convert", str(video), str(video.with_suffix(".pth")), "--model", "vod/frcnn"],
+        ["convert", str(video), str(video.with_suffix(".pth")), "--dtype", "float31"],
+        ["convert", str(video), str(video.with_suffix(".pth")), "--weights", "ema"],
     )
     code = f"""
 import sys
