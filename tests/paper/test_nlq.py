@@ -18,8 +18,11 @@ TABLE = read_table("nlq")
 CONTROLS = {"features_random", "features_vlp", "vlp_states", "osgnet_like"}  # published by nobody
 
 
+SPANS = {"vslnet_clips"}  # VSLNet, published by nobody
+
+
 def test_no_published_variant_is_absent():
-    assert set(TABLE["variants"]) == set(configs.variants("nlq")) - CONTROLS
+    assert set(TABLE["variants"]) == set(configs.variants("nlq")) - CONTROLS - SPANS
 
 
 @pytest.mark.parametrize("variant", TABLE["variants"])
@@ -34,12 +37,28 @@ def test_published_values(variant: str, record_property):
 @pytest.mark.parametrize("variant", sorted(CONTROLS))
 def test_controls_train_as_from_scratch(variant: str):
     """They differ from ``scratch`` in their features, streams and sizes alone."""
-    ours, scratch = (
-        configs.flatten(configs.resolve(Config, "nlq", name, "paper"))
-        for name in (variant, "scratch")
-    )
-    changed = {name for name in ours if ours[name] != scratch[name]}
+    changed = changes(variant, "scratch")
     assert changed and all(name.startswith(("model.", "data.")) for name in changed)
+
+
+def test_vslnet_on_features_of_clips_is_the_published_network():
+    """It reads, trains on and chooses something else."""
+    assert changes("vslnet_clips", "vslnet") == {
+        "data.train",
+        "data.version",
+        "data.video_stores",
+        "fit.evaluate_every_updates",
+        "fit.monitor",
+        "infer.weights",
+    }
+
+
+def changes(variant: str, other: str) -> set[str]:
+    """The fields in which two variants differ."""
+    ours, theirs = (
+        configs.flatten(configs.resolve(Config, "nlq", name, "paper")) for name in (variant, other)
+    )
+    return {name for name in ours if ours[name] != theirs[name]}
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ class Config:
             "use [recall]",
         )
         require(
-            self.data.train == "train",
+            self.data.train in ("train", "train+narrations"),
             f"data.train {self.data.train} with model.span",
-            "train on train: features are made for the questions themselves",
+            "train on train or train+narrations: features are made for the questions themselves",
         )

@@ -11,6 +11,7 @@ from egolib.nlq.config.span import SpanDataConfig
 MadeStore = Literal["random_video", "object_tokens", "caption_tokens"]
 TextPadding = Literal["official", "per_query"]
 VideoPadding = Literal["cropped", "official"]
+TrainingList = Literal["train", "train+val", "narrations", "train+narrations"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class DataConfig:
         narrations: the EgoClip table that narrations are taken from.
         train: the list to train on. The published fine-tuning trains on ``train+val``:
             evaluated on val such a run is contaminated; the published val numbers need
-            ``train``.
+            ``train``. ``train+narrations`` adds the narrations of the training clips as
+            questions (NaQ, arXiv 2301.00746).
         video_stores: one store for each of the model's video streams.
         text_stores: one store for each of its text streams, for training.
         evaluation_text_stores: the same for evaluation; empty means ``text_stores``.
@@ -58,7 +60,7 @@ class DataConfig:
     version: Literal["v2", "v1"] = "v2"
     counts: Literal["published", "any"] = "published"
     narrations: str = "egoclip/egoclip.csv"
-    train: Literal["train", "train+val", "narrations"] = "train"
+    train: TrainingList = "train"
     video_stores: tuple[str, ...] = ("nlq/video_features",)
     text_stores: tuple[str, ...] = ("nlq/text_features",)
     evaluation_text_stores: tuple[str, ...] = ()

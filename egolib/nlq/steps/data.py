@@ -6,7 +6,7 @@ writes them. Nothing here needs torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +52,7 @@ OFFICIAL = {
     "vq": "vq_train.json",
 }
 SPLITS = ("train", "val", "test")
+NARRATED = "train+narrations"
 MADE_LATER = (
     "features are made for these questions (vlp, variant nlq_questions); training reads them"
 )
@@ -124,14 +125,25 @@ def prepare(step: Step[Config]) -> Prepared:
     data = step.config.data
     if step.config.model.span is not None:
         names = {split: official_file(data, split) for split in SPLITS}
-        write_questions(step, official_files(step, names))
-    found = baseline.families(lists[data.train].queries, lists["val"].queries)
+        files = official_files(step, names)
+        write_questions(step, files, {"train": narrated(lists[data.train].queries)})
+    found = baseline.families(lists[prior_list(data)].queries, lists["val"].queries)
     return Prepared(lists, check_stores(step, lists), found, data.version)
 
 
 def official_file(data: DataConfig, name: str) -> str:
     """The path of an official annotation file below the data root."""
     return f"{data.annotations}/{OFFICIAL[name]}"
+
+
+def prior_list(data: DataConfig) -> str:
+    """The list that fixed intervals are fitted on: questions, where there are any."""
+    return "train" if data.train == NARRATED else data.train
+
+
+def narrated(queries: Sequence[Query]) -> list[Query]:
+    """Those of some questions that are narrations."""
+    return [query for query in queries if query.query_type == "nlq_narration"]
 
 
 def list_file(data: DataConfig, name: str) -> str:
@@ -158,6 +170,8 @@ def convert(step: Step[Config]) -> Lists:
         lists["train+val"] = _joined(step, lists)
     if data.train == "narrations":
         lists["narrations"] = _narrations(step)
+    if data.train == NARRATED:
+        lists[NARRATED] = _with_narrations(step, lists)
     for name in (data.train, "val"):
         if name not in lists:
             raise EgolibError(
@@ -208,6 +222,15 @@ def _narrations(step: Step[Config]) -> QuestionList:
     notes = [skipped.summary()] if len(skipped) else []
     source = ", ".join(file.name for file in (table, *files))
     return QuestionList(queries, path, source, notes=notes + check_queries(queries, table))
+
+
+def _with_narrations(step: Step[Config], lists: Lists) -> QuestionList:
+    """The training questions, then the narrations of their clips."""
+    questions, said = lists["train"].queries, _narrations(step)
+    clips = {query.clip_uid for query in questions}
+    queries = [*questions, *(query for query in said.queries if query.clip_uid in clips)]
+    path = write_queries(step.out / list_file(step.config.data, NARRATED), queries)
+    return QuestionList(queries, path, f"train, {said.source}", notes=said.notes)
 
 
 def read_list(step: Step[Config], name: str) -> list[Query]:

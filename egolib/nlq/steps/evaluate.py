@@ -26,7 +26,7 @@ from egolib.nlq.formats.submission import read as read_submission
 from egolib.nlq.localization import baseline
 from egolib.nlq.localization.baseline import Baseline, recorded_real_baseline
 from egolib.nlq.localization.ensemble import Ranking, ensemble
-from egolib.nlq.steps.data import official_file, read_list
+from egolib.nlq.steps.data import official_file, prior_list, read_list
 from egolib.report.results import Moments, read_result
 from egolib.report.source import show
 from egolib.runs.step import Step
@@ -174,7 +174,7 @@ def score(step: Step[Config], predictions: Predictions, truth: Splits) -> Scored
         truth: see ``read_truth``.
     """
     main, missing = main_split(truth), step.config.evaluate.missing
-    asked, train = truth[main], read_list(step, step.config.data.train)
+    asked, train = truth[main], read_list(step, prior_list(step.config.data))
     joined = members(step, predictions, truth, main)
     return Scored(
         main=main,

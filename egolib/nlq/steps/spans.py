@@ -41,15 +41,19 @@ QUESTIONS = "questions"  #: the folder of features in that of vlp's ``3_infer``
 CLIPS = "{}_clips.json"
 
 
-def write_questions(step: Step[Config], files: Mapping[str, Path]) -> None:
+def write_questions(
+    step: Step[Config], files: Mapping[str, Path], further: Mapping[str, Sequence[Query]]
+) -> None:
     """Writes the prepared file of each split, and its table of clips, into the step's folder.
 
     Args:
         step: its grid.
         files: official annotations by split.
+        further: narrations that are asked about the clips of a split, too.
     """
     for split, file in files.items():
-        prepared, clips = prepare(read_official(file), step.config.data.span, file)
+        more = further.get(split, ())
+        prepared, clips = prepare(read_official(file), step.config.data.span, file, more)
         write_json(step.out / f"{split}.json", prepared)
         write_json(step.out / CLIPS.format(split), clips)
 

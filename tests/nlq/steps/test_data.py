@@ -93,6 +93,22 @@ def test_narrations(root, tmp_path):
     assert records[0]["query_type"] == "nlq_narration"
 
 
+def test_questions_and_the_narrations_of_their_clips(root, tmp_path):
+    lists = data.convert(step("1_data", root, tmp_path, {"data": {"train": "train+narrations"}}))
+    joined, questions = lists["train+narrations"].queries, lists["train"].queries
+    said = data.narrated(joined)
+    assert joined == questions + said and len(said) == 9
+    assert {query.clip_uid for query in said} == {query.clip_uid for query in questions}
+
+
+def test_fixed_intervals_are_fitted_on_questions_alone(root, tmp_path):
+    plain = data.prepare(step("1_data", root, tmp_path))
+    joined = data.prepare(step("1_data", root, tmp_path, {"data": {"train": "train+narrations"}}))
+    assert {name: str(found.prior) for name, found in joined.blind.items()} == {
+        name: str(found.prior) for name, found in plain.blind.items()
+    }
+
+
 def test_reports_about_stores(root, tmp_path):
     made = step("1_data", root, tmp_path)
     lists = data.convert(made)

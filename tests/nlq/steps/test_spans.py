@@ -129,6 +129,19 @@ def test_stores_below_the_data_root_serve_too(run):
     assert found[0].video.shape[1] == 8
 
 
+def test_narrations_are_in_the_question_file_of_train_alone(run, tmp_path):
+    _, root, _ = run
+    changes = configs.merge(SPANS, {"data": {"train": "train+narrations"}})
+    made = step("1_data", root, tmp_path, changes)
+    queries = data.prepare(made).lists["train+narrations"].queries
+    asked = read_questions(made.out / "train.json")
+    assert {uid for each in asked.values() for uid in each} == {q.query_id for q in queries}
+    assert asked["train0"]["train0_narrator-1_0"] == "#c c cuts?"
+    for split in ("val", "test"):
+        found = read_questions(made.out / f"{split}.json")
+        assert not any("narrator" in uid for each in found.values() for uid in each)
+
+
 def test_a_clip_that_the_table_of_lengths_lacks_is_left_out(run):
     folder, root, _ = run
     (root / "shapes.json").write_text(json.dumps({"train0": 56, "train1": 74}))

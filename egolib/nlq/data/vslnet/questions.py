@@ -8,7 +8,7 @@ times for one question.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,7 @@ def prepare(
     content: Mapping[str, Any],
     config: SpanDataConfig | None = None,
     file: str | Path = "annotations",
+    further: Sequence[Query] = (),
 ) -> tuple[dict[str, dict[str, Any]], dict[str, list[Any]]]:
     """The official prepared file of one split, and its table of clips.
 
@@ -94,6 +95,7 @@ def prepare(
         content: an official annotation file.
         config: rate and rounding.
         file: its name, for errors.
+        further: records that are asked after the clips' own questions.
 
     Returns:
         clip uid -> ``fps``, ``num_frames`` and the lists ``timestamps``,
@@ -103,7 +105,7 @@ def prepare(
     config = config or SpanDataConfig()
     prepared, clips = {}, {}
     queries: dict[str, list[Query]] = {}
-    for query in from_official(content, file):
+    for query in [*from_official(content, file), *further]:
         queries.setdefault(query.clip_uid, []).append(query)
     for video, clip in walk_clips(content):
         uid, start, end = clip["clip_uid"], clip["video_start_sec"], clip["video_end_sec"]
