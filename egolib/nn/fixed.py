@@ -76,6 +76,7 @@ def propose(
     boxes, scores, levels = (x[:, :SCANNED] for x in (boxes, scores, levels))
     boxes = torch.minimum(boxes.clamp(min=0), corner)
     valid = torch.isfinite(boxes).all(dim=2) & torch.isfinite(scores)
+    boxes = boxes.nan_to_num()  # what is no number fills up, and pooling it would crash
     if limits.drop_empty:
         valid &= _has_area(boxes)
     stay, settled = survivors(

@@ -59,8 +59,7 @@ class MemoryBank:
                 rows = tuple(r[-self.size :] for r in rows)
         elif len(self) >= self.size:
             self._order = self._keep(len(self) - count if count else 0)
-        if len(rows[0]):
-            self._append(rows)
+        self._append(rows)
 
     def _keep(self, count: int) -> Tensor:
         """A random choice of the rows."""

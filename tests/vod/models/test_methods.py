@@ -47,6 +47,16 @@ def test_detects_and_repeats_itself(name: str):
 
 
 @pytest.mark.parametrize("name", BUILDERS)
+def test_frames_in_which_nothing_is_proposed_have_no_detections(name: str):
+    """Memories without rows, and a frame without any region, are nobody's error."""
+    model, config = make(name)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(float("nan"))  # no proposal and no score is a number
+    assert [len(found.scores) for found in run(model, config)] == [0] * 4
+
+
+@pytest.mark.parametrize("name", BUILDERS)
 def test_learns(name: str):
     model, config = make(name)
     model.train()
