@@ -38,8 +38,6 @@ from egolib.vq2d.localization.answers import Work, answer_all, query_jobs
 from tests.helpers.video_files import encode, number_of
 from tests.vlp.small import small_model
 from tests.vq2d import made
-from tests.vq2d.localization.test_answers import annotations as asked
-from tests.vq2d.localization.test_answers import write_cache as write_detections
 
 needs_decord = pytest.mark.skipif(not find_spec("decord"), reason="decord is not installed")
 NONE = {"vod": "images", "nlq": "features", "mq": "features"}
@@ -118,8 +116,9 @@ def test_answers_read_clips_by_it(opened: list[str], tmp_path: Path) -> None:
     for name in ("clip", "other"):
         made.write_clip(tmp_path / "clips", name)
     (tmp_path / "cache").mkdir()
-    write_detections(tmp_path / "cache", asked())
-    jobs = query_jobs(asked().by_clip(), tmp_path / "clips", "torchcodec")
+    annotations = made.four_queries()
+    made.write_scores(tmp_path / "cache", annotations)
+    jobs = query_jobs(annotations.by_clip(), tmp_path / "clips", "torchcodec")
     work = Work(LocalizeConfig(tracker="none"), tmp_path / "cache")
     assert len(answer_all(jobs, work, lambda device: None).found) == 4
     assert set(opened) == {"clip.mp4", "other.mp4"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from egolib.vq2d.config import (
     KysConfig,
     ProposalNetworkConfig,
 )
+from egolib.vq2d.data.annotations import Annotations, from_content
 
 SIZE = (64, 48)
 """Width and height of invented frames."""
@@ -164,3 +166,26 @@ def tiny_kys(norm: str = "batch") -> KysConfig:
         iou_reference=8,
         iou_channels=16,
     )
+
+
+def four_queries() -> Annotations:
+    """Two clips of the moving square, two queries each."""
+
+    def queries(name: str) -> list[dict]:
+        tracks = [[box(i, 10 + i, 12, 16, 12) for i in range(a, a + 6)] for a in (4, 12)]
+        first = query(20, tracks[0], box(21, 31, 12, 16, 12))
+        second = query(24, tracks[1], box(25, 35, 12, 16, 12))
+        return [annotation(name, first, second)]
+
+    return from_content(content(clip("clip", queries("a")), clip("other", queries("b"))))
+
+
+def write_scores(folder: Path, annotations: Annotations) -> None:
+    """Detections by hand: the true box scores 0.9 in its frames, another 0.1 elsewhere."""
+    for query in annotations.queries:
+        truth = {box.frame: list(box.xyxy) for box in query.track}
+        frames = [
+            {"boxes": [truth.get(n, [40, 30, 50, 40])], "scores": [0.9 if n in truth else 0.1]}
+            for n in range(query.query_frame)
+        ]
+        (folder / f"{query.key}.json").write_text(json.dumps({"frames": frames}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import replace
 from functools import partial
@@ -13,7 +12,6 @@ import pytest
 
 from egolib.runs.result_cache import ResultCache
 from egolib.vq2d.config import LocalizeConfig, ParticleConfig, PeakConfig
-from egolib.vq2d.data.annotations import Annotations, from_content
 from egolib.vq2d.evaluation import evaluate_content
 from egolib.vq2d.formats.submission import build_submission
 from egolib.vq2d.localization.answers import Answers, Work, answer_all, query_jobs
@@ -32,37 +30,14 @@ def source(config: LocalizeConfig, device: str):
     return make_tracker(config)
 
 
-def write_cache(folder: Path, annotations: Annotations) -> None:
-    """Detections by hand: the true box scores 0.9 in its frames, another 0.1 elsewhere."""
-    for query in annotations.queries:
-        truth = {box.frame: list(box.xyxy) for box in query.track}
-        frames = [
-            {"boxes": [truth.get(n, [40, 30, 50, 40])], "scores": [0.9 if n in truth else 0.1]}
-            for n in range(query.query_frame)
-        ]
-        (folder / f"{query.key}.json").write_text(json.dumps({"frames": frames}))
-
-
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """Two clips of the moving square, two queries each, and their cache."""
     made.write_clip(tmp_path / "clips", "clip")
     made.write_clip(tmp_path / "clips", "other")
     (tmp_path / "cache").mkdir()
-    write_cache(tmp_path / "cache", annotations())
+    made.write_scores(tmp_path / "cache", made.four_queries())
     return tmp_path
-
-
-def annotations() -> Annotations:
-    def queries(name: str) -> list[dict]:
-        tracks = [[made.box(i, 10 + i, 12, 16, 12) for i in range(a, a + 6)] for a in (4, 12)]
-        first = made.query(20, tracks[0], made.box(21, 31, 12, 16, 12))
-        second = made.query(24, tracks[1], made.box(25, 35, 12, 16, 12))
-        return [made.annotation(name, first, second)]
-
-    return from_content(
-        made.content(made.clip("clip", queries("a")), made.clip("other", queries("b")))
-    )
 
 
 def run(
@@ -73,7 +48,7 @@ def run(
     source=source,
     **more,
 ) -> Answers:
-    todo = query_jobs(annotations().by_clip(), place / "clips")
+    todo = query_jobs(made.four_queries().by_clip(), place / "clips")
     if tracks is not None:
         tracks = ResultCache(tracks, tracks_key(config, weights=[], data="clips"))
     work = Work(config, place / "cache", tracks)
@@ -83,7 +58,7 @@ def run(
 def test_a_hand_written_cache_needs_no_detector(place: Path) -> None:
     answers = run(place)
     assert list(answers.found) == ["a_1", "a_2", "b_1", "b_2"] and not answers.skipped.reasons
-    truth = annotations()
+    truth = made.four_queries()
     table = evaluate_content(truth, build_submission(truth, answers.tracks)).table()
     assert table["success%"] == 100
     assert table["stAP@0.25"] > 0.2
