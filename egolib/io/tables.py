@@ -22,6 +22,7 @@ from egolib.io.records import Skipped, read_text
 if TYPE_CHECKING:
     import pandas as pd
 
+LONGEST_SEC = 1e7  # four months; no video is longer
 csv.field_size_limit(1 << 24)
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
@@ -164,6 +165,9 @@ def usable_rows(
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Columns of times, and which rows have them, an identity and a text; the others are listed.
 
+    Rows whose times no video has, or whose ``clip_end`` lies before ``clip_start``, are left out
+    as well.
+
     Args:
         table: from ``read_table``.
         times: names of columns.
@@ -179,13 +183,27 @@ def usable_rows(
     good = named.copy()
     for values in columns.values():
         good &= np.isfinite(values)
-    good &= _filled(table[text])
-    for row in np.flatnonzero(~good):
+    told = _filled(table[text])
+    good &= told
+    possible = np.ones(len(table), bool)
+    with np.errstate(invalid="ignore"):
+        for values in columns.values():
+            possible &= np.abs(values) <= LONGEST_SEC
+        if {"clip_start", "clip_end"} <= set(columns):
+            possible &= columns["clip_end"] >= columns["clip_start"]
+    for row in np.flatnonzero(~(good & possible)):
         missing = [name for name in times if not np.isfinite(columns[name][row])]
-        wrong = f"{missing[0]} is no number" if missing else "no text"
-        what = f"no {identity}" if not named[row] else wrong
+        if not named[row]:
+            what = f"no {identity}"
+        elif missing:
+            what = f"{missing[0]} is no number"
+        elif not told[row]:
+            what = "no text"
+        else:
+            shown = ", ".join(f"{name} {columns[name][row]:g}" for name in times)
+            what = f"impossible times: {shown}"
         skipped.add(line_of(table, int(row)), what)
-    return columns, good
+    return columns, good & possible
 
 
 def _filled(column: pd.Series[Any]) -> np.ndarray:

@@ -122,7 +122,8 @@ def evaluate(
         )
     elif retrievals is not None:
         _require_clips(clips, retrievals, file)
-        asked, _ = pack_results(retrievals, numbers, classes)
+        asked, others = pack_results(retrievals, numbers, classes)
+        strangers |= {f"retrievals: {what}": count for what, count in others.items() if count}
         retrieval = recall_at_kx(packed, asked, len(classes))
     return Evaluation(detection, retrieval, tuple(classes), len(clips), len(packed), strangers)
 

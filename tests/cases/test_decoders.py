@@ -116,8 +116,9 @@ def test_answers_read_clips_by_it(opened: list[str], tmp_path: Path) -> None:
     for name in ("clip", "other"):
         made.write_clip(tmp_path / "clips", name)
     (tmp_path / "cache").mkdir()
-    made.write_detections(tmp_path / "cache", made.two_clips())
-    jobs = query_jobs(made.two_clips().by_clip(), tmp_path / "clips", "torchcodec")
+    annotations = made.four_queries()
+    made.write_scores(tmp_path / "cache", annotations)
+    jobs = query_jobs(annotations.by_clip(), tmp_path / "clips", "torchcodec")
     work = Work(LocalizeConfig(tracker="none"), tmp_path / "cache")
     assert len(answer_all(jobs, work, lambda device: None).found) == 4
     assert set(opened) == {"clip.mp4", "other.mp4"}

@@ -54,10 +54,10 @@ def _text(value: str) -> Callable[[], bytes]:
 
 
 def _nlq_queries(path: Path) -> Any:
-    from egolib.nlq.data.annotations import check_queries, read_queries
+    from egolib.nlq.data.annotations import check_queries, read_queries, without_text
 
     queries = read_queries(path)
-    return queries, check_queries(queries, path)
+    return queries, check_queries(queries, path) + without_text(path)
 
 
 def _nlq_truth(path: Path) -> Any:
@@ -174,11 +174,17 @@ VQ2D = [
 
 
 def _index(path: Path) -> Any:
+    from egolib.errors import EgolibError
+    from egolib.io.records import read_json
+    from egolib.vod.data.cocovid import check_cocovid
     from egolib.vod.data.index import read_index
 
     found = read_index(path)
     path.with_name(path.name + ".index.npz").unlink(missing_ok=True)
-    return found
+    try:  # as ``1_data`` lists or refuses it
+        return found, check_cocovid(read_json(path, dict), path)
+    except EgolibError as error:
+        return found, [str(error)]
 
 
 def _results(path: Path) -> Any:

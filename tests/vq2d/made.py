@@ -168,10 +168,10 @@ def tiny_kys(norm: str = "batch") -> KysConfig:
     )
 
 
-def two_clips() -> Annotations:
-    """Two clips of the moving square with two queries each."""
+def four_queries() -> Annotations:
+    """Two clips of the moving square, two queries each."""
 
-    def queries(name: str) -> list[dict[str, Any]]:
+    def queries(name: str) -> list[dict]:
         tracks = [[box(i, 10 + i, 12, 16, 12) for i in range(a, a + 6)] for a in (4, 12)]
         first = query(20, tracks[0], box(21, 31, 12, 16, 12))
         second = query(24, tracks[1], box(25, 35, 12, 16, 12))
@@ -180,7 +180,7 @@ def two_clips() -> Annotations:
     return from_content(content(clip("clip", queries("a")), clip("other", queries("b"))))
 
 
-def write_detections(folder: Path, annotations: Annotations) -> None:
+def write_scores(folder: Path, annotations: Annotations) -> None:
     """Detections by hand: the true box scores 0.9 in its frames, another 0.1 elsewhere."""
     for query in annotations.queries:
         truth = {box.frame: list(box.xyxy) for box in query.track}

@@ -75,7 +75,7 @@ class Answer(TypedDict):
     """A found moment, with its score."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
-    label: str
+    label: Text
     score: Finite
     segment: Segment
 

@@ -121,6 +121,22 @@ def from_official(content: Mapping[str, Any], file: str | Path = "annotations") 
     return queries
 
 
+def without_text(path: str | Path) -> list[str]:
+    """The entries of an official JSON file that hold times or other fields, but no text.
+
+    They are passed over, as officially; entries that are empty altogether are skipped questions.
+    """
+    if suffix_of(path) != ".json":
+        return []
+    return [
+        f"{annotation['annotation_uid']}_{index}: no text, passed over"
+        for _, clip in walk_clips(read_official(path))
+        for annotation in clip["annotations"]
+        for index, query in enumerate(annotation["language_queries"])
+        if query and not query.get("query")
+    ]
+
+
 def _query(clip: dict[str, Any], annotation_uid: str, index: int, query: dict[str, Any]) -> Query:
     known = "clip_start_sec" in query and "clip_end_sec" in query
     window = (query["clip_start_sec"], query["clip_end_sec"]) if known else None
@@ -284,6 +300,8 @@ def check_queries(queries: Iterable[Query], file: str | Path = "annotations") ->
         if query.query_id in seen:
             raise EgolibError("this query id occurs twice", file=file, record=query.query_id)
         seen.add(query.query_id)
+        if len(set(query.windows_sec or ())) < len(query.windows_sec or ()):
+            warnings.append(f"{query.query_id}: a window stands twice")
         for start, end in query.windows_sec or ():
             if end <= start:
                 warnings.append(f"{query.query_id}: the window {start} to {end} is empty")

@@ -112,6 +112,7 @@ def oddities(truth: Truth) -> list[str]:
             "it has no times": np.isnan(start) | np.isnan(end),
             "its window ends before it starts": end < start,
             "its window lies outside the clip": (start >= truth.durations) | (end <= 0),
+            "its window starts before the clip": (start < 0) & (end > 0),
             "its window ends long after the clip": (start < truth.durations)
             & (end > truth.durations + LATE_SEC),
         }

@@ -23,6 +23,7 @@ from egolib.nlq.data.annotations import (
     check_queries,
     read_queries,
     statistics,
+    without_text,
     write_queries,
 )
 from egolib.nlq.data.narrations import narration_queries, read_egoclip, read_training_clips
@@ -198,7 +199,7 @@ def _split(step: Step[Config], name: str) -> QuestionList | None:
     compared = None
     if official and published:  # some of the published files have Windows line ends
         compared = read_text(path).splitlines() == read_text(published).splitlines()
-    notes += check_queries(queries, source)
+    notes += check_queries(queries, source) + without_text(source)
     return QuestionList(queries, path, str(source.relative_to(root)), compared, notes)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -149,7 +150,20 @@ def read_action_table(path: str | Path) -> list[Action]:
     starts, ends = (
         require_numbers(table, name, path, low=0).tolist() for name in ("t_start", "t_end")
     )
-    return [Action(*row) for row in zip(names, classes, starts, ends, texts, strict=True)]
+    actions = [Action(*row) for row in zip(names, classes, starts, ends, texts, strict=True)]
+    seen: set[Action] = set()
+    odd: dict[str, list[int]] = {"end before they start": [], "stand there already": []}
+    for row, action in enumerate(actions):
+        if action.end_sec < action.start_sec:
+            odd["end before they start"].append(row)
+        if action in seen:
+            odd["stand there already"].append(row)
+        seen.add(action)
+    for what, rows in odd.items():
+        if rows:
+            first = line_of(table, rows[0])
+            warnings.warn(f"{path}: {len(rows)} actions {what}, first {first}", stacklevel=2)
+    return actions
 
 
 def read_videos(path: str | Path) -> list[CharadesVideo]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -112,6 +113,7 @@ def read_epic_clips(path: str | Path) -> EpicClips:
     )
     for bad in np.flatnonzero(stop <= start).tolist():
         require_interval(start[bad], stop[bad], line_of(table, bad), file=path)
+    _tell_other_participants(texts, path)
     return EpicClips(
         texts["narration_id"],
         texts["video_id"],
@@ -123,6 +125,21 @@ def read_epic_clips(path: str | Path) -> EpicClips:
         require_numbers(table, "noun_class", path, low=0, whole=True),
         _parsed(class_set, table, "all_noun_classes", path),
     )
+
+
+def _tell_other_participants(texts: Mapping[str, list[str]], path: str | Path) -> None:
+    """Warns about videos whose name does not begin with their participant, in whose folder they
+    are looked for, and about narrations that do not begin with their video."""
+    pairs = {"participant_id": "video_id", "video_id": "narration_id"}
+    for first, second in pairs.items():
+        rows = zip(texts["narration_id"], texts[first], texts[second], strict=True)
+        other = [name for name, start, whole in rows if not whole.startswith(f"{start}_")]
+        if other:
+            warnings.warn(
+                f"{path}: {len(other)} rows whose {second} does not begin with their {first}, "
+                f"first {other[0]}",
+                stacklevel=3,
+            )
 
 
 def _parsed(parse: Callable[[str], Any], table: Any, column: str, file: str | Path) -> list[Any]:
@@ -175,6 +192,8 @@ def read_sentences(path: str | Path, clips: EpicClips) -> Sentences:
     for name in ids:
         if name not in row_of:
             raise EgolibError("no clip has this narration_id", file=path, record=name)
+    if len(set(ids)) < len(ids):
+        warnings.warn(f"{path}: {len(ids) - len(set(ids))} repeated narration_ids", stacklevel=2)
     rows = np.array([row_of[name] for name in ids], np.int64)
     return Sentences(ids, texts, rows, len(dict.fromkeys(texts)))
 

@@ -15,6 +15,7 @@ from egolib.vq2d.data.annotations import Annotations, read_annotations
 from egolib.vq2d.localization.tracks import Track
 
 CHALLENGE = "ego4d_vq2d_challenge"
+LARGEST = 1e6  # pixels; frames of a track are fewer, too
 BOX_KEYS = {"fno", "x1", "x2", "y1", "y2"}
 _box_values = itemgetter("fno", "x1", "x2", "y1", "y2")
 
@@ -216,6 +217,8 @@ def _check_track(check: _Check, entry: Any, name: str) -> None:
         _check_boxes(check, entry["bboxes"], name)
     if not all(is_finite(value) for row in values for value in row):
         check.fail("a box has a coordinate that is not finite (NaN or infinity)", name)
+    if any(abs(value) > LARGEST for row in values for value in row):
+        check.fail(f"a box goes further than any picture: more than {LARGEST:g} pixels", name)
     if any(row[0] < 0 or row[0] != int(row[0]) for row in values):
         check.fail("fno counts frames: whole numbers from 0 are wanted", name)
     frames = sorted(row[0] for row in values)

@@ -36,7 +36,7 @@ def place(tmp_path: Path) -> Path:
     made.write_clip(tmp_path / "clips", "clip")
     made.write_clip(tmp_path / "clips", "other")
     (tmp_path / "cache").mkdir()
-    made.write_detections(tmp_path / "cache", made.two_clips())
+    made.write_scores(tmp_path / "cache", made.four_queries())
     return tmp_path
 
 
@@ -48,7 +48,7 @@ def run(
     source=source,
     **more,
 ) -> Answers:
-    todo = query_jobs(made.two_clips().by_clip(), place / "clips")
+    todo = query_jobs(made.four_queries().by_clip(), place / "clips")
     if tracks is not None:
         tracks = ResultCache(tracks, tracks_key(config, weights=[], data="clips"))
     work = Work(config, place / "cache", tracks)
@@ -58,7 +58,7 @@ def run(
 def test_a_hand_written_cache_needs_no_detector(place: Path) -> None:
     answers = run(place)
     assert list(answers.found) == ["a_1", "a_2", "b_1", "b_2"] and not answers.skipped.reasons
-    truth = made.two_clips()
+    truth = made.four_queries()
     table = evaluate_content(truth, build_submission(truth, answers.tracks)).table()
     assert table["success%"] == 100
     assert table["stAP@0.25"] > 0.2
