@@ -44,7 +44,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("epoch", ["epochs", "seed"])
     'did you mean epochs?'
     """
-    known = sorted(str(k) for k in known)
+    known = sorted({str(k) for k in known})
     close = get_close_matches(name, known, n=3, cutoff=0.5)
     if close:
         return f"did you mean {' or '.join(close)}?"

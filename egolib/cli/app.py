@@ -55,7 +55,7 @@ def task_module(task: str, module: str) -> Any:
     try:
         return import_module(f"egolib.{task}.{module}")
     except ModuleNotFoundError as error:
-        if error.name != f"egolib.{task}.{module}":
+        if not f"egolib.{task}.{module}.".startswith(f"{error.name}."):
             raise
         raise wrong_use(f"{task} has no {module}") from error
 

@@ -19,7 +19,7 @@ from egolib.cli.app import (
     world_app,
     wrong_use,
 )
-from egolib.errors import nearest
+from egolib.errors import EgolibError, nearest
 
 
 @world_app.command("make")
@@ -30,10 +30,9 @@ def world_make(
     seed: Annotated[int | None, typer.Option(help="World seed (default: the preset's).")] = None,
 ) -> None:
     """Draw the built-in world in the official formats of all data sets."""
+    folder = out or _world_folder(preset)
     from egolib import world
-    from egolib.runs.places import default_data_root
 
-    folder = out or default_data_root(preset)
     manifest = world.make(preset, folder, workers=workers, seed=seed)
     print(f"{folder}: {len(manifest)} videos")
 
@@ -44,9 +43,20 @@ def world_figure(
     out: Annotated[Path, typer.Option("-o", help="PNG file.")] = Path("book/figures/world.png"),
 ) -> None:
     """Draw frames of a finished world with the boxes of its objects: the README's figure."""
+    _world_folder(preset)  # an unknown preset is refused before anything is loaded
     from egolib.cli.pictures import draw_world
 
     print(draw_world(preset, out))
+
+
+def _world_folder(preset: str) -> Path:
+    """Where a preset's world lies; exit code 2 where there is no such preset."""
+    from egolib.runs.places import default_data_root
+
+    try:
+        return default_data_root(preset)
+    except EgolibError as error:
+        raise wrong_use(error) from error
 
 
 @app.command(epilog="Example: egolib convert official.pth ours.safetensors")

@@ -83,6 +83,8 @@ def run(
     if shards > 1 and executor != "slurm":
         raise wrong_use("--shards divides work among jobs: it needs --executor slurm")
     task, step = split_target(target)
+    if task == "all" and variant:
+        raise wrong_use(f"--variant is of one task: egolib run TASK --variant {variant}")
     request = Request(
         task=task,
         step=step,

@@ -138,7 +138,9 @@ def benchmark_of(truth: str | Path) -> str:
         if Path(truth).name.startswith(prefix):
             return kind
     raise EgolibError(
-        "the benchmark cannot be told from the name", file=truth, remedy="give benchmark=egomcq"
+        "the benchmark cannot be told from the name",
+        file=truth,
+        remedy="give benchmark=egomcq; on the command line -o benchmark=egomcq",
     )
 
 
