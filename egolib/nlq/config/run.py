@@ -141,6 +141,7 @@ class InferConfig:
         bounded(self, "infer", *counts, least=1)
         bounded(self, "infer", "score_threshold", "duration_threshold")
         bounded(self.suppression, "infer.suppression", "max_segments", least=1)
+        bounded(self.span, "infer.span", "longest_sec")
         bounded(self.suppression, "infer.suppression", "sigma", above=True)
         methods = ("soft", "hard", "none")
         method = self.suppression.method

@@ -160,6 +160,8 @@ class SpanInferConfig:
 
     Args:
         windows: how many each question gets, at most.
+        longest_sec: the longest of them; 0 allows any, as the ``official`` code does, where a
+            likely start and a likely end of different moments make one long window.
         few_pairs: a clip with fewer pairs of cells than ``windows``: ``official`` fills
             up with impossible ones (quirk), ``only_valid`` gives fewer windows.
         suppression: ``official`` has none, so that neighbours of one peak fill the
@@ -173,6 +175,7 @@ class SpanInferConfig:
     """
 
     windows: int = 5
+    longest_sec: float = 0.0
     few_pairs: Literal["official", "only_valid"] = "official"
     suppression: Literal["official", "hard"] = "official"
     iou_threshold: float = 0.5

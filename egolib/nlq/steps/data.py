@@ -263,10 +263,15 @@ def roots(step: Step[Config]) -> tuple[Path, ...]:
     return (step.data_root, made)
 
 
+def made_later(step: Step[Config]) -> bool:
+    """Whether features are made for the very questions that ``1_data`` writes, as VSLNet's are."""
+    return step.config.model.span is not None and "features" not in step.inputs
+
+
 def check_stores(step: Step[Config], lists: Lists) -> dict[str, StoreReport | str]:
     """A report for each store of the configuration; a sentence where one is absent."""
     data = step.config.data
-    if step.config.model.span is not None:
+    if made_later(step):
         return {"questions": MADE_LATER}
     used = {name: each.queries for name, each in lists.items() if name in (data.train, *SPLITS[1:])}
     everything = [query for queries in used.values() for query in queries]
@@ -374,8 +379,8 @@ def check(step: Step[Config], prepared: Prepared) -> None:
             raise EgolibError("converter and published list differ", file=own.path)
     if any(found.evaluation.coverage != 1 for found in prepared.blind.values()):
         raise EgolibError("the blind baseline did not answer every question")
-    later = step.config.model.span is not None
-    require_usable(prepared.reports, absent_is_fine=later or step.preset == "paper")
+    later = made_later(step) or step.preset == "paper"
+    require_usable(prepared.reports, absent_is_fine=later)
 
 
 def metrics(prepared: Prepared) -> dict[str, Any]:

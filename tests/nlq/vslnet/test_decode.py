@@ -51,6 +51,19 @@ def test_few_pairs():
     np.testing.assert_array_equal(valid.probability, official.probability[:3])
 
 
+def test_a_start_and_an_end_of_different_moments_make_no_window():
+    """Two moments: 0 starts and 7 ends likeliest, each beside a fitting end or start."""
+    both = spans([5.0, 0, 0, 0, 0, 0, 4.0, 0], [0, 4.0, 0, 0, 0, 0, 0, 5.0])
+    ((official, _),) = decode(both, [8], [16.0], OFFICIAL)
+    ((short, scores),) = decode(both, [8], [16.0], replace(OFFICIAL, longest_sec=4.0))
+    assert official[0].tolist() == [0, 16]
+    assert short[:2].tolist() in ([[0, 4], [12, 16]], [[12, 16], [0, 4]])
+    assert (short[:, 1] - short[:, 0]).max() == 4 and len(short) == 5
+    assert (np.diff(scores) <= 0).all()
+    ((cell, _),) = decode(both, [8], [16.0], replace(OFFICIAL, longest_sec=0.1))
+    assert ((cell[:, 1] - cell[:, 0]) == 2).all()  # no window is shorter than a cell
+
+
 def test_few_pairs_as_windows():
     two = spans([1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], length=2)
     ((windows, scores),) = decode(two, [2], [4.0], VALID)

@@ -19,6 +19,8 @@ from egolib.nlq.data.vslnet.cells import to_seconds
 from egolib.nlq.models.vslnet.network import Spans
 from egolib.ops.segments import hard_nms
 
+CELL = 1e-6  # of a cell: so little is missing from a whole one through rounding
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -36,7 +38,12 @@ class Pairs:
 
 
 def best_pairs(
-    start: Tensor, end: Tensor, count: int = 5, *, mask: Tensor | None = None
+    start: Tensor,
+    end: Tensor,
+    count: int = 5,
+    *,
+    mask: Tensor | None = None,
+    longest: Tensor | None = None,
 ) -> list[Pairs]:
     """The likeliest pairs with start <= end of each question.
 
@@ -50,6 +57,7 @@ def best_pairs(
         count: how many pairs a question gets.
         mask: (B, T) valid positions; only pairs inside it are given then, perhaps
             fewer than ``count``.
+        longest: (B,) int64, the most cells of a pair; needs a mask.
 
     Raises:
         EgolibError: without ``mask``, a batch of fewer than ``count`` squared cells.
@@ -64,6 +72,9 @@ def best_pairs(
     chances = chances.triu()
     if mask is not None:
         possible = (mask.unsqueeze(2) & mask.unsqueeze(1)).triu()
+        if longest is not None:
+            cells = torch.arange(length, device=mask.device)
+            possible &= cells - cells.unsqueeze(1) < longest.to(cells)[:, None, None]
         chances = chances.masked_fill(~possible, -1.0)
     values, places = chances.flatten(1).topk(min(count, length * length), 1)
     rows = zip(values.cpu().numpy(), places.cpu().numpy(), strict=True)
@@ -95,10 +106,15 @@ def decode(
     """
     hard = config.suppression == "hard"
     count = max(config.windows, config.candidates) if hard else config.windows
-    mask = _inside(spans.mask, units) if hard or config.few_pairs == "only_valid" else None
+    longest = _most_cells(units, durations_sec, config.longest_sec)
+    limited = hard or longest is not None or config.few_pairs == "only_valid"
+    mask = _inside(spans.mask, units) if limited else None
     found = []
     for pairs, cells, duration in zip(
-        best_pairs(spans.start, spans.end, count, mask=mask), units, durations_sec, strict=True
+        best_pairs(spans.start, spans.end, count, mask=mask, longest=longest),
+        units,
+        durations_sec,
+        strict=True,
     ):
         windows = to_seconds(pairs.start, pairs.end, cells, duration)
         kept = np.arange(len(windows))
@@ -111,6 +127,16 @@ def decode(
             )
         found.append((windows[kept], pairs.probability[kept]))
     return found
+
+
+def _most_cells(
+    units: Sequence[int], durations_sec: Sequence[float], longest_sec: float
+) -> Tensor | None:
+    """(B,) int64: as many cells of each clip as a window may last, at least one; None for any."""
+    if longest_sec == 0:
+        return None
+    cells = [longest_sec * n / sec for n, sec in zip(units, durations_sec, strict=True)]
+    return torch.tensor([max(1, int(count + CELL)) for count in cells])
 
 
 def _inside(mask: Tensor, units: Sequence[int]) -> Tensor:
