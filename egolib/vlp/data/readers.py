@@ -226,7 +226,7 @@ def egoclip_images_by_index(
     length = (end - start) / frames
     parts = [draw(0, _TIMES) / _TIMES if draw else 0.5 for _ in range(frames)]
     times = [start + (i + part) * length for i, part in enumerate(parts)]
-    images = []
+    images: list[np.ndarray] = []
     for number, group in groupby(times, lambda t: int(t // chunk_sec)):
         video, local = chunk(number), [t - number * chunk_sec for t in group]
         if not images and local[0] >= video.duration_sec:
