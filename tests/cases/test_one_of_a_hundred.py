@@ -9,18 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from egolib.errors import EgolibError
 from egolib.io.features import open_store
 from egolib.video import VideoWarning, extract
 from egolib.vlp.api import VideoLanguage
+from egolib.vlp.config import DataConfig as DataOfClips
 from egolib.vlp.data.cache import write_cache
 from egolib.vlp.data.chunks import chunk_videos, resize_videos, verify_chunks
 from egolib.vlp.data.moments import MomentClip
+from egolib.vlp.data.videos import EgoClipVideos
 from egolib.vlp.features.videos import extract_moments, extract_videos, provenance
 from egolib.vq2d.config.data import DataConfig
 from egolib.vq2d.data.annotations import from_content
 from egolib.vq2d.data.prepare import check_clips, plans
 from tests.fuzz import samples
-from tests.helpers.video_files import encode
+from tests.helpers.video_files import encode, number_of
 from tests.vlp.small import small_model
 
 COUNT, BAD = 100, 37
@@ -112,3 +115,22 @@ def test_features_of_videos_of_other_rates_stand_for_the_same_times(
         warnings.simplefilter("error")
         extract_moments(model, clips, tmp_path, tmp_path / "index", fps=None)
     assert np.isfinite(store.get("other")).all()
+
+
+@pytest.mark.parametrize("rate", [25, 60])
+@pytest.mark.parametrize("chunk_sec", [5, 12])
+def test_chunks_of_other_lengths_and_rates(rate: int, chunk_sec: int, tmp_path: Path) -> None:
+    """Frames stand for their times; what no video shows is an error, which steps list."""
+    (tmp_path / "videos").mkdir()
+    encode(tmp_path / "videos" / "u.mp4", range(12 * rate), rate)
+    assert chunk_videos(tmp_path / "videos", tmp_path, ["u"], chunk_sec=chunk_sec).written
+    config = DataOfClips(chunk_sec=chunk_sec, frame_times="index")
+    videos = EgoClipVideos(tmp_path, config)
+    seen = [number_of(image) / rate for image in videos.images("u", 4.0, 6.0, 4)]
+    np.testing.assert_allclose(seen, [4.25, 4.75, 5.25, 5.75], atol=1 / rate)
+    for start, end, what in ((6.0, 4.0, "before it starts"), (12.5, 13.5, "ends|not exist")):
+        with pytest.raises(EgolibError, match=what):
+            videos.images("u", start, end, 4)
+    other = EgoClipVideos(tmp_path, DataOfClips(chunk_sec=4, frame_times="index"))
+    with pytest.raises(EgolibError, match="chunks of 4 s are expected"):
+        other.images("u", 1.0, 2.0, 4)

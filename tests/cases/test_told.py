@@ -83,6 +83,10 @@ TOLD: dict[str, tuple[str, bytes, str]] = {
     ),
     "no rate": ("clip_annotations.json",
                 changed(samples.moment_clips(), "a1", "fps", value=0), "greater than 0"),
+    "one class twice": (
+        "CocoVID", changed(samples.cocovid(), "categories", 1, "name", value="mug"),
+        "name mug stands twice",
+    ),
     "choice without a number": ("EgoMCQ", renamed_choice(), "choices named 0 to 4"),
     "another answer": (
         "EgoTaskQA", changed(samples.questions(), 1, "answer_encode", value=1), "another text",

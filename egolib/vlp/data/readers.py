@@ -218,15 +218,23 @@ def egoclip_images_by_index(
         frames: n.
         draw: draws random times in training; None takes the middles of equal parts.
         chunk_sec: nominal length of the files.
+
+    Raises:
+        EgolibError: the clip starts after its video ends.
     """
     start, end = (max(0.0, t) for t in stretch_sec)
     length = (end - start) / frames
     parts = [draw(0, _TIMES) / _TIMES if draw else 0.5 for _ in range(frames)]
     times = [start + (i + part) * length for i, part in enumerate(parts)]
-    images = []
+    images: list[np.ndarray] = []
     for number, group in groupby(times, lambda t: int(t // chunk_sec)):
-        video = chunk(number)
-        images.append(video.batch([video.frame_at(t - number * chunk_sec) for t in group]))
+        video, local = chunk(number), [t - number * chunk_sec for t in group]
+        if not images and local[0] >= video.duration_sec:
+            raise EgolibError(
+                f"the clip starts at {start:g} s, its video ends at "
+                f"{number * chunk_sec + video.duration_sec:.2f} s"
+            )
+        images.append(video.batch([video.frame_at(t) for t in local]))
     return np.concatenate(images)
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from egolib.errors import EgolibError
 from egolib.video.timing import check_chunks
 from egolib.vlp.config import DataConfig
 from egolib.vlp.data import charades, epic
@@ -58,9 +59,15 @@ class EgoClipVideos:
             draw: takes random frames; None middle ones.
 
         Raises:
-            EgolibError: a chunk is missing or damaged, or the stretch is too short.
+            EgolibError: a chunk is missing or damaged, the stretch is too short or stops before
+                it starts, or, by the index, it starts after its video ends.
         """
         config = self.config
+        if end_sec < start_sec:
+            raise EgolibError(
+                f"the clip stops at {end_sec:g} s, before it starts at {start_sec:g} s",
+                file=self.folder / uid,
+            )
         if config.frame_times == "index":
             return egoclip_images_by_index(
                 lambda number: self._chunk(uid, number),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -134,6 +135,7 @@ def check_cocovid(content: Any, file: str | Path) -> dict[str, Any]:
     found: dict[str, Any] = validated(CocoVid, content, file=file)
     for part in ("categories", "images", "videos"):
         _require_unique([entry["id"] for entry in found.get(part) or []], part, file)
+    _require_unique([entry["name"] for entry in found["categories"]], "categories", file, "name")
     _place_frames(found, file)
     annotations = found["annotations"]
     _require_unique([entry["id"] for entry in annotations if "id" in entry], "annotations", file)
@@ -175,8 +177,12 @@ def _refer(annotations: list[Any], field: str, known: list[int], file: str | Pat
     require_known(values, known, f"annotations[].{field}", file=file)
 
 
-def _require_unique(ids: list[int], part: str, file: str | Path) -> None:
+def _require_unique(
+    ids: Sequence[int | str], part: str, file: str | Path, what: str = "id"
+) -> None:
     twice = next((value for value, count in Counter(ids).items() if count > 1), None)
     if twice is not None:
         second = [place for place, value in enumerate(ids) if value == twice][1]
-        raise EgolibError(f"id {twice} stands twice", file=file, record=f"{part}[{second}].id")
+        raise EgolibError(
+            f"{what} {twice} stands twice", file=file, record=f"{part}[{second}].{what}"
+        )

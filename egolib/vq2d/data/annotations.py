@@ -240,7 +240,8 @@ def _strange(query: Query) -> Iterator[str]:
 def _is_outside(box: Mapping[str, Any], width: float, height: float) -> bool:
     """Whether no part of a box lies in a frame of that size."""
     ends = box["x"] + box["width"], box["y"] + box["height"]
-    return ends[0] <= 0 or ends[1] <= 0 or box["x"] >= width or box["y"] >= height
+    gone: bool = ends[0] <= 0 or ends[1] <= 0 or box["x"] >= width or box["y"] >= height
+    return gone
 
 
 # ---------------------------------------------------------------------- the lists
