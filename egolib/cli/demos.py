@@ -290,10 +290,12 @@ def _detect(asked: _Question, out: Path) -> list[str]:
     scored = f"{counter.boxes} boxes of score {LEAST_SCORE:g} and more"
     classes = ", ".join(detector.class_names[:MOST_CLASSES])
     more = f", … ({len(detector.class_names)})" if len(detector.class_names) > MOST_CLASSES else ""
+    small = not counter.boxes and f"preset {FIRST}" in str(detector.about)
+    unsure = ": a model of that preset is seldom so sure, `egolib run vod` trains a better one"
     return [
         f"model: {detector.about}",
         f"it knows: {classes}{more}",
-        f"{scored} in {counter.frames} frames",
+        f"{scored} in {counter.frames} frames{unsure if small else ''}",
         f"drawn: {out}",
     ]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from egolib.errors import EgolibError
-from egolib.io.records import make_folder
+from egolib.io.records import NO_ROOM, make_folder
 from egolib.progress import PROGRESS_FILE
 from egolib.runs.display import Bars, Lines, Say, display, main_metrics
 from egolib.runs.node import Node
@@ -134,8 +135,12 @@ def _done(node: Node, seconds: float) -> str:
 
 
 def _error(node: Node) -> str:
-    """What the node's process said before it ended; a killed one says nothing."""
+    """What the node's process said before it ended; a killed one, or on a full disk, nothing."""
     file = node.out / "error.txt"
-    if file.is_file():
-        return file.read_text().strip()
+    if file.is_file() and (said := file.read_text().strip()):
+        return said
+    free = shutil.disk_usage(node.out).free
+    if free < NO_ROOM:
+        remedy = "make room, or choose another folder with --runs-dir; the same command continues"
+        return f"{node.out}: the disk is full, {free} bytes are free\n  remedy: {remedy}"
     return f"the process was ended from outside; see {node.out / 'log.txt'}"

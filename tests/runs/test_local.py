@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from egolib.errors import EgolibError
+from egolib.runs import local
 from egolib.runs.grid import table, write_table
 from egolib.runs.inventory import steps
 from egolib.runs.local import run_local
@@ -88,3 +90,12 @@ def test_a_changed_notebook_runs_again(project):
     file.write_text(file.read_text().replace("a large number", "below zero"))
     nodes = plan(REQUEST, schema)
     assert [reasons(node) for node in nodes] == [[], [], [], ["notebook changed"]]
+
+
+def test_a_process_that_could_not_even_say_that_the_disk_is_full(project, monkeypatch):
+    (node, *_) = plan(REQUEST, schema)
+    node.out.mkdir(parents=True)
+    (node.out / "error.txt").touch()
+    assert "ended from outside" in local._error(node)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=100))
+    assert "the disk is full, 100 bytes are free" in local._error(node)
