@@ -49,6 +49,7 @@ class Claim:
         expected: False where the comparison is only reported.
         near: instead of higher: equal to ``worse``, at most this far off.
         tried: further pairs of cells that were compared because the first did not hold.
+        baseline: the metric of ``worse``; empty where it is the same one.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Claim:
     expected: bool = True
     near: float | None = None
     tried: tuple[Pair, ...] = ()
+    baseline: str = ""
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ def judge(
     ``below, one seed``.
     """
     better = _values(pair.better, claim.metric, cells)
-    worse = _values(pair.worse, claim.metric, cells, like=better)
+    worse = _values(pair.worse, claim.baseline or claim.metric, cells, like=better)
     seeds = sorted(better.keys() & worse.keys())
     differences = [better[s] - worse[s] for s in seeds]
     found: dict[str, Any] = {
@@ -257,6 +259,8 @@ def judge_all(claims: Claims, cells: Sequence[Mapping[str, Any]]) -> list[dict[s
         }
         if claim.near is not None:
             about["near"] = claim.near
+        if claim.baseline:
+            about["baseline"] = claim.baseline
         own = judge(claim, claim, cells, once=claims.is_single(claim))
         found.append({**about, **own, "tried": tried})
     return found

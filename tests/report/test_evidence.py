@@ -68,6 +68,16 @@ def test_numbers_equality_and_further_tries():
     assert (found["verdict"], found["tried"][0]["verdict"]) == ("not held", "held")
 
 
+def test_a_cell_may_be_compared_with_another_metric_of_its_own():
+    claim = Claim("x", "r1", "a", "a", baseline="blind.r1")
+    found = [
+        {"cell": "a", "seed": seed, "metrics": {"r1": value, "blind.r1": 0.25}}
+        for seed, value in enumerate((0.5, 0.75, 1.0))
+    ]
+    judged = evidence.judge(claim, claim, found)
+    assert judged["differences"] == [0.25, 0.5, 0.75] and judged["means"] == [0.75, 0.25]
+
+
 def test_cells_of_fewer_seeds():
     cells_of = {"a": evidence.Cell("x"), "b": evidence.Cell("y", seeds=(1,))}
     claims = evidence.Claims(cells=cells_of)
