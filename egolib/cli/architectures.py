@@ -7,6 +7,8 @@ from pathlib import Path
 from egolib.errors import EgolibError, UsageError, nearest
 from egolib.io.records import check_target
 
+#: First bytes of archives and pickles, the older ones without a protocol included.
+STARTS = (b"PK", b"\x80", b"(", b"c", b"]", b"}")
 WEIGHTS = ("official", "averaged")
 DTYPES = ("float32", "float64", "float16", "bfloat16")
 #: By task, the names of ``MODELS`` in its ``formats``; ``conversion.official_models`` has the rest.
@@ -42,7 +44,8 @@ def check_request(source: Path, target: Path, model: str | None, weights: str, d
 
     Raises:
         UsageError: an unknown name.
-        EgolibError: no such file, or a target that cannot be written.
+        EgolibError: no such file, one that cannot hold weights, or a target that cannot be
+            written.
     """
     for what, value, known in (
         ("model", model, names()), ("weights", weights, WEIGHTS), ("type", dtype, DTYPES),
@@ -52,3 +55,17 @@ def check_request(source: Path, target: Path, model: str | None, weights: str, d
     if not source.is_file():
         raise EgolibError("the checkpoint does not exist", file=source)
     check_target(target)
+    if not _may_hold_weights(source):
+        raise EgolibError(
+            "this is no file of weights: neither torch's, nor safetensors, nor a pickle",
+            file=source,
+            remedy="look into it: a download may have brought a page about the file instead",
+        )
+
+
+def _may_hold_weights(source: Path) -> bool:
+    with source.open("rb") as stream:
+        start = stream.read(9)
+    if source.suffix == ".safetensors":
+        return start[8:] == b"{" and int.from_bytes(start[:8], "little") < source.stat().st_size
+    return start.startswith(STARTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,23 @@ def test_what_cannot_be_meant(tmp_path: Path, change: dict, error: type, what: s
     request |= {name: tmp_path / request[name] for name in ("source", "target")}
     with pytest.raises(error, match=what):
         architectures.check_request(**request)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.pth", b""), ("a.pth", b"<!DOCTYPE html>"), ("a.safetensors", b"\xff" * 8 + b"{"),
+     ("a.safetensors", b"PK\x03\x04")],
+)  # fmt: skip
+def test_what_holds_no_weights(tmp_path: Path, name: str, content: bytes):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(EgolibError, match="no file of weights"):
+        architectures.check_request(
+            tmp_path / name, tmp_path / "b.safetensors", None, "official", "float32"
+        )
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_pickles_of_every_protocol_may_hold_weights(tmp_path: Path, protocol: int):
+    file = tmp_path / "a.pkl"
+    file.write_bytes(pickle.dumps({"blobs": {}}, protocol=protocol))
+    architectures.check_request(file, tmp_path / "b.safetensors", None, "official", "float32")
