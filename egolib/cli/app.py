@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from egolib import __version__
 from egolib import config as configs
 from egolib.errors import nearest
 
@@ -35,6 +36,22 @@ Checkpoint = Annotated[
     str | None,
     typer.Option(help="Weights for 3_infer: a file, an official folder, a training, a Hub id."),
 ]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="The version."),
+    ] = False,
+) -> None:
+    """What stands before a command."""
 
 
 def schema(task: str) -> type:
