@@ -38,7 +38,7 @@ from egolib.nlq.data.stores import (
 from egolib.nlq.localization import baseline
 from egolib.nlq.localization.baseline import Baseline, recorded_real_baseline
 from egolib.nlq.localization.blind import fit as fit_intervals
-from egolib.nlq.steps.spans import official_files, write_questions
+from egolib.nlq.steps.questions import official_files, write_questions
 from egolib.report.source import show
 from egolib.runs.step import Step
 

@@ -7,9 +7,8 @@ read those from the input ``features`` (a step of vlp, or a folder with the stor
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -18,14 +17,13 @@ from egolib.engine.config import total_updates
 from egolib.engine.job import Evaluate, Job
 from egolib.errors import EgolibError
 from egolib.io.features import Provenance, open_store
-from egolib.io.records import Skipped, read_json, write_json
+from egolib.io.records import Skipped, read_json
 from egolib.nlq.config import Config, OptimConfig
 from egolib.nlq.config.span import SpanTrainConfig, VslnetConfig
-from egolib.nlq.data.annotations import Query, read_official
-from egolib.nlq.data.stores import find_file, look_for
+from egolib.nlq.data.annotations import Query
+from egolib.nlq.data.stores import find_file
 from egolib.nlq.data.truth import truth_of
 from egolib.nlq.data.vslnet.dataset import Shapes, SpanData, usable
-from egolib.nlq.data.vslnet.questions import prepare
 from egolib.nlq.data.vslnet.sources import PublishedFolder, Source, StoreSource
 from egolib.nlq.evaluation import evaluate
 from egolib.nlq.formats.checkpoint import describe
@@ -38,24 +36,6 @@ from egolib.runs.result_cache import ResultCache
 from egolib.runs.step import Step
 
 QUESTIONS = "questions"  #: the folder of features in that of vlp's ``3_infer``
-CLIPS = "{}_clips.json"
-
-
-def write_questions(
-    step: Step[Config], files: Mapping[str, Path], further: Mapping[str, Sequence[Query]]
-) -> None:
-    """Writes the prepared file of each split, and its table of clips, into the step's folder.
-
-    Args:
-        step: its grid.
-        files: official annotations by split.
-        further: narrations that are asked about the clips of a split, too.
-    """
-    for split, file in files.items():
-        more = further.get(split, ())
-        prepared, clips = prepare(read_official(file), step.config.data.span, file, more)
-        write_json(step.out / f"{split}.json", prepared)
-        write_json(step.out / CLIPS.format(split), clips)
 
 
 # ---------------------------------------------------------------------------- features
@@ -243,14 +223,3 @@ def answer(
         cache.put_json(f"{split}-{indices[0]:06d}", found)
         records |= dict(zip(indices, found, strict=True))
     return [records[index] for index in range(len(data))]
-
-
-def official_files(step: Step[Config], names: Mapping[str, str]) -> dict[str, Path]:
-    """The official annotation files that are there, by split.
-
-    Args:
-        step: its data root.
-        names: of the files below it, by split.
-    """
-    found = {split: look_for(step.data_root, name) for split, name in names.items()}
-    return {split: file for split, file in found.items() if file is not None}
