@@ -25,6 +25,10 @@ from egolib.vod.data.schema import Detection
 
 VERSION = 1
 
+#: Pixels by which corners may cross: MEGA's ends are the last pixels inside, so that a box thinner
+#: than one pixel of the network's input ends before it starts.
+CROSSING = 4.0
+
 
 @dataclass(frozen=True)
 class DetectionSet:
@@ -327,7 +331,8 @@ def validate(
         )
     boxes = detections.boxes
     bad = ~np.isfinite(boxes.box).all(axis=1) | ~np.isfinite(boxes.score)
-    bad |= (boxes.score < 0) | (boxes.score > 1) | (boxes.box[:, 2:] < boxes.box[:, :2]).any(axis=1)
+    bad |= (boxes.score < 0) | (boxes.score > 1)
+    bad |= (boxes.box[:, :2] - boxes.box[:, 2:] > CROSSING).any(axis=1)
     if bad.any():
         first = int(np.flatnonzero(bad)[0])
         image = int(detections.image_id[boxes.frame[first]])

@@ -132,6 +132,13 @@ def test_validation_names_what_is_wrong():
     with pytest.raises(EgolibError, match="classes"):
         validate(some(), np.array([4]), ("mug",))
     wrong = some()
-    wrong.boxes.box[2, 2] = -3
+    wrong.boxes.box[2, 2] = -30
     with pytest.raises(EgolibError, match=r"(?s)image 6.*impossible"):
         validate(wrong, np.array([4, 5, 6]), NAMES)
+
+
+def test_a_box_thinner_than_a_pixel_may_end_before_it_starts():
+    """MEGA's ends are the last pixels inside; such boxes are among its detections."""
+    thin = some()
+    thin.boxes.box[2, 2] = thin.boxes.box[2, 0] - 0.9
+    validate(thin, np.array([4, 5, 6]), NAMES)
