@@ -14,6 +14,7 @@ from typing_extensions import TypedDict
 from egolib.errors import EgolibError
 from egolib.io.schema import (
     OPEN,
+    Box,
     Finite,
     Positive,
     SizedBox,
@@ -28,6 +29,15 @@ from egolib.io.schema import (
 Small = Annotated[int, Strict(), Ge(-(2**31)), Lt(2**31)]
 #: ``True``, ``False``, 0 or 1; absent and null are False.
 Flag = bool | Literal[0, 1] | None
+#: Pixels by which corners may cross: MEGA's ends are the last pixels inside, so that a box thinner
+#: than one pixel of the network's input ends before it starts.
+CROSSING = 4.0
+
+
+def _hardly_crossed(box: list[float]) -> list[float]:
+    if min(box[2:]) < -CROSSING:
+        raise ValueError("x, y, width and height are wanted, the last two not negative")
+    return box
 
 
 def _in_order(corners: list[int]) -> list[int]:
@@ -87,7 +97,7 @@ class Detection(TypedDict):
     __pydantic_config__ = OPEN  # type: ignore[misc]
     image_id: Whole
     category_id: Whole
-    bbox: SizedBox
+    bbox: Annotated[Box, AfterValidator(_hardly_crossed)]
     score: Finite
 
 

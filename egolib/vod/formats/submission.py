@@ -21,13 +21,9 @@ from egolib.io.schema import validated
 from egolib.metrics.detection import Boxes, predictions_from_lists
 from egolib.ops.boxes_numpy import from_xywh, to_xywh
 from egolib.vod.data.index import read_index
-from egolib.vod.data.schema import Detection
+from egolib.vod.data.schema import CROSSING, Detection
 
 VERSION = 1
-
-#: Pixels by which corners may cross: MEGA's ends are the last pixels inside, so that a box thinner
-#: than one pixel of the network's input ends before it starts.
-CROSSING = 4.0
 
 
 @dataclass(frozen=True)
