@@ -98,13 +98,19 @@ def test_official_files_are_read_as_clips(root):
         read_annotations(root / "truth" / "moments_test.json", "val")
 
 
-def test_broken_features_are_all_listed(root, tmp_path):
-    """The official converters look at the first clip of a video; here every clip is read."""
+def as_arrays(root, tmp_path):
+    """The features of the world as a folder of ``.npy`` files, each of which can be broken."""
     folder = tmp_path / "arrays"
     folder.mkdir()
     store = open_store(root / "features")
     for uid in store.uids():
         np.save(folder / f"{uid}.npy", store.get(uid))
+    return folder
+
+
+def test_broken_features_are_all_listed(root, tmp_path):
+    """The official converters look at the first clip of a video; here every clip is read."""
+    folder = as_arrays(root, tmp_path)
     made = step("1_data", root, tmp_path, {"data": {"missing_features": "official"}},
                 features=folder)  # fmt: skip
     steps.check(made, steps.prepare(made))
@@ -120,11 +126,7 @@ def test_broken_features_are_all_listed(root, tmp_path):
 
 
 def test_a_broken_later_clip_of_a_video_is_listed(root, tmp_path):
-    folder = tmp_path / "arrays"
-    folder.mkdir()
-    store = open_store(root / "features")
-    for uid in store.uids():
-        np.save(folder / f"{uid}.npy", store.get(uid))
+    folder = as_arrays(root, tmp_path)
     places = tmp_path / "data"
     shutil.copytree(root, places)
     file = places / "ego4d" / "v2" / "annotations" / "moments_train.json"

@@ -111,11 +111,8 @@ def kept(infer) -> list:
     return sorted((infer.out / "answers" / "configured").glob("*/val-*.json"))
 
 
-def test_an_interrupted_run_resumes(infer, monkeypatch):
-    whole = {name: path.read_bytes() for name, path in steps.predict(infer).files.items()}
-    _, second = kept(infer)
-    second.write_text(second.read_text()[:20])  # cut off while it was written
-    (infer.out / "val.json").unlink()
+def watch(monkeypatch) -> list:
+    """Grows by the rows of each part that is answered anew."""
     answered = []
     stream = steps.Grounder.stream
 
@@ -125,6 +122,15 @@ def test_an_interrupted_run_resumes(infer, monkeypatch):
             yield part
 
     monkeypatch.setattr(steps.Grounder, "stream", watched)
+    return answered
+
+
+def test_an_interrupted_run_resumes(infer, monkeypatch):
+    whole = {name: path.read_bytes() for name, path in steps.predict(infer).files.items()}
+    _, second = kept(infer)
+    second.write_text(second.read_text()[:20])  # cut off while it was written
+    (infer.out / "val.json").unlink()
+    answered = watch(monkeypatch)
     again = {name: path.read_bytes() for name, path in steps.predict(infer).files.items()}
     assert again == whole
     assert answered == [[3, 4, 5]]
@@ -147,15 +153,7 @@ def test_features_that_break_cost_nothing_that_is_answered(run, infer, monkeypat
         file.write_bytes(content)
     assert found.value.file == file and found.value.remedy
     assert len(kept(infer)) == 1, "the clip before it is answered and kept"
-    asked = []
-    stream = steps.Grounder.stream
-
-    def watched(self, data, done):
-        for part in stream(self, data, done):
-            asked.append(part[0])
-            yield part
-
-    monkeypatch.setattr(steps.Grounder, "stream", watched)
+    asked = watch(monkeypatch)
     assert steps.predict(infer).records() == answers
     assert asked == [[3, 4, 5]]
 
